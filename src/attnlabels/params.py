@@ -1,0 +1,68 @@
+"""Typed, strict loading of the project's parameters (`params.yaml`)."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar, dataclass_transform
+
+import pydantic
+from pydantic.dataclasses import dataclass
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+PARAMS = Path("params.yaml")
+
+Record = TypeVar("Record")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(cls: type[Record]) -> type[Record]:
+    """Make `cls` a frozen, keyword-only record whose fields are all checked when it is built."""
+    config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return dataclass(frozen=True, kw_only=True, config=config)(cls)
+
+
+def read(path: Path = PARAMS) -> dict[str, Any]:
+    """The whole parameter file, as DVC reads it: YAML 1.2, doubled keys refused."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no parameter file here; run from the project's root")
+    try:
+        tree = YAML(typ="safe").load(path)
+    except YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} holds {type(tree).__name__}, expected sections of parameters")
+    return tree
+
+
+def load(kind: type[Record], *keys: str, path: Path = PARAMS) -> Record:
+    """The section of the parameter file at `keys`, checked against the record `kind`.
+
+    Raises ValueError that names the key's full path if one is missing, unknown, mistyped or
+    out of range.
+    """
+    node: Any = read(path)
+    for depth, key in enumerate(keys):
+        if not isinstance(node, dict) or key not in node:
+            raise ValueError(f"{path}: no section {'.'.join(keys[:depth + 1])!r}")
+        node = node[key]
+    return check(kind, node, where=f"{path}: {'.'.join(keys)}")
+
+
+def check(kind: type[Record], node: Any, *, where: str) -> Record:
+    """`node`, as read from YAML, as the record `kind`; `where` begins the error's lines."""
+    adapter = pydantic.TypeAdapter(kind)
+    try:
+        return adapter.validate_json(json.dumps(node))  # JSON: a list is a tuple, strictly typed
+    except pydantic.ValidationError as error:
+        lines = [_line(where, item) for item in error.errors()]
+        raise ValueError("\n".join(lines)) from None
+
+
+def _line(where: str, item: Any) -> str:
+    path = ".".join([where, *map(str, item["loc"])])
+    match item["type"]:
+        case "missing":
+            return f"{path} is missing; add it"
+        case "unexpected_keyword_argument":
+            return f"{path} is unknown; remove it or mend its spelling"
+    return f"{path}: {item['msg']} (got {item['input']!r})"
