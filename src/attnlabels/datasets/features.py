@@ -1,0 +1,44 @@
+"""Reading the frozen features of one evaluation set, as `extract_features` writes them."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+CURE = "run the stage extract_features again"
+
+
+def read_features(
+    folder: Path, name: str = "features"
+) -> tuple[Float32[np.ndarray, "n d"], Int64[np.ndarray, "n"]]:
+    """Features `folder/<name>.npy`, one row an image, and the class of each image, in one order.
+
+    Raises FileNotFoundError or ValueError naming the file if one is missing, if there is not one
+    label for each row, or if a value is not finite (one NaN makes every score of the set one).
+    """
+    features = _read(folder / f"{name}.npy")
+    labels = _read(folder / "labels.npy")
+    if features.ndim != 2 or not features.size:
+        raise ValueError(
+            f"{folder / name}.npy has the shape {features.shape}, expected [n, d]; {CURE}"
+        )
+    if labels.shape != features.shape[:1]:
+        raise ValueError(
+            f"{folder / name}.npy holds {len(features)} rows but {folder / 'labels.npy'} holds "
+            f"labels of shape {labels.shape}; {CURE}"
+        )
+    if labels.min() < 0:
+        raise ValueError(f"{folder / 'labels.npy'} holds the class {labels.min()}; {CURE}")
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"{folder / name}.npy: {(~finite).sum()} of {len(features)} rows are not finite, the "
+            f"first is row {finite.argmin()}; the encoder overflows float16 or has diverged"
+        )
+    return features.astype(np.float32), labels.astype(np.int64)
+
+
+def _read(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; {CURE}")
+    return np.load(path, allow_pickle=False)
