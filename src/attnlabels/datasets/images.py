@@ -1,0 +1,74 @@
+"""Decode photographs to RGB and resize them, refusing files that were cut short."""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+# What a complete file of these formats ends with.
+JPEG_END = b"\xff\xd9"
+PNG_END = b"IEND\xaeB`\x82"
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """The photograph at `path` as 8-bit RGB."""
+    return decode(path.read_bytes(), name=str(path))
+
+
+def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    """The encoded photograph as 8-bit RGB: grey, palette, CMYK and 16-bit ones are converted.
+
+    The stored orientation is ignored, as annotations count pixels as they are stored. `name`
+    says in the error which file is broken.
+    """
+    if not data.endswith((JPEG_END, PNG_END)):
+        _require_whole(data, name)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise ValueError(f"{name}: not a readable image ({len(data)} bytes); fetch it again")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def resize(image: np.ndarray, h: int, w: int) -> np.ndarray:
+    """`image` ([h w] or [h w c]) at h x w: area means to shrink, bicubic to enlarge."""
+    if image.shape[:2] == (h, w):
+        return image
+    shrinks = h <= image.shape[0] and w <= image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(image, (w, h), interpolation=interpolation)
+
+
+def resize_centre_crop(
+    image: UInt8[np.ndarray, "h w 3"], *, size: int, crop: float
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """SimCLR's view for evaluation: the central `crop` of the shorter side, resized to a square.
+
+    google-research/simclr data_util.py `center_crop` takes 0.875 at size 224; its bicubic
+    resize is antialiased, as Pillow's is. With `crop` 1 the whole image is resized and nothing
+    is cut off.
+    """
+    if not 0 < crop <= 1:
+        raise ValueError(f"crop is {crop}; expected a share of the side, above 0 and at most 1")
+    if crop < 1:
+        h, w = image.shape[:2]
+        side = round(crop * min(h, w))
+        top, left = (h - side + 1) // 2, (w - side + 1) // 2
+        image = image[top:top + side, left:left + side]
+    square = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+    return np.array(square)
+
+
+def _require_whole(data: bytes, name: str) -> None:
+    # OpenCV 4 fills what is missing of a JPEG with grey and says nothing; Pillow raises. Slower,
+    # but only files that end oddly come here (some whole ones have bytes after their end).
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"{name}: truncated or not an image ({len(data)} bytes: {error}); fetch it again"
+        ) from error

@@ -1,0 +1,136 @@
+import io
+import re
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from attnlabels.datasets.images import decode, read_image, resize, resize_centre_crop
+
+RED, GREEN = (200, 30, 20), (10, 180, 40)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def photograph(mode: str = "RGB", size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """Left half red, right half green."""
+    pixels = np.empty((size[1], size[0], 3), np.uint8)
+    pixels[:, : size[0] // 2], pixels[:, size[0] // 2:] = RED, GREEN
+    return Image.fromarray(pixels).convert(mode)
+
+
+def noise(side: int = 120) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    return encoded(Image.fromarray(pixels), "JPEG", quality=90)
+
+
+def test_channels_are_red_green_blue():
+    pixels = decode(encoded(photograph(), "PNG"), name="a.png")
+    assert pixels.dtype == np.uint8 and pixels.shape == (48, 64, 3)
+    assert tuple(pixels[0, 0]) == RED and tuple(pixels[-1, -1]) == GREEN
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("P", "PNG"), ("RGBA", "PNG"), ("CMYK", "JPEG")])
+def test_palette_alpha_and_cmyk_become_rgb(mode, kind):
+    pixels = decode(encoded(photograph(mode), kind), name="a")
+    expected = np.asarray(photograph(mode).convert("RGB"), int)
+    assert np.abs(pixels - expected)[:, [0, 20, 40, 63]].max() <= 12
+
+
+def test_grey_is_repeated_over_the_channels():
+    pixels = decode(encoded(photograph("L"), "JPEG"), name="a.jpg")
+    assert pixels.shape == (48, 64, 3)
+    assert (pixels == pixels[..., :1]).all()
+
+
+def test_sixteen_bits_are_reduced_to_their_upper_eight():
+    _, png = cv2.imencode(".png", np.full((4, 4), 0x8011, np.uint16))
+    assert (decode(png.tobytes(), name="a.png") == 0x80).all()
+
+
+def test_orientation_is_ignored_so_that_annotated_pixels_stay_where_they_are():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate by 90 degrees to show"
+    assert decode(encoded(photograph(), "JPEG", exif=exif), name="a").shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])
+def test_truncated_jpeg_is_refused_by_name(share):
+    data = noise()
+    cut = data[: int(share * len(data))]
+    with pytest.raises(ValueError, match=r"n01/cut\.jpg: truncated .*fetch it again"):
+        decode(cut, name="n01/cut.jpg")
+
+
+def test_truncated_jpeg_is_refused_even_where_opencv_would_read_it(monkeypatch):
+    grey = np.full((4, 4, 3), 128, np.uint8)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: grey)  # as OpenCV 4 does
+    with pytest.raises(ValueError, match="cut.jpg: truncated"):
+        decode(noise()[:-900], name="cut.jpg")
+
+
+def test_truncated_png_is_refused_by_name():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 60), np.uint8)
+    data = encoded(Image.fromarray(pixels), "PNG")
+    with pytest.raises(ValueError, match=r"cut\.png: truncated"):
+        decode(data[:-40], name="cut.png")
+
+
+def test_bytes_after_the_end_of_a_whole_jpeg_are_harmless():
+    assert np.array_equal(decode(noise() + b"\0\0", name="a"), decode(noise(), name="a"))
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>not found</html>", b"\xff\xd8 no image \xff\xd9"])
+def test_what_is_no_image_is_refused_by_name(data):
+    with pytest.raises(ValueError, match=r"page\.jpg.*fetch it again"):
+        decode(data, name="page.jpg")
+
+
+def test_read_image_names_the_whole_path(tmp_path):
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(noise()[:2000])
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        read_image(path)
+
+
+def test_shrinking_averages_every_pixel():
+    board = np.indices((64, 64)).sum(0).astype(np.uint8) % 2 * 200
+    assert (resize(board, 16, 16) == 100).all()
+
+
+def test_enlarging_keeps_a_constant_image_and_the_asked_shape():
+    assert (resize(np.full((5, 7, 3), 90, np.uint8), 20, 30) == 90).all()
+    assert resize(np.zeros((5, 7, 3), np.uint8), 20, 30).shape == (20, 30, 3)
+
+
+def test_centre_crop_takes_the_middle_of_the_longer_side():
+    wide = np.zeros((100, 200, 3), np.uint8)
+    wide[:, :50], wide[:, 150:] = 255, 255  # outside the central 100 columns
+    assert resize_centre_crop(wide, size=32, crop=0.875).max() == 0
+
+
+def test_crop_of_one_keeps_the_whole_image():
+    wide = np.zeros((100, 200, 3), np.uint8)
+    wide[:, :100] = 255
+    square = resize_centre_crop(wide, size=32, crop=1.0)
+    assert (square[:, :14] == 255).all() and (square[:, 18:] == 0).all()
+
+
+def test_centre_crop_equals_pillows_crop_then_antialiased_bicubic():
+    pixels = decode(noise(), name="a")
+    cropped = Image.fromarray(pixels).crop((7, 7, 112, 112))  # 0.875 * 120 = 105, margin 7.5
+    square = resize_centre_crop(pixels, size=40, crop=0.875)
+    near = np.asarray(cropped.resize((40, 40), Image.Resampling.BICUBIC), int)
+    shifted = Image.fromarray(pixels).crop((8, 8, 113, 113))
+    exact = np.asarray(shifted.resize((40, 40), Image.Resampling.BICUBIC), int)
+    assert np.array_equal(square, exact) and not np.array_equal(square, near)
+
+
+def test_crop_outside_its_range_is_refused():
+    with pytest.raises(ValueError, match="crop is 1.5; expected a share"):
+        resize_centre_crop(np.zeros((9, 9, 3), np.uint8), size=4, crop=1.5)
