@@ -1,0 +1,356 @@
+"""Shards of images with attention maps: tar files that webdataset reads, with random access.
+
+One schema holds maps drawn from people and maps drawn by a teacher, so that what trains on
+them cannot tell who drew them. A folder has `shard-000000.tar`, ..., `index.json` (provenance
+and checksums) and `samples.npy` (where each sample lies). A sample's members, in this order:
+
+    <key>.jpg or .png    the original image, unchanged
+    <key>.map.png        attention map, 16-bit grey, its largest value 65535
+    <key>.points.npy     int16 [n, 2] (row, col) from 0, pixels of a grid
+    <key>.observers.npy  int16 [n], who made each point; human maps only
+    <key>.json           label (-1: none), grid [h, w], image [h, w], source, name
+"""
+
+import hashlib
+import io
+import json
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, TypedDict
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int16, Int32
+from webdataset import TarWriter
+
+FORMAT = 1
+KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # webdataset ends a key at the first dot
+BLOCK = 512  # bytes of a tar's header and its unit of padding
+MAP_MAX = 65535
+INT16_MAX = 32767
+SAMPLE = np.dtype(
+    [("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("label", "<i4"), ("crc", "<u4")]
+)
+CURE = "write the shards again with the stage that made them"
+
+
+class Sample(TypedDict):
+    """An image and where people, or a teacher, look in it."""
+
+    key: str  # unique in the folder
+    image: bytes  # the encoded file
+    map: np.ndarray  # [h w], 0..1, largest value 1 as read
+    points: np.ndarray  # [n 2] (row, col) from 0 on `grid`
+    observers: np.ndarray | None  # [n]
+    label: int  # -1: none
+    grid: tuple[int, int]  # height, width
+    image_size: tuple[int, int]  # height, width
+    source: str
+    name: str  # the original file's
+
+
+def encode_map(map: Float[np.ndarray, "h w"]) -> bytes:
+    """The map as a 16-bit grey PNG, scaled to a largest value of 65535."""
+    top = map.max()
+    if not np.isfinite(map).all() or map.min() < 0 or top == 0:
+        raise ValueError(f"map runs from {map.min()} to {top}; expected finite, >= 0, not all 0")
+    _, png = cv2.imencode(".png", np.rint(map * (MAP_MAX / float(top))).astype(np.uint16))
+    return png.tobytes()
+
+
+def decode_map(png: bytes) -> Float[np.ndarray, "h w"]:
+    """What `encode_map` wrote, as float32 in 0..1."""
+    grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert grey is not None
+    return grey.astype(np.float32) / np.float32(MAP_MAX)
+
+
+class ShardWriter:
+    """Writes samples into the new folder `folder`, at most `maximum_count` to a shard.
+
+    `maps_by` says who drew the maps: {"kind": "human" | "teacher", ...}. `classes` names the
+    labels, in order. The index is written last, so a folder without one is unfinished.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        maximum_count: int,
+        maps_by: Mapping[str, Any],
+        classes: Sequence[str],
+    ) -> None:
+        if maximum_count < 1:
+            raise ValueError(f"{folder}: {maximum_count} samples to a shard; expected at least 1")
+        if maps_by.get("kind") not in ("human", "teacher"):
+            raise ValueError(f"{folder}: maps_by is {maps_by}; its kind is human or teacher")
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.maximum_count = maximum_count
+        self.maps_by = dict(maps_by)
+        self.classes = list(classes)
+        self._skipped: list[str] = []
+        self._keys: set[str] = set()
+        self._shards: list[dict[str, Any]] = []
+        self._tables: list[np.ndarray] = []
+        self._rows: list[tuple[int, int, int]] = []  # offset, length, label in the open shard
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif self._file is not None:
+            self._tar.close()
+            self._file.close()
+
+    def write(self, sample: Sample) -> None:
+        """Append a sample; raises ValueError with its key if it is not one."""
+        members = self._members(sample)
+        if self._file is None:
+            self._file = (self.folder / f"shard-{len(self._shards):06d}.tar").open("wb")
+            self._tar = TarWriter(self._file, encoder=False, mtime=0)
+        offset = self._tar.tarstream.offset
+        for suffix, data in members:  # one by one: TarWriter sorts what it gets at once
+            self._tar.write({"__key__": sample["key"], suffix: data})
+        length = self._tar.tarstream.offset - offset
+        self._keys.add(sample["key"])
+        self._rows.append((offset, length, sample["label"]))
+        if len(self._rows) == self.maximum_count:
+            self._close_shard()
+
+    def skip(self, name: str) -> None:
+        """List `name` in the index as an image that was left out."""
+        self._skipped.append(name)
+
+    def close(self) -> None:
+        """Finish the last shard and write the table and the index."""
+        if self._file is not None:
+            self._close_shard()
+        if not self._shards:
+            raise ValueError(f"{self.folder}: no sample was written; check the stage's input")
+        table = np.concatenate(self._tables)
+        np.save(self.folder / "samples.npy", table)
+        index = {
+            "format": FORMAT,
+            "maps_by": self.maps_by,
+            "samples": len(table),
+            "shards": self._shards,
+            "skipped": self._skipped,
+            "classes": self.classes,
+        }
+        text = json.dumps(index, indent=1, allow_nan=False)
+        (self.folder / "index.json").write_text(text + "\n")
+
+    def _members(self, sample: Sample) -> list[tuple[str, bytes]]:
+        key, points, observers = sample["key"], sample["points"], sample["observers"]
+        if not KEY.fullmatch(key):
+            raise ValueError(f"key {key!r}: expected 1 to 80 letters, digits, '_' or '-'")
+        if key in self._keys:
+            raise ValueError(f"key {key!r} is already in {self.folder}; keys are unique")
+        if sample["label"] < -1 or sample["label"] >= max(len(self.classes), 1):
+            raise ValueError(f"{key}: label {sample['label']} of {len(self.classes)} classes")
+        _require_points(points, sample["grid"], key)
+        if observers is not None:
+            _require_observers(observers, len(points), key)
+        try:
+            map_png = encode_map(sample["map"])
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+        about = {
+            "label": sample["label"],
+            "grid": list(sample["grid"]),
+            "image": list(sample["image_size"]),
+            "source": sample["source"],
+            "name": sample["name"],
+        }
+        members = [
+            (_image_suffix(sample["image"], key), sample["image"]),
+            ("map.png", map_png),
+            ("points.npy", _npy(points)),
+        ]
+        if observers is not None:
+            members.append(("observers.npy", _npy(observers)))
+        return members + [("json", json.dumps(about).encode())]
+
+    def _close_shard(self) -> None:
+        assert self._file is not None
+        self._tar.close()
+        self._file.close()
+        self._file = None
+        path = self.folder / f"shard-{len(self._shards):06d}.tar"
+        data = memoryview(path.read_bytes())
+        rows = [
+            (len(self._shards), offset, length, label, zlib.crc32(data[offset:offset + length]))
+            for offset, length, label in self._rows
+        ]
+        self._tables.append(np.array(rows, SAMPLE))
+        self._shards.append({
+            "name": path.name,
+            "count": len(rows),
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        })
+        self._rows = []
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The folder's index, once its files are seen to be there and of the size it says."""
+    path = folder / "index.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not here, so {folder} is no finished set; {CURE}")
+    try:
+        index = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); {CURE}") from error
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected format {FORMAT} of attention shards; {CURE}")
+    for shard in index["shards"]:
+        tar = folder / shard["name"]
+        if not tar.is_file():
+            raise FileNotFoundError(f"{tar}: in the index but not on the disk; {CURE}")
+        if tar.stat().st_size != shard["bytes"]:
+            size = tar.stat().st_size
+            raise ValueError(f"{tar} has {size} bytes, its index says {shard['bytes']}; {CURE}")
+    return index
+
+
+def verify(folder: Path) -> None:
+    """Read every shard in full and compare its sha256 with the index."""
+    for shard in read_index(folder)["shards"]:
+        found = hashlib.sha256((folder / shard["name"]).read_bytes()).hexdigest()
+        if found != shard["sha256"]:
+            expected = shard["sha256"]
+            raise ValueError(f"{folder / shard['name']}: sha256 {found}, not {expected}; {CURE}")
+
+
+class Shards:
+    """The samples of a folder by number, in the order they were written.
+
+    Opens a shard for each sample and keeps none open: it may be pickled and forked, and a
+    thousand shards need no thousand handles. A sample's checksum is tested at each access.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.index = read_index(folder)
+        self._table = _read_table(folder, self.index)
+        self._paths = [str(folder / shard["name"]) for shard in self.index["shards"]]
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def labels(self) -> Int32[np.ndarray, "n"]:
+        """Each sample's class, -1 where it has none."""
+        return self._table["label"].astype(np.int32)
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels' names, in order."""
+        return self.index["classes"]
+
+    def __getitem__(self, i: int) -> Sample:
+        shard, offset, length, label, crc = self._table[i].item()
+        with open(self._paths[shard], "rb", buffering=0) as file:
+            file.seek(offset)
+            span = file.read(length)
+        if len(span) != length or zlib.crc32(span) != crc:
+            raise ValueError(
+                f"{self._paths[shard]}: at byte {offset} is not sample {i} as the index has it; "
+                f"the shard was cut, altered or put together anew: {CURE}"
+            )
+        key, members = _split(span)
+        about = json.loads(members["json"])
+        observers = members.get("observers.npy")
+        return Sample(
+            key=key,
+            image=members["jpg"] if "jpg" in members else members["png"],
+            map=decode_map(members["map.png"]),
+            points=_from_npy(members["points.npy"]).reshape(-1, 2),
+            observers=None if observers is None else _from_npy(observers),
+            label=label,
+            grid=tuple(about["grid"]),
+            image_size=tuple(about["image"]),
+            source=about["source"],
+            name=about["name"],
+        )
+
+
+def _require_points(points: np.ndarray, grid: tuple[int, int], key: str) -> None:
+    if max(grid) > INT16_MAX or min(grid) < 1:
+        raise ValueError(f"{key}: grid {grid}; expected 1 to {INT16_MAX} rows and columns")
+    if points.ndim != 2 or points.shape[1] != 2 or not np.issubdtype(points.dtype, np.integer):
+        raise ValueError(f"{key}: points are {points.dtype} {points.shape}, expected int [n, 2]")
+    outside = ((points < 0) | (points >= grid)).any(axis=1)
+    if outside.any():
+        row, col = points[outside][0]
+        raise ValueError(
+            f"{key}: point (row {row}, col {col}) is outside the grid {grid[0]} x {grid[1]}; "
+            "points are (row, col), counted from 0"
+        )
+
+
+def _require_observers(observers: np.ndarray, n_points: int, key: str) -> None:
+    if observers.shape != (n_points,):
+        raise ValueError(f"{key}: {observers.shape} observers for {n_points} points; one each")
+    if n_points and (observers.min() < -INT16_MAX or observers.max() > INT16_MAX):
+        raise ValueError(f"{key}: an observer beyond {INT16_MAX} does not fit; number them anew")
+
+
+def _image_suffix(data: bytes, key: str) -> str:
+    if data.startswith(b"\xff\xd8"):
+        return "jpg"
+    if data.startswith(b"\x89PNG"):
+        return "png"
+    raise ValueError(f"{key}: image is neither JPEG nor PNG (begins {data[:4]!r}); convert it")
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array.astype("<i2"))
+    return stream.getvalue()
+
+
+def _from_npy(data: bytes) -> Int16[np.ndarray, "n"]:
+    # np.load takes 50 us to parse a header that _npy alone has written.
+    header = 10 + int.from_bytes(data[8:10], "little")
+    return np.frombuffer(data, "<i2", offset=header).astype(np.int16)  # a copy may be written to
+
+
+def _split(span: bytes) -> tuple[str, dict[str, bytes]]:
+    # A plain ustar stream: a header of one block (name at 0, octal size at 124), then the
+    # data, padded to a block.
+    members: dict[str, bytes] = {}
+    start, key = 0, ""
+    while start < len(span):
+        name = span[start:start + 100].rstrip(b"\0").decode("ascii")
+        size = int(span[start + 124:start + 135], 8)
+        key, suffix = name.split(".", 1)
+        start += BLOCK
+        members[suffix] = span[start:start + size]
+        start += -(-size // BLOCK) * BLOCK
+    return key, members
+
+
+def _read_table(folder: Path, index: Mapping[str, Any]) -> np.ndarray:
+    path = folder / "samples.npy"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not here; {CURE}")
+    table = np.load(path)
+    counts = [shard["count"] for shard in index["shards"]]
+    if table.dtype != SAMPLE or len(table) != index["samples"]:
+        raise ValueError(f"{path}: not the table of its {index['samples']} samples; {CURE}")
+    if not np.array_equal(table["shard"], np.repeat(np.arange(len(counts)), counts)):
+        raise ValueError(f"{path}: its shards hold other counts than index.json's; {CURE}")
+    return table
