@@ -1,0 +1,51 @@
+"""One crop for an image's attention map and its points: draw the box once, apply it to both.
+
+A box is (top, left, height, width) as shares of the image, so that it means the same on the image,
+on a map of another resolution and on the grid that points are counted on.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int16
+
+Box = tuple[float, float, float, float]
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+
+
+def centre_box(height: int, width: int, crop: float) -> Box:
+    """The box of the central square whose side is `crop` of the shorter one; 1 is the whole."""
+    if crop == 1:
+        return WHOLE
+    h, w = crop * min(height, width) / height, crop * min(height, width) / width
+    return (1 - h) / 2, (1 - w) / 2, h, w
+
+
+def crop_map(
+    map: Float[np.ndarray, "h w"], box: Box, *, size: tuple[int, int]
+) -> Float[np.ndarray, "a b"]:
+    """The part of the map inside `box`, at `size` (height, width), bilinear between pixel centres."""
+    (h, w), (top, left, height, width) = map.shape, box
+    if box == WHOLE and size == (h, w):
+        return map
+    rows, cols = size
+    if height * h > 1.5 * rows or width * w > 1.5 * cols:  # average first: bilinear would skip
+        h, w = max(rows, round(rows / height)), max(cols, round(cols / width))
+        map = cv2.resize(map, (w, h), interpolation=cv2.INTER_AREA)
+    y, x = height * h / rows, width * w / cols  # map pixels to one of the result
+    matrix = np.array([[x, 0, left * w + x / 2 - 0.5], [0, y, top * h + y / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(map, matrix, (cols, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def count_points(
+    points: Int16[np.ndarray, "n 2"], *, grid: tuple[int, int], box: Box, size: tuple[int, int]
+) -> Float[np.ndarray, "a b"]:
+    """How many of the points, (row, col) on `grid`, fall on each pixel of the crop at `size`.
+
+    A point stands for the centre of its grid pixel; one outside the box is not counted.
+    """
+    shares = (points + 0.5) / grid
+    cells = np.floor((shares - box[:2]) / box[2:] * size).astype(np.int64)
+    inside = ((cells >= 0) & (cells < size)).all(axis=1)
+    flat = np.ravel_multi_index(tuple(cells[inside].T), size)
+    return np.bincount(flat, minlength=size[0] * size[1]).reshape(size).astype(np.float32)

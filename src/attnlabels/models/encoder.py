@@ -1,0 +1,109 @@
+"""ResNet encoders built as SimCLR builds them (FACTS §4.5; SimCLR repository, resnet.py)."""
+
+import itertools
+import math
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+Backbone = Literal["resnet10", "resnet18", "resnet34", "resnet50"]
+Stem = Literal["imagenet", "small", "cifar"]
+Taps = Literal["stages", "units"]
+
+BACKBONES: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+    "resnet10": (BasicBlock, (1, 1, 1, 1)),
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+}
+
+
+class Encoder(nn.Module):
+    """A residual network that returns the maps of its last three blocks.
+
+    Parameter names are those of torchvision and timm (`conv1`, `bn1`, `layer1.0.conv1`, ...), so
+    with `width=64` and the stem "imagenet" or "cifar" its weights load there as they stand.
+
+    `stem`: "imagenet" 7×7 stride 2 and max-pool, cumulative stride 4; "small" 3×3 stride 2;
+    "cifar" 3×3 stride 1, for images of 32 pixels.
+
+    `taps`: the paper's "last three blocks" are the "stages" 2, 3 and 4, or the last three residual
+    "units", all near the end (FACTS §5.1, A1).
+    """
+
+    def __init__(self, backbone: Backbone, *, width: int, stem: Stem, taps: Taps) -> None:
+        super().__init__()
+        block, depths = BACKBONES[backbone]
+        kernel, stride = {"imagenet": (7, 2), "small": (3, 2), "cifar": (3, 1)}[stem]
+        self.conv1 = nn.Conv2d(3, width, kernel, stride, padding=kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()
+        channels = width
+        stages = []
+        for index, depth in enumerate(depths):
+            planes = width * 2**index
+            stages.append(_stage(block, channels, planes, depth, stride=1 if index == 0 else 2))
+            channels = planes * block.expansion
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.n_features = channels
+        n_units = sum(depths)
+        ends = itertools.accumulate(depths)  # units counted from 1 over all stages
+        self.taps = set(ends) - {depths[0]} if taps == "stages" else set(range(n_units - 2, n_units + 1))
+        _initialise(self)
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Maps [n, c_l, h_l, w_l] of the three taps, each after its last ReLU, so >= 0.
+
+        `images` lie in [0, 1]. SimCLR subtracts no mean and divides by no deviation.
+        """
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        tapped = []
+        units = itertools.chain(self.layer1, self.layer2, self.layer3, self.layer4)
+        for number, unit in enumerate(units, start=1):
+            x = unit(x)
+            if number in self.taps:
+                tapped.append(x)
+        first, second, last = tapped
+        return first, second, last
+
+
+def features(stages: tuple[Tensor, ...]) -> Float[Tensor, "n d"]:
+    """The representation that is transferred: the spatial mean of the last stage (FACTS §4.5)."""
+    return stages[-1].mean(dim=(2, 3))
+
+
+def _stage(
+    block: type[BasicBlock] | type[Bottleneck],
+    channels: int,
+    planes: int,
+    depth: int,
+    *,
+    stride: int,
+) -> nn.Sequential:
+    # SimCLR projects the shortcut of each stage's first block even where shapes agree; torchvision
+    # and timm do not for ResNet-18/34's first stage. We keep theirs, so that weights travel.
+    shortcut = None
+    if stride != 1 or channels != planes * block.expansion:
+        shortcut = nn.Sequential(
+            nn.Conv2d(channels, planes * block.expansion, 1, stride, bias=False),
+            nn.BatchNorm2d(planes * block.expansion),
+        )
+    first = block(channels, planes, stride, shortcut)
+    rest = [block(planes * block.expansion, planes) for _ in range(depth - 1)]
+    return nn.Sequential(first, *rest)
+
+
+def _initialise(encoder: nn.Module) -> None:
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_in = module.weight[0].numel()
+            # A normal cut at two deviations has 0.8796 of its deviation left.
+            deviation = math.sqrt(1 / fan_in) / 0.87962566
+            nn.init.trunc_normal_(module.weight, 0, deviation, -2 * deviation, 2 * deviation)
+        elif isinstance(module, BasicBlock):
+            nn.init.zeros_(module.bn2.weight)  # each block starts as the identity
+        elif isinstance(module, Bottleneck):
+            nn.init.zeros_(module.bn3.weight)

@@ -1,0 +1,51 @@
+"""Weights on disk: safetensors with the constructor's arguments beside them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+
+def write_weights(path: Path, module: nn.Module, config: Mapping[str, Any]) -> None:
+    """Write all of `module`'s tensors, and `config` as JSON in the header."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    save_file(tensors, path, metadata={"config": json.dumps(config)})
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """What `write_weights` was given as `config`."""
+    with _open(path) as file:
+        metadata = file.metadata() or {}
+    if "config" not in metadata:
+        raise ValueError(f"{path} has no config in its header; was it written by this project?")
+    return json.loads(metadata["config"])
+
+
+def load_weights(path: Path, module: nn.Module, *, prefix: str = "") -> None:
+    """Fill `module` with the tensors whose names begin with `prefix`; every one must fit."""
+    with _open(path) as file:
+        keys = [key for key in file.keys() if key.startswith(prefix)]
+        tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    other = sorted(k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape)
+    for said, names in (("lacks", missing), ("has unknown", unknown), ("misshapes", other)):
+        if names:
+            raise ValueError(
+                f"{path} {said} {len(names)} tensors of {type(module).__name__}, e.g. "
+                f"{prefix}{names[0]}: the weights are of another architecture"
+            )
+    module.load_state_dict(tensors)
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no weights here")
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error

@@ -1,0 +1,89 @@
+"""The saliency teacher: MobileNetV3-small from random weights, read at four depths (paper §3.2)."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v3_small
+
+Output = Literal["learnt_offset", "tanh_half", "logits_sigmoid", "literal_minmax", "literal"]
+
+# Channels of torchvision's `features[i]`, whose Keras names are `expanded_conv_{i-1}` (FACTS §2.2).
+CHANNELS = (16, 16, 24, 24, 40, 40, 40, 48, 48, 96, 96, 96, 576)
+
+
+def _minmax(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    return (maps - low) / (high - low).clamp_min(1e-7)  # a flat map becomes 0, not 0/0
+
+
+# Paper: the sum of four ReLU outputs is >= 0, so its sigmoid never falls below 0.5 and no map can
+# say "not here" (FACTS §2.4). "literal" is that; the others lift the floor. "learnt_offset" adds a
+# learnable scalar, started at -3, to the sum; "tanh_half" is 2σ(s) - 1; "logits_sigmoid" drops the
+# last ReLUs.
+OUTPUT: dict[str, Callable[[Tensor], Tensor]] = {
+    "learnt_offset": torch.sigmoid,
+    "tanh_half": lambda total: torch.tanh(total / 2),
+    "logits_sigmoid": torch.sigmoid,
+    "literal_minmax": lambda total: _minmax(torch.sigmoid(total)),
+    "literal": torch.sigmoid,
+}
+
+
+class Branch(nn.Module):
+    """3×3 conv, max pooling of 3, ReLU, 1×1 conv to one channel [, ReLU]."""
+
+    def __init__(self, channels: int, *, pool_stride: int, rectify: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.pool = nn.MaxPool2d(3, stride=pool_stride, padding=1)
+        self.collapse = nn.Conv2d(channels, 1, 1)
+        self.rectify = rectify
+        # A branch whose 1×1 output is negative everywhere would have no gradient for ever.
+        nn.init.uniform_(self.collapse.weight, 0.0, 2.0 / channels)
+        nn.init.constant_(self.collapse.bias, 0.1)
+
+    def forward(self, tap: Float[Tensor, "n c i j"]) -> Float[Tensor, "n 1 a b"]:
+        """The branch's map at its own resolution."""
+        branch = self.collapse(F.relu(self.pool(self.conv(tap))))
+        return F.relu(branch) if self.rectify else branch
+
+
+class Teacher(nn.Module):
+    """Predicts a map of human attention, in [0, 1], for an image.
+
+    `taps` index torchvision's `features`; the default (3, 5, 7, 9) are Keras' `expanded_conv_2`,
+    `_4`, `_6`, `_8`, strides 8, 16, 16, 32 (FACTS §2.3, reading A). What follows the last tap is
+    not built. Head parameters: Σ (9c² + 2c + 1), 123,684 by default, and one more for the offset.
+    """
+
+    def __init__(self, *, taps: Sequence[int], pool_stride: int, output: Output) -> None:
+        super().__init__()
+        if list(taps) != sorted(set(taps)) or not set(taps) <= set(range(len(CHANNELS))):
+            raise ValueError(
+                f"taps {list(taps)}: expected increasing numbers from 0 to {len(CHANNELS) - 1}"
+            )
+        self.taps, self.output = tuple(taps), OUTPUT[output]
+        self.backbone = mobilenet_v3_small(weights=None).features[: taps[-1] + 1]
+        self.branches = nn.ModuleList(
+            Branch(CHANNELS[tap], pool_stride=pool_stride, rectify=output != "logits_sigmoid")
+            for tap in taps
+        )
+        learnt = output == "learnt_offset"
+        self.offset = nn.Parameter(torch.tensor(-3.0)) if learnt else None
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
+        """Maps at the resolution of `images`, which lie in [0, 1]."""
+        x = images * 2 - 1  # Keras' MobileNetV3 rescales pixels so
+        total = x.new_zeros(len(x), 1, *x.shape[2:], dtype=torch.float32)
+        if self.offset is not None:
+            total = total + self.offset
+        depth = 0
+        for tap, branch in zip(self.taps, self.branches):
+            x = self.backbone[depth : tap + 1](x)
+            depth = tap + 1
+            total = total + F.interpolate(branch(x).float(), total.shape[2:], mode="bilinear")
+        return self.output(total.squeeze(1))

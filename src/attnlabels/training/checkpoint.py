@@ -1,0 +1,57 @@
+"""Resumable training state, outside DVC's outputs (which DVC deletes before a stage runs)."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
+    """A name for a training run: changes with its parameters, its code or its data.
+
+    `parameters` must be JSON after `default=vars`; of `files` the contents count.
+    """
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=vars).encode())
+    for file in sorted(files):
+        digest.update(file.name.encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:32]
+
+
+class Scratch:
+    """Where one training run keeps its state between being killed and going on.
+
+    The folder is `$ATTNLABELS_SCRATCH`, or `attnlabels` in the user's cache: a place that runs in
+    a copy of the project (`dvc exp run --queue`, `--temp`) reach too.
+    """
+
+    def __init__(self, name: str) -> None:
+        cache = os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")
+        root = Path(os.environ.get("ATTNLABELS_SCRATCH", Path(cache) / "attnlabels"))
+        self.folder = root / name
+        self.file = self.folder / "state.pt"
+
+    def read(self) -> dict[str, Any] | None:
+        """The state last written, or None if this run has none."""
+        if not self.file.is_file():
+            return None
+        return torch.load(self.file, map_location="cpu", weights_only=True)
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace the state; a kill at any moment leaves the old one or the new one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = self.file.with_suffix(f".{os.getpid()}")
+        with open(aside, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, self.file)
+
+    def clear(self) -> None:
+        """Forget the run: its results are written."""
+        shutil.rmtree(self.folder, ignore_errors=True)

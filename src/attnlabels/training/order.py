@@ -1,0 +1,38 @@
+"""The order in which a training run sees its samples: a pure function of seed and step."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+class Batches:
+    """Batches of (epoch, index) from step `start` to the last, for a loader's `batch_sampler`.
+
+    Each epoch is a fresh permutation drawn from (seed, epoch); what does not fill a batch at its
+    end is left out of that epoch. A run that goes on at `start` sees exactly what an uninterrupted
+    one would.
+    """
+
+    def __init__(
+        self, n_samples: int, *, batch_size: int, epochs: int, seed: int, start: int
+    ) -> None:
+        if n_samples < batch_size:
+            raise ValueError(
+                f"{n_samples} samples do not fill one batch of {batch_size}; lower batch_size"
+            )
+        self.n_samples, self.batch_size, self.seed = n_samples, batch_size, seed
+        self.steps_per_epoch = n_samples // batch_size
+        self.start, self.total = start, epochs * self.steps_per_epoch
+
+    def __len__(self) -> int:
+        return self.total - self.start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        step = self.start
+        while step < self.total:
+            epoch, within = divmod(step, self.steps_per_epoch)
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.n_samples)
+            for _ in range(within, self.steps_per_epoch):
+                first = (step % self.steps_per_epoch) * self.batch_size
+                yield [(epoch, int(i)) for i in order[first : first + self.batch_size]]
+                step += 1
