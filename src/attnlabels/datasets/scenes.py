@@ -122,15 +122,16 @@ def _paint_region(
     rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], label: int, style: Style,
 ) -> None:
     """Texture a half-plane, in a family and hue of any class or, by `shortcut`, the object's."""
-    source = label if rng.random() < style.shortcut else int(rng.integers(len(TEXTURES)))
+    family, hue = rng.integers(len(SHAPES), size=2).tolist()
+    if rng.random() < style.shortcut:
+        family = hue = label
     side = min(canvas.shape[:2])
     x, y = _grid(canvas, centre=_near_centre(rng, canvas, spread=0.3), angle=rng.uniform(0, TURN))
     alpha = rng.uniform(0.6, 1) * (x + 0.5).clip(0, 1)
-    light, dark = _colour_pair(rng, _class_hue(rng, source, style))
+    light, dark = _colour_pair(rng, _class_hue(rng, hue, style))
     period = side * rng.uniform(*style.period)
-    angle = rng.uniform(0, TURN)
-    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    pattern = _texture(rng, _family(source, style), u / period, v / period, period)
+    u, v = _rotated(x, y, rng.uniform(0, TURN))
+    pattern = _texture(rng, _family(family, style), u / period, v / period, period)
     _blend(canvas, alpha, dark + pattern[..., None] * (light - dark))
 
 
@@ -247,8 +248,8 @@ def _noise(
     lengths = rng.uniform(0.7, 1.3, 6)
     phases = rng.uniform(0, TURN, 6)
     return sum(
-        np.cos(TURN * f * (np.cos(a) * u + np.sin(a) * v) + p)
-        for a, f, p in zip(angles, lengths, phases)
+        np.cos(TURN * f * _rotated(u, v, a)[0] + p)
+        for a, f, p in zip(angles.tolist(), lengths.tolist(), phases.tolist())
     ) / 2
 
 
@@ -348,9 +349,17 @@ def _grid(
     canvas: Float32[np.ndarray, "h w 3"], *, centre: Float[np.ndarray, "2"], angle: float,
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """Each pixel's x and y in a frame at `centre` turned clockwise by `angle`."""
-    x = np.arange(canvas.shape[1])[None] + 0.5 - centre[0]
-    y = np.arange(canvas.shape[0])[:, None] + 0.5 - centre[1]
-    return np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    x = (np.arange(canvas.shape[1]) + 0.5 - centre[0]).astype(np.float32)[None]
+    y = (np.arange(canvas.shape[0]) + 0.5 - centre[1]).astype(np.float32)[:, None]
+    return _rotated(x, y, angle)
+
+
+def _rotated(
+    x: Float[np.ndarray, "#h w"], y: Float[np.ndarray, "h #w"], angle: float,
+) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
+    """The same places in axes turned clockwise by `angle`."""
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))  # keeps float32 narrow
+    return cosine * x + sine * y, cosine * y - sine * x
 
 
 def _fill(
@@ -369,4 +378,6 @@ def _blend(
     colour: Float[np.ndarray, "*pixels 3"],
 ) -> None:
     """Lay `colour` over `canvas`, in place."""
-    canvas += (alpha[..., None] * (colour - canvas)).astype(np.float32)
+    over = colour.astype(np.float32) - canvas
+    over *= alpha.astype(np.float32)[..., None]
+    canvas += over
