@@ -1,0 +1,60 @@
+"""From recorded points to attention maps, by SALICON's recipe.
+
+Reference: NUS-VIP/salicon-api PythonAPI/salicon/salicon.py `buildFixMap`: a binary map of the
+points, blurred by a Gaussian (19 px at 640 x 480, about 1 degree of visual angle), minus its
+minimum, divided by its maximum. OSIE's maps are made so with 24 px at 800 x 600
+(NUS-VIP/predicting-human-gaze-beyond-pixels src/dataset/computeFixationMaps.m).
+"""
+
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Int
+
+KERNEL_SIGMAS = 4.0  # scipy's and so SALICON's own cut of the Gaussian
+CENTRE_SIGMA = 0.25  # of each side
+
+Count = Literal["binary", "counted"]
+
+
+def fixation_map(
+    points: Int[np.ndarray, "n 2"], *, height: int, width: int, count: Count
+) -> Float32[np.ndarray, "{height} {width}"]:
+    """1 at the points, (row, col) from 0; if `counted`, how many points fell there."""
+    if (points < 0).any() or (points >= (height, width)).any():
+        raise ValueError(
+            f"points run from {points.min(0).tolist()} to {points.max(0).tolist()}, (row, col) "
+            f"from 0; expected all within {height} x {width}"
+        )
+    map = np.zeros((height, width), np.float32)
+    if count == "binary":
+        map[points[:, 0], points[:, 1]] = 1
+    else:
+        np.add.at(map, (points[:, 0], points[:, 1]), 1)
+    return map
+
+
+def density(
+    points: Int[np.ndarray, "n 2"], *, height: int, width: int, sigma_px: float, count: Count
+) -> Float32[np.ndarray, "{height} {width}"]:
+    """The blurred map of the points, from 0 to 1; nothing lies beyond the image's border."""
+    if len(points) == 0:
+        raise ValueError("no points to make a density of")
+    if not sigma_px > 0:
+        raise ValueError(f"sigma_px is {sigma_px}; expected a length above 0")
+    map = fixation_map(points, height=height, width=width, count=count)
+    side = 2 * math.ceil(KERNEL_SIGMAS * sigma_px) + 1
+    blurred = cv2.GaussianBlur(map, (side, side), sigma_px, borderType=cv2.BORDER_CONSTANT)
+    low, high = blurred.min(), blurred.max()
+    if high == low:
+        raise ValueError(f"the density of {len(points)} points is the same everywhere")
+    return (blurred - low) / (high - low)
+
+
+def centre_prior(h: int, w: int) -> Float32[np.ndarray, "{h} {w}"]:
+    """A Gaussian at the centre of the image, sigma a quarter of each side, 1 at its top."""
+    row = (np.arange(h) - (h - 1) / 2) / (CENTRE_SIGMA * h)
+    col = (np.arange(w) - (w - 1) / 2) / (CENTRE_SIGMA * w)
+    return np.exp(-(row[:, None] ** 2 + col[None, :] ** 2) / 2).astype(np.float32)
