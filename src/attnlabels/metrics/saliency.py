@@ -1,0 +1,102 @@
+"""Saliency scores of one predicted map, defined as in matthias-k/pysaliency:pysaliency/metrics.py.
+
+A prediction is compared with a density (cc, kl, sim) or at points (row, col) on its own pixels
+(nss, auc_judd, sauc). A constant prediction, which says nothing, scores as chance does.
+"""
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+# Keeps empty pixels out of log(0) and x/0; the same as in the loss.
+EPS = 1e-7
+
+# A map whose range is within float32 rounding of its values is constant.
+FLAT = 1e-6
+
+
+def cc(prediction: Float[np.ndarray, "h w"], density: Float[np.ndarray, "h w"]) -> float:
+    """Pearson correlation over pixels; 0 if the prediction is constant."""
+    if _constant(density):
+        raise ValueError("the density is constant, so no map correlates with it; drop the image")
+    return float(np.mean(_standardised(prediction) * _standardised(density)))
+
+
+def nss(prediction: Float[np.ndarray, "h w"], points: Integer[np.ndarray, "p 2"]) -> float:
+    """Mean at the points of the prediction in population standard deviations; 0 if constant."""
+    return float(_at(_standardised(prediction), points).mean())
+
+
+def kl(prediction: Float[np.ndarray, "h w"], density: Float[np.ndarray, "h w"]) -> float:
+    """KL divergence of the prediction from the density, in nats, weighted by the density."""
+    p, t = _distribution(prediction), _distribution(density)
+    return float(np.sum(t * np.log(EPS + t / (p + EPS))))
+
+
+def sim(prediction: Float[np.ndarray, "h w"], density: Float[np.ndarray, "h w"]) -> float:
+    """Overlap of the two distributions, from 0 to 1."""
+    return float(np.minimum(_distribution(prediction), _distribution(density)).sum())
+
+
+def auc_judd(prediction: Float[np.ndarray, "h w"], points: Integer[np.ndarray, "p 2"]) -> float:
+    """Chance that a point's value exceeds that of a pixel without points; ties count half.
+
+    The exact area. MIT's script joins the curve between fixated values and adds jitter.
+    """
+    positives = _at(prediction, points)
+    free = np.ones(prediction.shape, dtype=bool)
+    free[points[:, 0], points[:, 1]] = False
+    if not free.any():
+        raise ValueError(f"all {free.size} pixels hold points, so none is left to compare with")
+    return _auc(positives, prediction[free])
+
+
+def sauc(
+    prediction: Float[np.ndarray, "h w"],
+    points: Integer[np.ndarray, "p 2"],
+    *,
+    negatives: Integer[np.ndarray, "negatives 2"],
+) -> float:
+    """Shuffled AUC: `negatives` are the points of other images, scaled to this one's pixels.
+
+    The centre of the picture, where people look anyway, earns nothing.
+    """
+    return _auc(_at(prediction, points), _at(prediction, negatives))
+
+
+def _auc(positives: np.ndarray, negatives: np.ndarray) -> float:
+    ascending = np.sort(negatives)
+    below = np.searchsorted(ascending, positives, side="left")
+    not_above = np.searchsorted(ascending, positives, side="right")
+    return float((below + not_above).mean() / 2 / len(negatives))
+
+
+def _at(values: np.ndarray, points: np.ndarray) -> np.ndarray:
+    if not len(points):
+        raise ValueError("no points to score at; leave out images without points")
+    if (points < 0).any() or (points >= values.shape).any():
+        raise ValueError(
+            f"points from {points.min(axis=0)} to {points.max(axis=0)} on a map of "
+            f"{values.shape}; scale (row, col) to the map's pixels and clip"
+        )
+    return values[points[:, 0], points[:, 1]]
+
+
+def _constant(values: np.ndarray) -> bool:
+    return bool(np.ptp(values) <= FLAT * np.abs(values).max())
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    if _constant(values):
+        return np.zeros(values.shape)
+    m = values.astype(np.float64)
+    return (m - m.mean()) / m.std()
+
+
+def _distribution(values: np.ndarray) -> np.ndarray:
+    m = values.astype(np.float64)
+    if m.min() < 0 or m.sum() == 0:
+        raise ValueError(
+            f"a map with minimum {m.min():g} and sum {m.sum():g} is no distribution; expected "
+            "values of 0 or more that are not all 0"
+        )
+    return m / m.sum()
