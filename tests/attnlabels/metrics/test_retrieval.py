@@ -5,10 +5,10 @@ from sklearn.metrics import average_precision_score
 from attnlabels.metrics import retrieval
 from attnlabels.metrics.retrieval import (
     k_grid,
-    rank_matches,
     mean_average_precision,
     pr_area,
     precision_recall,
+    rank_matches,
     split_queries,
 )
 
