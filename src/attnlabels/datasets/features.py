@@ -38,6 +38,15 @@ def read_features(
     return features.astype(np.float32), labels.astype(np.int64)
 
 
+def require_same_images(clean: Path, corrupted: Path) -> None:
+    """Raises ValueError unless `corrupted` holds the images of `clean` in their order."""
+    if not np.array_equal(_read(clean / "labels.npy"), _read(corrupted / "labels.npy")):
+        raise ValueError(
+            f"{corrupted / 'labels.npy'} differs from {clean / 'labels.npy'}: the corrupted images "
+            f"are not the clean ones in the same order; {CURE}"
+        )
+
+
 def _read(path: Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {CURE}")

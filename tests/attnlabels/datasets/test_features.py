@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from attnlabels.datasets.features import read_features
+from attnlabels.datasets.features import read_features, require_same_images
 
 
 def write(folder, features, labels):
@@ -52,3 +52,12 @@ def test_features_that_are_not_rows_of_images_are_refused(tmp_path, shape):
     write(tmp_path, np.zeros(shape), np.zeros(shape[0]))
     with pytest.raises(ValueError, match=r"expected \[n, d\]"):
         read_features(tmp_path)
+
+
+def test_corrupted_images_in_another_order_are_refused(tmp_path):
+    for name, labels in (("clean", [0, 1, 2]), ("same", [0, 1, 2]), ("moved", [0, 2, 1])):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "labels.npy", labels)
+    require_same_images(tmp_path / "clean", tmp_path / "same")
+    with pytest.raises(ValueError, match=r"moved/labels\.npy differs from .*clean/labels\.npy"):
+        require_same_images(tmp_path / "clean", tmp_path / "moved")
