@@ -1,0 +1,113 @@
+"""Score image retrieval with frozen features, on clean and on corrupted images (paper §4.5).
+
+    python src/score_retrieval.py RUN SEED FEATURES CURVES REPORT
+
+A part of the images are queries, the others the gallery, ranked by cosine similarity; relevant is
+what is of the query's class. The queries are drawn once, the same for all runs and corruptions.
+REPORT has mean average precision (`map`), CURVES (CSV) precision and recall at some k, both means
+over queries; clean rows have the corruption "clean" and severity 0.
+"""
+
+import csv
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from jaxtyping import Float32, Int, Int64
+from pydantic import Field
+from tqdm import tqdm
+
+from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
+from attnlabels.datasets.features import read_features, require_same_images
+from attnlabels.metrics.retrieval import (
+    k_grid,
+    mean_average_precision,
+    pr_area,
+    precision_recall,
+    rank_matches,
+    split_queries,
+)
+from attnlabels.params import load, record
+from attnlabels.report import replacing, write_json
+from attnlabels.script import run
+
+SETS = {  # clean, corrupted
+    "imagenet": ("imagenet_val", "imagenet_c"),
+    "cifar10": ("cifar10_test", "cifar10_c"),
+}
+COLUMNS = ("set", "corruption", "severity", "k", "precision", "recall")
+
+
+@record
+class ScoreRetrieval:
+    seed: int
+    queries: Annotated[float, Field(gt=0, lt=1)]
+    corrupted: Literal["whole_set", "queries"]
+
+
+def main(name: str, seed: int, features: Path, curves: Path, report: Path) -> None:
+    p = load(ScoreRetrieval, "score_retrieval")
+    scores: dict[str, dict[str, Any]] = {}
+    rows: list[tuple] = []
+    for key, (clean_set, corrupted_set) in SETS.items():
+        require_same_images(features / clean_set, features / corrupted_set)
+        clean, labels = read_features(features / clean_set)
+        split = split_queries(len(labels), n_queries=round(p.queries * len(labels)), seed=p.seed)
+        scores[key], curve = retrieve(clean, clean, labels=labels, split=split)
+        rows += [(key, "clean", 0, *point) for point in curve]
+
+        scores[corrupted_set] = {}
+        for corruption in tqdm((*CORRUPTIONS, *EXTRA), desc=corrupted_set, disable=None):
+            by_severity = {}
+            for severity in SEVERITIES:
+                x, _ = read_features(features / corrupted_set, f"{corruption}-{severity}")
+                gallery = x if p.corrupted == "whole_set" else clean
+                score, curve = retrieve(x, gallery, labels=labels, split=split)
+                by_severity[str(severity)] = score["map"]
+                rows += [(key, corruption, severity, *point) for point in curve]
+            mean = float(np.mean([*by_severity.values()]))
+            scores[corrupted_set][corruption] = {"mean": mean, **by_severity}
+        means = [each["mean"] for each in scores[corrupted_set].values()]
+        scores[corrupted_set]["map"] = float(np.mean(means))
+
+    with replacing(curves) as aside, aside.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_json(report, scores)
+    print(f"{name}, seed {seed}, mAP:", *(f"{key} {scores[key]['map']:.4f}" for key in scores))
+
+
+def retrieve(
+    queries: Float32[np.ndarray, "n d"],
+    gallery: Float32[np.ndarray, "n d"],
+    *,
+    labels: Int64[np.ndarray, "n"],
+    split: tuple[Int[np.ndarray, "q"], Int[np.ndarray, "g"]],
+) -> tuple[dict[str, float], list[tuple[int, float, float]]]:
+    """Scores of images split[0] of `queries` against split[1] of `gallery`, and (k, P, R) rows."""
+    asked, stored = split
+    if len(stored) < 10:
+        raise ValueError(
+            f"a gallery of {len(stored)} images has no precision at 10; take more images or lower "
+            "score_retrieval.queries"
+        )
+    ranks = rank_matches(
+        queries[asked],
+        gallery[stored],
+        query_labels=labels[asked],
+        gallery_labels=labels[stored],
+    )
+    precision, recall = precision_recall(ranks, n_gallery=len(stored))
+    scores = {
+        "map": mean_average_precision(ranks),
+        "pr_area": pr_area(precision, recall),
+        "precision_at_10": float(precision[9]),
+        "n_queries": len(asked),
+        "n_gallery": len(stored),
+    }
+    k = k_grid(len(stored))
+    points = zip(k.tolist(), precision[k - 1].round(6).tolist(), recall[k - 1].round(6).tolist())
+    return scores, list(points)
+
+
+if __name__ == "__main__":
+    run(main)
