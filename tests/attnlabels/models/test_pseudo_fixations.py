@@ -174,6 +174,13 @@ def test_constant_map_has_no_points(value: float) -> None:
     assert counts.eq(0).all() and points.eq(-1).all()
 
 
+def test_rounding_of_a_constant_map_is_no_peak() -> None:
+    m = torch.full((1, 8, 8), 1 / 64) * (1 + 2e-7 * random_maps(1, 8, 8))
+    assert m.unique().numel() > 1
+    _, counts = pseudo_fixations(m, sigma_px=1.0, threshold=0.2, maximum=4)
+    assert counts.item() == 0
+
+
 def test_no_maps_give_no_points() -> None:
     points, counts = pseudo_fixations(
         torch.zeros(0, 5, 5), sigma_px=1.0, threshold=0.2, maximum=4
