@@ -130,7 +130,7 @@ def main(name: str, out: Path) -> None:
         object_size=p.object_size, object_spread=p.object_spread, rotation_sd=p.rotation_sd,
         hue_jitter=p.hue_jitter, contrast=p.contrast, period=p.period, n_regions=p.n_regions,
         n_distractors=p.n_distractors, occlusion=p.occlusion, shortcut=p.shortcut,
-        noise_sd=p.noise_sd,
+        noise_sd=p.noise_sd, texture_shift=0, hue_shift=0.0,
     )
     shifted = replace(style, texture_shift=p.cifar_texture_shift, hue_shift=p.cifar_hue_shift)
     of_imagenet = partial(

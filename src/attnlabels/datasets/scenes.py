@@ -21,6 +21,7 @@ TEXTURES = (
 )
 SUPERSAMPLING = 2  # drawn at twice the size, then averaged
 FRACTION_BITS = 4  # of a pixel, in the corners given to cv2
+COLOUR_TRIES = 8  # for an object's contrast
 TURN = 2 * np.pi
 
 
@@ -36,15 +37,15 @@ class Style:
     object_spread: float  # sd of the object's place around the image's centre
     rotation_sd: float  # radians
     hue_jitter: float  # sd, in turns of the colour circle
-    contrast: float  # least distance in RGB (0..1 each) of object and what it covers
+    contrast: float  # RGB distance (0..1 each) sought between an object and what it covers
     period: tuple[float, float]  # of a texture
     n_regions: tuple[int, int]
     n_distractors: tuple[int, int]
     occlusion: float  # chance of an occluder
     shortcut: float
     noise_sd: float  # of a pixel, range 0..1
-    texture_shift: int = 0  # class k has texture family k + shift
-    hue_shift: float = 0.0  # turns
+    texture_shift: int  # class k has texture family k + shift
+    hue_shift: float  # turns
 
     def __post_init__(self) -> None:
         for name in ("object_size", "period", "n_regions", "n_distractors"):
@@ -186,15 +187,20 @@ def _paint_object(
         for outline in OUTLINES[SHAPES[label]]
     ]
     alpha = _fill(canvas, outlines)
-    covered = np.einsum("hw,hwc->c", alpha, canvas) / max(alpha.sum(), 1.0)
-    light, dark = _colour_pair(rng, _class_hue(rng, label, style))
-    for _ in range(8):
-        if np.linalg.norm(0.5 * (light + dark) - covered) >= style.contrast:
-            break
-        light, dark = _colour_pair(rng, _class_hue(rng, label, style))
     period = min(canvas.shape[:2]) * rng.uniform(*style.period)
     x, y = _grid(canvas, centre=centre, angle=angle)
     pattern = _texture(rng, _family(label, style), x / period, y / period, period)
+    area = max(alpha.sum(), 1.0)  # an object wholly outside covers nothing
+    covered = np.einsum("hw,hwc->c", alpha, canvas) / area
+    lightness = (alpha * pattern).sum() / area
+    best = -1.0
+    for _ in range(COLOUR_TRIES):
+        pair = _colour_pair(rng, _class_hue(rng, label, style))
+        gap = np.linalg.norm(pair[1] + lightness * (pair[0] - pair[1]) - covered)
+        if gap > best:
+            best, (light, dark) = gap, pair
+        if gap >= style.contrast:
+            break
     _blend(canvas, alpha, dark + pattern[..., None] * (light - dark))
     return alpha
 
