@@ -318,7 +318,7 @@ def _image_suffix(data: bytes, key: str) -> str:
 
 def _npy(array: np.ndarray) -> bytes:
     stream = io.BytesIO()
-    np.save(stream, array.astype("<i2"))
+    np.save(stream, np.ascontiguousarray(array, "<i2"))  # by rows, as _from_npy takes it
     return stream.getvalue()
 
 

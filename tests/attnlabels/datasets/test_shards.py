@@ -78,6 +78,12 @@ def test_teachers_sample_has_no_observers_and_may_have_no_points(tmp_path):
     assert read["observers"] is None and read["points"].shape == (0, 2) and read["label"] == -1
 
 
+def test_points_stored_by_columns_are_read_by_rows(tmp_path):
+    points = np.asfortranarray(a_sample(0)["points"])
+    read = Shards(write(tmp_path / "s", [a_sample(0, points=points)]))[0]["points"]
+    assert np.array_equal(read, points)
+
+
 def test_second_write_is_byte_identical(tmp_path, five):
     again = write(tmp_path / "again", [a_sample(i) for i in range(5)])
     names = sorted(path.name for path in five.iterdir())
