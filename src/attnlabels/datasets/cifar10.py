@@ -1,0 +1,95 @@
+"""Read CIFAR-10's official Python files (Krizhevsky 2009, cs.toronto.edu/~kriz/cifar.html).
+
+They are pickles, which could run any code; here a pickle can build NumPy arrays and no more.
+"""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+BATCHES = {
+    "train": tuple(f"data_batch_{k}" for k in range(1, 6)),
+    "test": ("test_batch",),
+}
+UNREADABLE = (  # what unpickling broken data raises
+    pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError,
+)
+N_CLASSES = 10
+SIDE = 32
+ROW = 3 * SIDE * SIDE  # 1024 red, 1024 green, 1024 blue
+
+
+def read_cifar10(
+    folder: Path, *, split: Literal["train", "test"]
+) -> tuple[UInt8[np.ndarray, "n 32 32 3"], Int64[np.ndarray, "n"]]:
+    """RGB images and labels 0..9, in the files' order; `folder` holds the batch files.
+
+    Files with fewer rows than the official 10,000 are read as they are.
+    """
+    parts = [_read_batch(folder / name) for name in BATCHES[split]]
+    rows = np.concatenate([data for data, _ in parts])
+    images = rows.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images), np.concatenate([labels for _, labels in parts])
+
+
+def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: batch missing; unpack CIFAR-10's archive for Python, cifar-10-python.tar.gz"
+        )
+    try:
+        batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except UNREADABLE as error:
+        raise ValueError(
+            f"{path}: cut short or not CIFAR-10's file ({error}); fetch it again"
+        ) from error
+    if not isinstance(batch, dict):
+        raise ValueError(f"{path}: holds a {type(batch).__name__}; expected CIFAR-10's dictionary")
+    content = {key if isinstance(key, str) else key.decode(): batch[key] for key in batch}
+    for key in ("data", "labels"):
+        if key not in content:
+            raise ValueError(f"{path}: has no `{key}` (CIFAR-100 has `fine_labels`); take CIFAR-10")
+    data, labels = content["data"], np.asarray(content["labels"])
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (ROW,):
+        found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data)
+        raise ValueError(f"{path}: data is {found}, expected uint8 (n, {ROW}); fetch it again")
+    if labels.shape != (len(data),) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{path}: labels are {labels.dtype} {labels.shape}, expected a whole number for each "
+            f"of {len(data)} images; fetch it again"
+        )
+    bad = np.flatnonzero((labels < 0) | (labels >= N_CLASSES))
+    if len(bad):
+        raise ValueError(
+            f"{path}: row {bad[0]} has the label {labels[bad[0]]}, expected 0..{N_CLASSES - 1}; "
+            "fetch it again"
+        )
+    return data, labels.astype(np.int64)
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    # Python 3 writes bytes so into a pickle of Python 2's kind.
+    return text.encode(encoding)
+
+
+class _ArraysOnly(pickle.Unpickler):
+    # What NumPy writes to say how to build an array, under its names of before and since 2.0.
+    ALLOWED: dict[tuple[str, str], Any] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy.core.multiarray", "_reconstruct"): np.zeros(1).__reduce__()[0],
+        ("numpy._core.multiarray", "_reconstruct"): np.zeros(1).__reduce__()[0],
+        ("_codecs", "encode"): _encode,
+        ("numpy._core.numeric", "_frombuffer"): np.zeros(1).__reduce_ex__(5)[0],
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, where only arrays and lists are needed"
+            )
+        return self.ALLOWED[module, name]
