@@ -160,7 +160,7 @@ def main(name: str, out: Path) -> None:
             write_imagenet(folder / "imagenet", split, drawn(of_imagenet, f"imagenet {split}", n))
         for split, n in (("train", p.n_attention_train), ("val", p.n_attention_val)):
             write_salicon(folder / "salicon", split, drawn(by_mouse, f"salicon {split}", n))
-        durations = scene_rng(p.seed, "durations", 0)
+        durations = scene_rng(p.seed, "durations", index=0)
         write_osie(folder / "osie", drawn(by_eye, "osie", p.n_eye), durations)
         cifar = folder / "cifar-10-batches-py"
         for k in range(1, CIFAR_BATCHES + 1):
@@ -205,7 +205,7 @@ def classified(
     index: int, *, split: str, seed: int, n_classes: int, size: int, style: Style,
 ) -> Scene:
     """A square scene with one object; indices take the classes in turn."""
-    rng = scene_rng(seed, split, index)
+    rng = scene_rng(seed, split, index=index)
     return draw_scene(rng, [index % n_classes], height=size, width=size, style=style)
 
 
@@ -223,7 +223,7 @@ def watched(
     attend: Callable[..., Float[np.ndarray, "h w"]],
     observe: Callable[..., list[Int[np.ndarray, "n 2"]]],
 ) -> Watched:
-    rng = scene_rng(seed, split, index)
+    rng = scene_rng(seed, split, index=index)
     scene = draw(rng)
     return Watched(image=scene.image, trails=observe(rng, attend(scene.image, scene.mask)))
 

@@ -70,8 +70,8 @@ def eye_fixations(
     """Each observer's fixations, about `n_fixations` of them."""
     counts = rng.normal(n_fixations, COUNT_SD * n_fixations, n_observers)
     trails = []
-    for count, interest in zip(counts, _interests(rng, attention, n_observers, interest_sd)):
-        looked = _draws(rng, interest, max(2, round(count)))
+    for count, interest in zip(counts, _interests(rng, attention, n=n_observers, sd=interest_sd)):
+        looked = _draws(rng, interest, n=max(2, round(count)))
         looked += rng.normal(0, error_px, looked.shape)
         trails.append(_counted_from_1(looked, attention.shape))
     return trails
@@ -93,9 +93,9 @@ def mouse_samples(
     moved = ((time - leg) / (1 - DWELL)).clip(0, 1)
     moved = (moved ** 2 * (3 - 2 * moved))[:, None]  # from rest to rest
     trails = []
-    for interest in _interests(rng, attention, n_observers, interest_sd):
+    for interest in _interests(rng, attention, n=n_observers, sd=interest_sd):
         start = np.array([attention.shape]) / 2
-        stops = np.concatenate([start, _draws(rng, interest, n_targets)])
+        stops = np.concatenate([start, _draws(rng, interest, n=n_targets)])
         trail = (1 - moved) * stops[leg] + moved * stops[leg + 1]
         trail += rng.normal(0, TREMOR_PX, trail.shape)
         points = _counted_from_1(trail, attention.shape)
@@ -105,7 +105,7 @@ def mouse_samples(
 
 
 def _interests(
-    rng: np.random.Generator, attention: Float[np.ndarray, "h w"], n: int, sd: float,
+    rng: np.random.Generator, attention: Float[np.ndarray, "h w"], *, n: int, sd: float,
 ) -> Float[np.ndarray, "n h w"]:
     """p_k of `n` observers."""
     height, width = attention.shape
@@ -116,7 +116,7 @@ def _interests(
 
 
 def _draws(
-    rng: np.random.Generator, chance: Float[np.ndarray, "h w"], n: int,
+    rng: np.random.Generator, chance: Float[np.ndarray, "h w"], *, n: int,
 ) -> Float[np.ndarray, "n 2"]:
     """Places (row, col) in pixels from the corner, uniform inside the pixel drawn."""
     steps = np.cumsum(chance)

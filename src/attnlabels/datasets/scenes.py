@@ -1,8 +1,8 @@
 """Synthetic scenes: one or two objects of a known class on a cluttered, textured background.
 
-A class is a shape, a texture family and a hue. The background shows the same texture families
-and its own hues, so only the object tells the class; it is easy to learn all the same, and a
-network that learns it instead takes a shortcut. Every picture is a function of a generator.
+A class is a shape, a texture family and a hue. The background shows textures of the same
+families in any hue, so only the object tells the class. The background is easy to recognise all
+the same: a network that tells pictures apart by it takes a shortcut that is of no use for classes.
 """
 
 import zlib
@@ -68,7 +68,7 @@ class Scene:
     labels: tuple[int, ...]  # of the objects, the first is the largest
 
 
-def scene_rng(seed: int, split: str, index: int) -> np.random.Generator:
+def scene_rng(seed: int, split: str, *, index: int) -> np.random.Generator:
     """The generator of one image: it depends on nothing drawn before it."""
     return np.random.default_rng([seed, zlib.crc32(split.encode()), index])
 
@@ -79,17 +79,17 @@ def draw_scene(
     """A scene that holds an object of each of `labels` (0..9)."""
     if not labels or not all(0 <= label < len(SHAPES) for label in labels):
         raise ValueError(f"labels {list(labels)}: expected some, each in 0..{len(SHAPES) - 1}")
-    canvas = _background(rng, SUPERSAMPLING * height, SUPERSAMPLING * width)
+    canvas = _background(rng, height=SUPERSAMPLING * height, width=SUPERSAMPLING * width)
     for _ in range(rng.integers(*style.n_regions, endpoint=True)):
-        _paint_region(rng, canvas, labels[0], style)
+        _paint_region(rng, canvas, label=labels[0], style=style)
     for _ in range(rng.integers(*style.n_distractors, endpoint=True)):
         _paint_distractor(rng, canvas)
     visible = np.zeros(canvas.shape[:2], np.float32)
-    for centre, diameter, label in _places(rng, canvas, labels, style):
-        shape = _paint_object(rng, canvas, centre, diameter, label, style)
-        visible = np.maximum(visible, shape)
+    for centre, diameter, label in _places(rng, canvas, labels=labels, style=style):
+        visible = np.maximum(visible, _paint_object(
+            rng, canvas, centre=centre, diameter=diameter, label=label, style=style))
         if rng.random() < style.occlusion:
-            visible *= 1 - _paint_occluder(rng, canvas, centre, diameter)
+            visible *= 1 - _paint_occluder(rng, canvas, centre=centre, diameter=diameter)
     image = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
     noisy = image + rng.normal(0, style.noise_sd, image.shape)
     return Scene(
@@ -100,7 +100,7 @@ def draw_scene(
 
 
 def _background(
-    rng: np.random.Generator, height: int, width: int,
+    rng: np.random.Generator, *, height: int, width: int,
 ) -> Float32[np.ndarray, "h w 3"]:
     """Three 1/f fields, mixed into colours at random, on a colour gradient."""
     h, w = height // SUPERSAMPLING, width // SUPERSAMPLING
@@ -120,7 +120,7 @@ def _background(
 
 
 def _paint_region(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], label: int, style: Style,
+    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *, label: int, style: Style,
 ) -> None:
     """Texture a half-plane, in a family and hue of any class or, by `shortcut`, the object's."""
     family, hue = rng.integers(len(SHAPES), size=2).tolist()
@@ -129,11 +129,12 @@ def _paint_region(
     side = min(canvas.shape[:2])
     x, y = _grid(canvas, centre=_near_centre(rng, canvas, spread=0.3), angle=rng.uniform(0, TURN))
     alpha = rng.uniform(0.6, 1) * (x + 0.5).clip(0, 1)
-    light, dark = _colour_pair(rng, _class_hue(rng, hue, style))
+    light, dark = _colour_pair(rng, _class_hue(rng, hue, style=style))
     period = side * rng.uniform(*style.period)
-    u, v = _rotated(x, y, rng.uniform(0, TURN))
-    pattern = _texture(rng, _family(family, style), u / period, v / period, period)
-    _blend(canvas, alpha, dark + pattern[..., None] * (light - dark))
+    u, v = _rotated(x, y, angle=rng.uniform(0, TURN))
+    pattern = _texture(
+        rng, _family(family, style), u=u / period, v=v / period, period=period)
+    _blend(canvas, alpha, colour=dark + pattern[..., None] * (light - dark))
 
 
 def _paint_distractor(rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"]) -> None:
@@ -151,15 +152,16 @@ def _paint_distractor(rng: np.random.Generator, canvas: Float32[np.ndarray, "h w
             corners = _around(np.linspace(0, TURN, 24, endpoint=False), 1.0)
             corners = corners * rng.uniform(0.03, 0.1, 2)
     alpha = _fill(canvas, [_turned(corners * side, angle) + place])
-    _blend(canvas, alpha, rng.uniform(0, 1, 3))
+    _blend(canvas, alpha, colour=rng.uniform(0, 1, 3))
 
 
 def _places(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], labels: Sequence[int],
+    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *, labels: Sequence[int],
     style: Style,
 ) -> list[tuple[Float[np.ndarray, "2"], float, int]]:
     """Centre (x, y), diameter and label of each object; later ones lie apart from the first."""
     side = min(canvas.shape[:2])
+    # the first label is of the largest
     diameters = np.sort(rng.uniform(*style.object_size, len(labels)))[::-1] * side
     if len(labels) > 1:
         diameters = 0.75 * diameters  # room for all
@@ -177,7 +179,7 @@ def _places(
 
 
 def _paint_object(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"],
+    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *,
     centre: Float[np.ndarray, "2"], diameter: float, label: int, style: Style,
 ) -> Float32[np.ndarray, "h w"]:
     """Paint the object and return its coverage of each pixel."""
@@ -189,24 +191,25 @@ def _paint_object(
     alpha = _fill(canvas, outlines)
     period = min(canvas.shape[:2]) * rng.uniform(*style.period)
     x, y = _grid(canvas, centre=centre, angle=angle)
-    pattern = _texture(rng, _family(label, style), x / period, y / period, period)
+    pattern = _texture(
+        rng, _family(label, style), u=x / period, v=y / period, period=period)
     area = max(alpha.sum(), 1.0)  # an object wholly outside covers nothing
     covered = np.einsum("hw,hwc->c", alpha, canvas) / area
     lightness = (alpha * pattern).sum() / area
     best = -1.0
     for _ in range(COLOUR_TRIES):
-        pair = _colour_pair(rng, _class_hue(rng, label, style))
-        gap = np.linalg.norm(pair[1] + lightness * (pair[0] - pair[1]) - covered)
+        pair = _colour_pair(rng, _class_hue(rng, label, style=style))
+        gap = float(np.linalg.norm(pair[1] + lightness * (pair[0] - pair[1]) - covered))
         if gap > best:
             best, (light, dark) = gap, pair
         if gap >= style.contrast:
             break
-    _blend(canvas, alpha, dark + pattern[..., None] * (light - dark))
+    _blend(canvas, alpha, colour=dark + pattern[..., None] * (light - dark))
     return alpha
 
 
 def _paint_occluder(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"],
+    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *,
     centre: Float[np.ndarray, "2"], diameter: float,
 ) -> Float32[np.ndarray, "h w"]:
     """Lay a bar of one colour over a side of the object and return its coverage."""
@@ -214,7 +217,7 @@ def _paint_occluder(
     away = _turned(np.array([[0.0, rng.uniform(0.15, 0.45) * diameter]]), angle)
     bar = _box(rng.uniform(0.7, 1.3) * diameter, rng.uniform(0.12, 0.24) * diameter)
     alpha = _fill(canvas, [_turned(bar, angle) + centre + away])
-    _blend(canvas, alpha, rng.uniform(0, 1, 3))
+    _blend(canvas, alpha, colour=rng.uniform(0, 1, 3))
     return alpha
 
 
@@ -222,7 +225,7 @@ def _family(label: int, style: Style) -> str:
     return TEXTURES[(label + style.texture_shift) % len(TEXTURES)]
 
 
-def _class_hue(rng: np.random.Generator, label: int, style: Style) -> float:
+def _class_hue(rng: np.random.Generator, label: int, *, style: Style) -> float:
     """In turns. Neighbours in hue are far apart in `SHAPES`: 3 and 10 have no common factor."""
     return 3 * label / len(SHAPES) + style.hue_shift + rng.normal(0, style.hue_jitter)
 
@@ -238,23 +241,23 @@ def _colour_pair(
 
 
 def _texture(
-    rng: np.random.Generator, family: str, u: Float[np.ndarray, "h w"],
+    rng: np.random.Generator, family: str, *, u: Float[np.ndarray, "h w"],
     v: Float[np.ndarray, "h w"], period: float,
 ) -> Float[np.ndarray, "h w"]:
     """The family's pattern (0 dark, 1 light) at coordinates in periods of `period` pixels."""
-    height = PATTERNS[family](rng, u, v)
+    height = PATTERNS[family](u, v, rng)
     return (0.5 + height * period / 4).clip(0, 1)  # an edge is about a pixel wide: no aliasing
 
 
 def _noise(
-    rng: np.random.Generator, u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"],
+    u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"], *, rng: np.random.Generator,
 ) -> Float[np.ndarray, "h w"]:
     """Blobs: a sum of waves of about one period in random directions."""
     angles = rng.uniform(0, TURN, 6)
     lengths = rng.uniform(0.7, 1.3, 6)
     phases = rng.uniform(0, TURN, 6)
     return sum(
-        np.cos(TURN * f * _rotated(u, v, a)[0] + p)
+        np.cos(TURN * f * _rotated(u, v, angle=a)[0] + p)
         for a, f, p in zip(angles.tolist(), lengths.tolist(), phases.tolist())
     ) / 2
 
@@ -271,21 +274,21 @@ def _triangle(phase: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 
 
 Pattern = Callable[
-    [np.random.Generator, Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]],
+    [Float[np.ndarray, "h w"], Float[np.ndarray, "h w"], np.random.Generator],
     Float[np.ndarray, "h w"],
 ]
 # Height above the edge between dark and light, about 4 per period at the edge.
 PATTERNS: dict[str, Pattern] = {
-    "stripes": lambda rng, u, v: _triangle(u),
-    "checker": lambda rng, u, v: 2 * np.sin(np.pi * u) * np.sin(np.pi * v),
-    "dots": lambda rng, u, v: 4 * (0.3 - np.hypot(u % 1 - 0.5, v % 1 - 0.5)),
-    "noise": _noise,
-    "waves": lambda rng, u, v: _triangle(v + 0.3 * np.sin(TURN * u / 2)),
-    "solid": lambda rng, u, v: np.ones_like(u),
-    "rings": lambda rng, u, v: _triangle(np.hypot(u, v)),
-    "grid": lambda rng, u, v: np.maximum(_triangle(u), _triangle(v)) - 0.5,
-    "zigzag": lambda rng, u, v: _triangle(v + 0.5 * _triangle(u / 2)),
-    "bricks": lambda rng, u, v: _bricks(u, v),
+    "stripes": lambda u, v, rng: _triangle(u),
+    "checker": lambda u, v, rng: 2 * np.sin(np.pi * u) * np.sin(np.pi * v),
+    "dots": lambda u, v, rng: 4 * (0.3 - np.hypot(u % 1 - 0.5, v % 1 - 0.5)),
+    "noise": lambda u, v, rng: _noise(u, v, rng=rng),
+    "waves": lambda u, v, rng: _triangle(v + 0.3 * np.sin(TURN * u / 2)),
+    "solid": lambda u, v, rng: np.ones_like(u),
+    "rings": lambda u, v, rng: _triangle(np.hypot(u, v)),
+    "grid": lambda u, v, rng: np.maximum(_triangle(u), _triangle(v)) - 0.5,
+    "zigzag": lambda u, v, rng: _triangle(v + 0.5 * _triangle(u / 2)),
+    "bricks": lambda u, v, rng: _bricks(u, v),
 }
 
 
@@ -357,11 +360,11 @@ def _grid(
     """Each pixel's x and y in a frame at `centre` turned clockwise by `angle`."""
     x = (np.arange(canvas.shape[1]) + 0.5 - centre[0]).astype(np.float32)[None]
     y = (np.arange(canvas.shape[0]) + 0.5 - centre[1]).astype(np.float32)[:, None]
-    return _rotated(x, y, angle)
+    return _rotated(x, y, angle=angle)
 
 
 def _rotated(
-    x: Float[np.ndarray, "#h w"], y: Float[np.ndarray, "h #w"], angle: float,
+    x: Float[np.ndarray, "#h w"], y: Float[np.ndarray, "h #w"], *, angle: float,
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """The same places in axes turned clockwise by `angle`."""
     cosine, sine = float(np.cos(angle)), float(np.sin(angle))  # keeps float32 narrow
@@ -380,7 +383,7 @@ def _fill(
 
 
 def _blend(
-    canvas: Float32[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"],
+    canvas: Float32[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"], *,
     colour: Float[np.ndarray, "*pixels 3"],
 ) -> None:
     """Lay `colour` over `canvas`, in place."""

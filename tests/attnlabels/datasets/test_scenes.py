@@ -18,7 +18,7 @@ CLUTTERED = CLEAR | {
 
 def scene(labels=(0,), *, index=0, seed=0, split="train", height=48, width=48, **style):
     return draw_scene(
-        scene_rng(seed, split, index), labels, height=height, width=width,
+        scene_rng(seed, split, index=index), labels, height=height, width=width,
         style=Style(**(CLUTTERED | style)),
     )
 
