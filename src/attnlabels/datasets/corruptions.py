@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
 Image: TypeAlias = UInt8[np.ndarray, "h w 3"]
+Number: TypeAlias = int | float
 Table = Literal["imagenet", "cifar", "tiny"]
 
 CORRUPTIONS = (
@@ -207,11 +208,11 @@ def rng_for(
     )
 
 
-def _gaussian_noise(image: Image, sigma: float, *, rng: np.random.Generator) -> Image:
+def _gaussian_noise(image: Image, sigma: Number, *, rng: np.random.Generator) -> Image:
     return _to_uint8(image / 255 + rng.normal(scale=sigma, size=image.shape))
 
 
-def _shot_noise(image: Image, photons: float, *, rng: np.random.Generator) -> Image:
+def _shot_noise(image: Image, photons: Number, *, rng: np.random.Generator) -> Image:
     return _to_uint8(rng.poisson(image / 255 * photons) / photons)
 
 
@@ -221,21 +222,21 @@ def _impulse_noise(image: Image, share: float, *, rng: np.random.Generator) -> I
     return np.where(hit, np.where(salt, np.uint8(255), np.uint8(0)), image)
 
 
-def _speckle_noise(image: Image, sigma: float, *, rng: np.random.Generator) -> Image:
+def _speckle_noise(image: Image, sigma: Number, *, rng: np.random.Generator) -> Image:
     x = image / 255
     return _to_uint8(x + x * rng.normal(scale=sigma, size=image.shape))
 
 
-def _defocus_blur(image: Image, disk: tuple[float, float], *, rng: np.random.Generator) -> Image:
+def _defocus_blur(image: Image, disk: tuple[Number, Number], *, rng: np.random.Generator) -> Image:
     return _to_uint8(cv2.filter2D(image / 255, -1, _disk(*disk)))
 
 
-def _gaussian_blur(image: Image, sigma: float, *, rng: np.random.Generator) -> Image:
+def _gaussian_blur(image: Image, sigma: Number, *, rng: np.random.Generator) -> Image:
     return _to_uint8(_blur(image / 255, sigma=sigma))
 
 
 def _glass_blur(
-    image: Image, glass: tuple[float, int, int], *, rng: np.random.Generator
+    image: Image, glass: tuple[Number, int, int], *, rng: np.random.Generator
 ) -> Image:
     """Blur, move pixels about, blur again."""
     sigma, reach, rounds = glass
@@ -271,13 +272,13 @@ def _shuffle(x: Image, reach: int, *, rng: np.random.Generator) -> Image:
     return x.reshape(h * w, 3)[taken[ahead]].reshape(x.shape)
 
 
-def _motion_blur(image: Image, line: tuple[int, float], *, rng: np.random.Generator) -> Image:
+def _motion_blur(image: Image, line: tuple[int, Number], *, rng: np.random.Generator) -> Image:
     radius, sigma = line
     return _smear(image, radius=radius, sigma=sigma, degrees=rng.uniform(-45, 45))
 
 
 def _smear(
-    x: UInt8[np.ndarray, "h w *c"], *, radius: int, sigma: float, degrees: float
+    x: UInt8[np.ndarray, "h w *c"], *, radius: int, sigma: Number, degrees: float
 ) -> UInt8[np.ndarray, "h w *c"]:
     """Mean along a line of 2 radius + 1 pixels to one side, weighted by half a Gaussian."""
     # Paper: the published images went through ImageMagick's MotionBlurImage. This is its definition
@@ -299,7 +300,7 @@ def _zoom_blur(image: Image, zooms: tuple[float, float], *, rng: np.random.Gener
     return _to_uint8((x + sum(_zoom(x, factor) for factor in factors)) / (len(factors) + 1))
 
 
-def _snow(image: Image, flakes: tuple[float, ...], *, rng: np.random.Generator) -> Image:
+def _snow(image: Image, flakes: tuple[Number, ...], *, rng: np.random.Generator) -> Image:
     mean, sigma, zoom, threshold, radius, blur_sigma, share = flakes
     x = (image / 255).astype(np.float32)
     layer = rng.normal(loc=mean, scale=sigma, size=image.shape[:2]).astype(np.float32)
@@ -313,7 +314,9 @@ def _snow(image: Image, flakes: tuple[float, ...], *, rng: np.random.Generator) 
     return _to_uint8(pale + flake + flake[::-1, ::-1])
 
 
-def _frost(image: Image, weights: tuple[float, float, float], *, rng: np.random.Generator) -> Image:
+def _frost(
+    image: Image, weights: tuple[Number, Number, Number], *, rng: np.random.Generator
+) -> Image:
     # Paper: the published images add a random part of one of five photographs of frost. Those are
     # not ours to spread: five drawn textures of ice ferns stand in, with the mean and deviation
     # of the photographs. Of all the scores, those on frost compare least with published ones.
@@ -372,7 +375,7 @@ def _branches(
     return np.stack([start, start + length[..., None] * along], axis=-2).reshape(-1, 2, 2)
 
 
-def _fog(image: Image, mist: tuple[float, float], *, rng: np.random.Generator) -> Image:
+def _fog(image: Image, mist: tuple[Number, Number], *, rng: np.random.Generator) -> Image:
     weight, decay = mist
     h, w = image.shape[:2]
     x = image / 255
@@ -393,7 +396,7 @@ def _contrast(image: Image, factor: float, *, rng: np.random.Generator) -> Image
     return _to_uint8((x - mean) * factor + mean)
 
 
-def _saturate(image: Image, change: tuple[float, float], *, rng: np.random.Generator) -> Image:
+def _saturate(image: Image, change: tuple[Number, Number], *, rng: np.random.Generator) -> Image:
     times, plus = change
     hsv = cv2.cvtColor((image / 255).astype(np.float32), cv2.COLOR_RGB2HSV)
     hsv[..., 1] = np.clip(hsv[..., 1] * times + plus, 0, 1)  # grey has hue 0: it turns reddish
@@ -401,7 +404,7 @@ def _saturate(image: Image, change: tuple[float, float], *, rng: np.random.Gener
 
 
 def _elastic_transform(
-    image: Image, bend: tuple[float, float, float], *, rng: np.random.Generator
+    image: Image, bend: tuple[Number, Number, Number], *, rng: np.random.Generator
 ) -> Image:
     """A random affine map, then a smooth random displacement of every pixel."""
     amplitude, sigma, reach = bend
@@ -427,14 +430,17 @@ def _pixelate(image: Image, scale: float, *, rng: np.random.Generator) -> Image:
     for axis in (1, 0):
         side = image.shape[axis]
         small = int(side * scale)
-        # A pixel belongs to the box (i, i + 1] * side / small that holds its middle.
-        box = np.ceil((np.arange(side) + 0.5) * small / side).astype(int) - 1
-        starts = np.searchsorted(box, np.arange(small))
-        n_pixels = np.bincount(box).reshape([-1 if a == axis else 1 for a in range(3)])
-        means = np.add.reduceat(image, starts, axis=axis, dtype=np.float64) / n_pixels
-        source = ((np.arange(side) + 0.5) * small / side).astype(int)
-        image = (means + 0.5).astype(np.uint8).take(source, axis=axis)
-    return image
+        # Pillow's arithmetic, ties and all: a box holds the pixels whose middle is in (-1/2, 1/2].
+        middle = (np.arange(small) + 0.5) * (side / small)
+        away = (np.arange(side) - middle[:, None] + 0.5) * (1 / (side / small))
+        inside = (away > -0.5) & (away <= 0.5)
+        first, n_pixels = inside.argmax(axis=1), inside.sum(axis=1)
+        sums = np.cumsum(image.swapaxes(0, axis), axis=0, dtype=np.int64)
+        sums = np.concatenate([np.zeros_like(sums[:1]), sums])
+        means = (sums[first + n_pixels] - sums[first]) / n_pixels[:, None, None]
+        source = ((np.arange(side) + 0.5) * (small / side)).astype(int)
+        image = (means + 0.5).astype(np.uint8)[source].swapaxes(0, axis)
+    return np.ascontiguousarray(image)
 
 
 def _jpeg_compression(image: Image, quality: int, *, rng: np.random.Generator) -> Image:
@@ -445,7 +451,7 @@ def _jpeg_compression(image: Image, quality: int, *, rng: np.random.Generator) -
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
-def _spatter(image: Image, splash: tuple[float, ...], *, rng: np.random.Generator) -> Image:
+def _spatter(image: Image, splash: tuple[Number, ...], *, rng: np.random.Generator) -> Image:
     mean, sigma, blur_sigma, threshold, strength, is_mud = splash
     liquid = _blur(rng.normal(loc=mean, scale=sigma, size=image.shape[:2]), sigma=blur_sigma)
     liquid[liquid < threshold] = 0
@@ -478,8 +484,8 @@ def _to_uint8(x: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
 def _blur(
     x: Float[np.ndarray, "h w *c"],
     *,
-    sigma: float,
-    truncate: float = 4,
+    sigma: Number,
+    truncate: int = 4,
     border: int = cv2.BORDER_REPLICATE,
 ) -> Float[np.ndarray, "h w *c"]:
     """Gaussian blur cut at `truncate` sigmas (the defaults are those of skimage's `gaussian`)."""
@@ -492,7 +498,7 @@ def _blur(
 
 
 @lru_cache(maxsize=None)
-def _disk(radius: float, edge_sigma: float) -> Float32[np.ndarray, "s s"]:
+def _disk(radius: Number, edge_sigma: Number) -> Float32[np.ndarray, "s s"]:
     """A disk with softened edge; without the empty border that the published one carries."""
     half, side = (8, 3) if radius <= 8 else (int(radius), 5)
     y, x = np.mgrid[-half:half + 1, -half:half + 1]
@@ -502,7 +508,7 @@ def _disk(radius: float, edge_sigma: float) -> Float32[np.ndarray, "s s"]:
     return soft[filled[0]:filled[-1] + 1, filled[0]:filled[-1] + 1].copy()
 
 
-def _zoom(x: Float32[np.ndarray, "h w *c"], factor: float) -> Float32[np.ndarray, "h w *c"]:
+def _zoom(x: Float32[np.ndarray, "h w *c"], factor: Number) -> Float32[np.ndarray, "h w *c"]:
     """The middle of `x` enlarged to its size, linearly and corner to corner (`ndimage.zoom`)."""
     h, w = x.shape[:2]
     (dy, top), (dx, left) = (_zoom_axis(side, factor) for side in (h, w))
@@ -511,7 +517,7 @@ def _zoom(x: Float32[np.ndarray, "h w *c"], factor: float) -> Float32[np.ndarray
     return cv2.warpAffine(x, to_source, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _zoom_axis(side: int, factor: float) -> tuple[float, float]:
+def _zoom_axis(side: int, factor: Number) -> tuple[float, float]:
     """Step and start in source pixels of `side` pixels from the middle of the enlarged part."""
     part = int(np.ceil(side / factor))
     large = round(part * factor)
@@ -520,7 +526,7 @@ def _zoom_axis(side: int, factor: float) -> tuple[float, float]:
 
 
 def _plasma(
-    side: int, *, decay: float, rng: np.random.Generator
+    side: int, *, decay: Number, rng: np.random.Generator
 ) -> Float64[np.ndarray, "{side} {side}"]:
     """Plasma fractal on a torus, 0..1, by the diamond-square algorithm; side is a power of two."""
     heights = np.zeros((1, 1))
