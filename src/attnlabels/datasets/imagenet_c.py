@@ -1,0 +1,205 @@
+"""Corrupted images on disk: ImageNet-C's folders of JPEGs and CIFAR-10-C's arrays.
+
+Layouts as published by Hendrycks and Dietterich (ICLR 2019). `corrupt_images` generates the second
+one; a file `generated.json` beside the arrays says so.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+# The downloads of ImageNet-C. Those of `extra` are meant for validation and may be absent.
+GROUPS = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "weather": ("snow", "frost", "fog", "brightness"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+    "extra": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
+}
+SEVERITIES = (1, 2, 3, 4, 5)
+CLASS_NAME = re.compile(r"n\d{8}")  # WordNet ids
+IMAGE_SUFFIXES = (".JPEG", ".jpeg", ".jpg", ".png")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorruptedArrays:
+    """CIFAR-10-C's layout: `<corruption>.npy` [5n h w 3], severity 1 first, and `labels.npy`."""
+
+    corruptions: tuple[str, ...]
+    generated: bool
+    labels: Int64[np.ndarray, "n"]
+    arrays: dict[str, UInt8[np.ndarray, "m h w 3"]] = field(repr=False)
+
+    def images(self, corruption: str, severity: int) -> UInt8[np.ndarray, "n h w 3"]:
+        """All images under one corruption and severity, in the order of `labels`; not yet read."""
+        _require_present(corruption, severity, self.corruptions)
+        n = len(self.labels)
+        return self.arrays[corruption][(severity - 1) * n : severity * n]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorruptedFolder:
+    """ImageNet-C's layout: `<corruption>/<severity>/<class>/<image>`, in groups or not.
+
+    A label is the place of the class among the sorted `classes`; `names` are those of the clean
+    images, as `<class>/<image>`.
+    """
+
+    corruptions: tuple[str, ...]
+    generated: bool
+    labels: Int64[np.ndarray, "n"]
+    classes: tuple[str, ...] = field(repr=False)
+    names: tuple[str, ...] = field(repr=False)
+    folders: dict[str, Path] = field(repr=False)
+
+    def images(self, corruption: str, severity: int) -> list[Path]:
+        """The files under one corruption and severity, in the order of `labels`."""
+        _require_present(corruption, severity, self.corruptions)
+        folder = self.folders[corruption] / str(severity)
+        return [folder / name for name in self.names]
+
+
+def open_corrupted(
+    root: Path, *, layout: Literal["imagenet_c", "arrays"]
+) -> CorruptedArrays | CorruptedFolder:
+    """The corrupted images in `root`, their counts, order and labels checked.
+
+    Raises FileNotFoundError or ValueError naming the file if one of the 15 standard corruptions, a
+    severity or an image is missing, or if two severities differ in their images.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder of corrupted images")
+    if layout == "arrays":
+        return _open_arrays(root)
+    if layout == "imagenet_c":
+        return _open_folder(root)
+    raise ValueError(f"layout {layout!r} is unknown; expected 'imagenet_c' or 'arrays'")
+
+
+def _open_arrays(root: Path) -> CorruptedArrays:
+    paths = {name: root / f"{name}.npy" for group in GROUPS.values() for name in group}
+    paths = {name: path for name, path in paths.items() if path.is_file()}
+    _require_standard(root, paths)
+    labels = _read_labels(root / "labels.npy")
+    arrays = {name: _open_array(path, n_rows=5 * len(labels)) for name, path in paths.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"{root}: images of several sizes, {shapes}; fetch or generate them again")
+    return CorruptedArrays(
+        corruptions=tuple(arrays), generated=_is_generated(root), labels=labels, arrays=arrays
+    )
+
+
+def _read_labels(path: Path) -> Int64[np.ndarray, "n"]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; it belongs to the arrays beside it")
+    labels = np.load(path)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers [5n]")
+    if len(labels) == 0 or len(labels) % 5:
+        raise ValueError(f"{path}: {len(labels)} labels, expected those of n images five times")
+    by_severity = labels.reshape(5, -1)
+    if (by_severity != by_severity[0]).any():
+        raise ValueError(f"{path}: the labels of the five severities differ; fetch it again")
+    return by_severity[0].astype(np.int64)
+
+
+def _open_array(path: Path, *, n_rows: int) -> UInt8[np.ndarray, "m h w 3"]:
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: cut short or no array ({error}); fetch it again") from error
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
+        raise ValueError(f"{path}: {array.dtype} {array.shape}, expected uint8 [5n, h, w, 3]")
+    if len(array) != n_rows:
+        raise ValueError(
+            f"{path}: {len(array)} images but {n_rows} labels in labels.npy; fetch both again"
+        )
+    return array
+
+
+def _is_generated(root: Path) -> bool:
+    path = root / "generated.json"
+    return path.is_file() and bool(json.loads(path.read_text())["generated"])
+
+
+def _open_folder(root: Path) -> CorruptedFolder:
+    folders = _find_folders(root)
+    _require_standard(root, folders)
+    first = folders[GROUPS["noise"][0]] / "1"
+    names = _list_images(first)
+    for corruption, severity in product(folders, SEVERITIES):
+        folder = folders[corruption] / str(severity)
+        _require_same(_list_images(folder), names, folder, first)
+    classes = tuple(sorted({name.split("/")[0] for name in names}))
+    place = {name: k for k, name in enumerate(classes)}
+    return CorruptedFolder(
+        corruptions=tuple(folders),
+        generated=_is_generated(root),
+        labels=np.array([place[name.split("/")[0]] for name in names], np.int64),
+        classes=classes,
+        names=tuple(names),
+        folders=folders,
+    )
+
+
+def _find_folders(root: Path) -> dict[str, Path]:
+    folders = {}
+    for group, names in GROUPS.items():
+        for name in names:
+            found = [path for path in (root / name, root / group / name) if path.is_dir()]
+            if len(found) > 1:
+                raise ValueError(f"{name} is there twice, {found[0]} and {found[1]}; remove one")
+            folders.update({name: path for path in found})
+    return folders
+
+
+def _list_images(folder: Path) -> list[str]:
+    """All `<class>/<image>` of one severity, sorted."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is missing; unpack all five severities")
+    names = []
+    for class_folder in sorted(folder.iterdir()):
+        if not CLASS_NAME.fullmatch(class_folder.name) or not class_folder.is_dir():
+            raise ValueError(f"{class_folder}: expected class folders as n01440764; remove it")
+        files = sorted(path.name for path in class_folder.iterdir())
+        if odd := [name for name in files if not name.endswith(IMAGE_SUFFIXES)]:
+            raise ValueError(f"{class_folder / odd[0]}: expected images only; remove it")
+        if not files:
+            raise ValueError(f"{class_folder} is empty; unpack it again")
+        names += [f"{class_folder.name}/{name}" for name in files]
+    if not names:
+        raise ValueError(f"{folder} is empty; unpack it again")
+    return names
+
+
+def _require_same(names: list[str], expected: list[str], folder: Path, first: Path) -> None:
+    if names == expected:
+        return
+    unlike = sorted(set(names) ^ set(expected))
+    raise ValueError(
+        f"{folder} holds {len(names)} images and {first} {len(expected)}; the first of "
+        f"{len(unlike)} that only one has is {unlike[0]}; unpack both again"
+    )
+
+
+def _require_standard(root: Path, present: dict[str, Path]) -> None:
+    standard = [name for group in GROUPS if group != "extra" for name in GROUPS[group]]
+    if missing := [name for name in standard if name not in present]:
+        raise FileNotFoundError(
+            f"{root}: {len(missing)} of the 15 standard corruptions are missing: "
+            f"{', '.join(missing)}; fetch or generate them"
+        )
+
+
+def _require_present(corruption: str, severity: int, corruptions: tuple[str, ...]) -> None:
+    if corruption not in corruptions:
+        raise ValueError(f"corruption {corruption!r} is not among those here, {corruptions}")
+    if severity not in SEVERITIES:
+        raise ValueError(f"{corruption}: severity is {severity}, expected 1 to 5")
