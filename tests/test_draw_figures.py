@@ -1,0 +1,187 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+import draw_figures
+from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
+from attnlabels.metrics.retrieval import k_grid
+
+RUNS = {"contrastive": 0.1, "contrastive_attn_teacher": 0.5}  # name, mean CC
+FIGURES = ["alignment", "attention", "labels", "retrieval", "robustness", "training"]
+PARAMS = """
+seeds: {seeds}
+main: {{contrastive: {{}}, contrastive_attn_teacher: {{}}}}
+draw_figures: {{alignment_set: eye, retrieval_corruption: fog, examples: 3}}
+"""
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """What the stages before would leave for two runs of two seeds, drawn at random."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(PARAMS.format(seeds="[0, 1]"))
+    for folder in ("metrics/score_robustness", "alignment", "retrieval", "curves"):
+        (tmp_path / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    pictures = write_teacher(tmp_path, rng)
+    for name, level in RUNS.items():
+        for seed in (0, 1):
+            write_alignment(tmp_path / f"alignment/{name}-{seed}", pictures, level=level, rng=rng)
+            write_curves(tmp_path, f"{name}-{seed}", level=level, rng=rng)
+            write_robustness(tmp_path / f"metrics/score_robustness/{name}-{seed}.json", level)
+    return tmp_path
+
+
+def cc_rows(readout, level, rng):
+    cc = np.clip(rng.normal(level, 0.2, 40), -1, 1)
+    return [
+        {"set": subset, "image": f"{i}.jpg", "readout": readout, "cc": value}
+        for subset in ("val", "eye")
+        for i, value in enumerate(cc)
+    ]
+
+
+def write_teacher(root, rng):
+    rows = [
+        row
+        for readout, level in (("teacher", 0.6), ("centre_prior", 0.4), ("split_half", 0.7))
+        for row in cc_rows(readout, level, rng)
+    ]
+    pd.DataFrame(rows).to_csv(root / "alignment/teacher.csv", index=False)
+    images = rng.integers(0, 256, (5, 24, 32, 3), dtype=np.uint8)
+    human, maps = rng.random((2, 5, 12, 16))
+    names = np.array([f"{i}.jpg" for i in range(5)])
+    np.savez(root / "alignment/teacher.npz", images=images, human=human, maps=maps, names=names)
+    points = np.full((5, 3, 2), -1, dtype=np.int16)
+    points[:, 0], points[0, 1] = (2, 5), (11, 15)
+    np.savez(
+        root / "labels.npz", images=images, human=human, teacher=maps, points=points, names=names
+    )
+    return {"images": images, "human": human, "names": names}
+
+
+def write_alignment(path, pictures, *, level, rng):
+    rows = cc_rows("as_trained", level, rng) + cc_rows("refitted", level + 0.2, rng)
+    pd.DataFrame(rows).to_csv(path.with_suffix(".csv"), index=False)
+    trained, refitted = rng.random((2, 5, 12, 16))
+    np.savez(path.with_suffix(".npz"), maps_as_trained=trained, maps_refitted=refitted, **pictures)
+
+
+def write_curves(root, stem, *, level, rng):
+    epochs = np.arange(1, 7)
+    curve = pd.DataFrame({"epoch": epochs, "step": 10 * epochs, "lr": 0.1})
+    for offset, term in enumerate(("loss", "contrastive", "kld", "nss", "probe")):
+        curve[term] = offset + np.exp(-level * epochs) + rng.normal(0, 0.02, len(epochs))
+    curve.to_csv(root / f"curves/{stem}.csv", index=False)
+    rows = []
+    for key in ("imagenet", "cifar10"):
+        for corruption, severity in [("clean", 0), *(("fog", s) for s in range(1, 6))]:
+            for k in k_grid(600):
+                precision = 0.1 + (0.4 + 0.4 * level) / (1 + severity) * np.exp(-k / 200)
+                rows.append((key, corruption, severity, k, precision, min(1, k / 600)))
+    columns = ["set", "corruption", "severity", "k", "precision", "recall"]
+    pd.DataFrame(rows, columns=columns).to_csv(root / f"retrieval/{stem}.csv", index=False)
+
+
+def write_robustness(path, level, **changed):
+    scores = {"generated": 1, "clean": 0.6 + 0.1 * level, "mean": 0.4, "mean_extra": 0.5}
+    for i, corruption in enumerate((*CORRUPTIONS, *EXTRA)):
+        mean = 0.3 + 0.2 * level + 0.2 * (i % 5) / 5
+        scores[corruption] = {"mean": mean, **{str(s): mean for s in range(1, 6)}}
+    path.write_text(json.dumps({"imagenet_c": scores | changed, "cifar10_c": scores}))
+
+
+def draw(world):
+    draw_figures.main(
+        world / "metrics",
+        world / "alignment",
+        world / "retrieval",
+        world / "curves",
+        world / "labels.npz",
+        world / "figures",
+    )
+    return {path.stem: path.read_bytes() for path in sorted((world / "figures").iterdir())}
+
+
+def test_all_figures_are_drawn_small_and_not_blank(world):
+    assert list(draw(world)) == FIGURES
+    for path in (world / "figures").iterdir():
+        assert path.stat().st_size < 300_000
+        assert imread(path)[..., :3].std() > 0.02
+
+
+def test_bytes_change_with_the_numbers_alone(world):
+    before = draw(world)
+    assert draw(world) == before
+    path = world / "metrics/score_robustness/contrastive-0.json"
+    write_robustness(path, 0.1, fog={"mean": 0.01})
+    after = draw(world)
+    assert [name for name in FIGURES if after[name] != before[name]] == ["robustness"]
+
+
+def test_one_seed_is_drawn_and_files_of_another_are_not_read(world):
+    (world / "params.yaml").write_text(PARAMS.format(seeds="[0]"))
+    for path in world.rglob("*-1.*"):
+        path.unlink()
+    assert list(draw(world)) == FIGURES
+
+
+def test_bands_are_one_standard_error_about_the_mean():
+    mean, error = draw_figures.over_seeds(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    assert mean.tolist() == [2, 5]
+    assert error == pytest.approx([1, 0])  # deviation √2 over √2 seeds
+    assert draw_figures.over_seeds(np.array([[1.0, 5.0]]))[1] is None
+
+
+def test_points_fall_on_the_middle_of_their_cells():
+    axes = draw_figures.Figure().subplots()
+    points = np.array([[0, 0], [11, 15], [-1, -1]], dtype=np.int16)
+    draw_figures.draw_points(axes, points, grid=(12, 16), size=(24, 32))
+    assert axes.collections[0].get_offsets().tolist() == [[0.5, 0.5], [30.5, 22.5]]  # x, y
+
+
+def test_an_image_without_points_is_drawn():
+    axes = draw_figures.Figure().subplots()
+    draw_figures.draw_points(axes, np.full((2, 2), -1), grid=(12, 16), size=(24, 32))
+    assert len(axes.collections[0].get_offsets()) == 0
+
+
+@pytest.mark.parametrize(
+    "path, stage",
+    [
+        ("alignment/teacher.csv", "evaluate_teacher"),
+        ("alignment/contrastive-1.csv", "align_attention"),
+        ("retrieval/contrastive-1.csv", "score_retrieval"),
+        ("metrics/score_robustness/contrastive-1.json", "score_robustness"),
+        ("curves/contrastive-1.csv", "train_simclr"),
+    ],
+)
+def test_a_missing_file_names_the_stage_to_run(world, path, stage):
+    (world / path).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{path} is missing; run the stage {stage}"):
+        draw(world)
+    assert not (world / "figures").exists()
+
+
+def test_maps_of_other_images_are_refused(world):
+    path = world / "alignment/contrastive-0.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **(arrays | {"names": arrays["names"][::-1]}))
+    with pytest.raises(ValueError, match="contrastive-0.npz shows other images"):
+        draw(world)
+
+
+def test_a_corruption_without_curves_is_refused(world):
+    (world / "params.yaml").write_text(PARAMS.format(seeds="[0]").replace("fog", "rain"))
+    with pytest.raises(ValueError, match="lacks .'imagenet', 'rain', 1.*retrieval_corruption"):
+        draw(world)
+
+
+def test_a_set_without_images_is_refused(world):
+    (world / "params.yaml").write_text(PARAMS.format(seeds="[0]").replace("eye", "mouse"))
+    with pytest.raises(ValueError, match="no rows of the set 'mouse'"):
+        draw(world)
