@@ -8,7 +8,6 @@ REPORT has mean average precision (`map`), CURVES (CSV) precision and recall at 
 over queries; clean rows have the corruption "clean" and severity 0.
 """
 
-import csv
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +27,7 @@ from attnlabels.metrics.retrieval import (
     split_queries,
 )
 from attnlabels.params import load, record
-from attnlabels.report import replacing, write_json
+from attnlabels.report import write_json, write_rows
 from attnlabels.script import run
 
 SETS = {  # clean, corrupted
@@ -70,8 +69,7 @@ def main(name: str, seed: int, features: Path, curves: Path, report: Path) -> No
         means = [each["mean"] for each in scores[corrupted_set].values()]
         scores[corrupted_set]["map"] = float(np.mean(means))
 
-    with replacing(curves) as aside, aside.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_rows(curves, [dict(zip(COLUMNS, row)) for row in rows], columns=COLUMNS)
     write_json(report, scores)
     print(f"{name}, seed {seed}, mAP:", *(f"{key} {scores[key]['map']:.4f}" for key in scores))
 
