@@ -166,9 +166,9 @@ TINY: Mapping[str, tuple] = {
 }
 TABLES: Mapping[str, Mapping[str, tuple]] = {"imagenet": IMAGENET, "cifar": CIFAR, "tiny": TINY}
 
+FROST_SIDE = 512  # of the drawn textures, before they are scaled
 # Mean and deviation (RGB) of the five photographs of frost that the published images draw from;
 # the second and the third are the same.
-FROST_SIDE = 512
 FROST_COLOURS = (
     ((78, 149, 166), (27, 16, 15)),
     ((201, 205, 214), (22, 22, 22)),
@@ -261,12 +261,10 @@ def _shuffle(x: Image, reach: int, *, rng: np.random.Generator) -> Image:
     columns = np.arange(w - reach, reach, -1)
     dx, dy = np.moveaxis(rng.integers(-reach, reach, (rows.size, columns.size, 2)), -1, 0)
     here = rows[:, None] * w + columns
-    taken = np.arange(h * w)
-    taken[here] = here + dy * w + dx
-    done = np.zeros(h * w, bool)
-    done[here] = True
-    nothing_left = np.arange(h * w)
-    ahead = np.where(done[taken] & (taken > nothing_left), taken, nothing_left)
+    place = np.arange(h * w)
+    taken, replaced = place.copy(), np.zeros(h * w, bool)
+    taken[here], replaced[here] = here + dy * w + dx, True
+    ahead = np.where(replaced[taken] & (taken > place), taken, place)
     while not np.array_equal(further := ahead[ahead], ahead):
         ahead = further
     return x.reshape(h * w, 3)[taken[ahead]].reshape(x.shape)

@@ -62,7 +62,7 @@ def assert_close(a, b, *, levels):
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
-@pytest.mark.parametrize("side", [64, 47])
+@pytest.mark.parametrize(("side", "darker"), [(64, 1), (47, 2), (150, 1)])
 @pytest.mark.parametrize(
     ("corruption", "levels"),
     [
@@ -82,8 +82,10 @@ def assert_close(a, b, *, levels):
         ("spatter", 1),
     ],
 )
-def test_a_corruption_equals_the_reference(monkeypatch, corruption, levels, side, severity):
-    image = photo(side, side)
+def test_a_corruption_equals_the_reference(
+    monkeypatch, corruption, levels, side, darker, severity
+):
+    image = photo(side, side) // np.uint8(darker)
     shuffle = reference._shuffle_pixels_njit_glass_blur.py_func  # plain Python takes our draws
     monkeypatch.setattr(reference, "_shuffle_pixels_njit_glass_blur", shuffle)
     options = {"seed": 3} if corruption == "impulse_noise" else {}
