@@ -243,9 +243,10 @@ def test_osie_has_its_published_counts(osie):
 @pytest.mark.real_data
 @needs("osie")
 def test_osie_mouse_maps_agree_with_the_eye_as_published(osie):
-    # The data set's own README, over all 560: mouse 0.78, centre 0.30, NSS at fixations 2.60.
+    # The data set's own README: mouse 0.78 and centre 0.30 over all 560; NSS at the fixations 2.60
+    # over 140 that it does not name, and 0.78 with the map mirrored. Over all, NSS is 2.69 here.
     eye, mouse = osie
-    cc_mouse, cc_centre, nss = [], [], []
+    cc_mouse, cc_centre, nss, nss_mirrored = [], [], [], []
     for name in list(eye)[::4]:
         eye_map, mouse_map = map_of(eye[name]).ravel(), map_of(mouse[name])
         cc_mouse.append(np.corrcoef(eye_map, mouse_map.ravel())[0, 1])
@@ -253,6 +254,8 @@ def test_osie_mouse_maps_agree_with_the_eye_as_published(osie):
         standard = (mouse_map - mouse_map.mean()) / mouse_map.std()
         row, col = (eye[name].points // 2).T
         nss.append(standard[row, col].mean())
+        nss_mirrored.append(standard[row, 199 - col].mean())
     assert np.mean(cc_mouse) == pytest.approx(0.78, abs=0.015)
     assert np.mean(cc_centre) == pytest.approx(0.30, abs=0.02)
-    assert np.mean(nss) == pytest.approx(2.60, abs=0.06)
+    assert np.mean(nss) == pytest.approx(2.60, abs=0.1)
+    assert np.mean(nss_mirrored) == pytest.approx(0.78, abs=0.1)
