@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 
 # Top-1 error of AlexNet, the mean over the five severities; normalises the mean corruption error.
-# The paper prints them in per cent (Table 1); these digits are those of public evaluators
-# (open-mmlab/mmpretrain `CorruptionError`). None is published for the four extra corruptions.
+# Digits as in OpenMMLab's metric `CorruptionError`. None is known for the four extra corruptions.
 ALEXNET_ERROR = {
     "gaussian_noise": 0.886428,
     "shot_noise": 0.894468,
@@ -23,7 +22,7 @@ ALEXNET_ERROR = {
     "pixelate": 0.717840,
     "jpeg_compression": 0.606500,
 }
-ALEXNET_CLEAN_ERROR = 0.435  # Table 1
+ALEXNET_CLEAN_ERROR = 0.435  # the paper's Table 1; torchvision's weights err on 0.4348
 
 Top1 = Mapping[str, Mapping[int, float]]  # accuracy, 0..1, by corruption and severity 1..5
 
