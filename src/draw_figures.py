@@ -230,13 +230,16 @@ def top1_of(scores: Mapping[str, Any], key: str) -> float:
 
 
 def draw_training(folder: Path, colours: Colours, *, seeds: Seeds) -> Figure:
+    """A panel a term of the loss, of the runs that weigh it."""
     figure = Figure(figsize=(11, 2.9), layout="constrained")
     panels = figure.subplots(1, len(TERMS), sharex=True)
     for name, colour in colours.items():
         paths = [folder / f"{name}-{seed}.csv" for seed in seeds]
-        tables = [read_csv(path, columns=("epoch", *TERMS), stage="train_simclr") for path in paths]
+        tables = [read_csv(path, columns=("epoch", "loss"), stage="train_simclr") for path in paths]
         for axes, term in zip(panels, TERMS):
-            draw_band(axes, tables[0]["epoch"], np.stack([each[term] for each in tables]), colour)
+            if term in tables[0]:
+                by_seed = np.stack([table[term] for table in tables])
+                draw_band(axes, tables[0]["epoch"], by_seed, colour)
     for axes, title in zip(panels, TERMS.values()):
         axes.set(title=title, xlabel="epoch")
     add_legend(figure, run_lines(colours))

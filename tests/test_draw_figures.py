@@ -129,6 +129,15 @@ def test_one_seed_is_drawn_and_files_of_another_are_not_read(world):
     assert list(draw(world)) == FIGURES
 
 
+def test_a_run_without_a_term_is_left_out_of_its_panel(world):
+    for seed in (0, 1):
+        path = world / f"curves/contrastive-{seed}.csv"
+        pd.read_csv(path).drop(columns=["kld", "nss"]).to_csv(path, index=False)
+    colours = {"contrastive": "red", "contrastive_attn_teacher": "blue"}
+    figure = draw_figures.draw_training(world / "curves", colours, seeds=(0, 1))
+    assert [len(axes.lines) for axes in figure.axes] == [2, 2, 1, 1, 2]
+
+
 def test_bands_are_one_standard_error_about_the_mean():
     mean, error = draw_figures.over_seeds(np.array([[1.0, 5.0], [3.0, 5.0]]))
     assert mean.tolist() == [2, 5]
