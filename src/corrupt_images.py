@@ -47,6 +47,9 @@ Job = TypeVar("Job")
 class CorruptImages:
     """A row of the section `corrupt_images` of params.yaml."""
 
+    images: str  # these three are passed on by dvc.yaml, or watched by it
+    which: str
+    watch: str
     seed: int
     layout: Literal["folder", "cifar10"]
     table: Literal["imagenet", "cifar", "tiny"]

@@ -1,10 +1,11 @@
 """Writing results: whole files or none, finite numbers under stable keys."""
 
+import csv
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     _require_finite(tree, path.name)
     with replacing(path) as aside:
         aside.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
+
+
+def write_rows(
+    path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]
+) -> None:
+    """Write a CSV table; a row that lacks a column leaves its cell empty."""
+    with replacing(path) as aside, open(aside, "w", newline="") as file:
+        table = csv.DictWriter(file, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
 
 
 def _require_finite(node: Any, where: str) -> None:

@@ -23,7 +23,7 @@ def centre_box(height: int, width: int, crop: float) -> Box:
 def crop_map(
     map: Float[np.ndarray, "h w"], box: Box, *, size: tuple[int, int]
 ) -> Float[np.ndarray, "a b"]:
-    """The part of the map inside `box`, at `size` (height, width), bilinear between pixel centres."""
+    """The part of the map inside `box`, at `size` (height, width), bilinear between pixels."""
     (h, w), (top, left, height, width) = map.shape, box
     if box == WHOLE and size == (h, w):
         return map

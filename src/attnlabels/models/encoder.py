@@ -50,8 +50,8 @@ class Encoder(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.n_features = channels
         n_units = sum(depths)
-        ends = itertools.accumulate(depths)  # units counted from 1 over all stages
-        self.taps = set(ends) - {depths[0]} if taps == "stages" else set(range(n_units - 2, n_units + 1))
+        ends = tuple(itertools.accumulate(depths))  # of stages; units are counted from 1
+        self.taps = ends[1:] if taps == "stages" else (n_units - 2, n_units - 1, n_units)
         _initialise(self)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,8 +11,9 @@ from torch.optim import Optimizer
 class Lars(Optimizer):
     """SGD with momentum whose step is scaled to each tensor's norm.
 
-    Each group says `adapt`. True: weight decay, then the ratio trust_coefficient * |w| / |g|.
-    False, for biases, normalisation and linear heads: plain momentum, no weight decay.
+    Each group says `adapt`. True: the step has the ratio trust_coefficient * |w| / |g|, where g has
+    the weight decay in it. False, for biases, normalisation and linear heads: plain momentum. To
+    leave such a group without decay give it a `weight_decay` of 0; SimCLR decays the head's kernel.
 
     The learning rate is inside the momentum buffer, so a change of rate acts on new gradients
     only. `timm.optim.Lars` and facebookresearch/barlowtwins:main.py keep it outside, which is
@@ -53,9 +54,8 @@ class Lars(Optimizer):
                     self._update(w, group)
 
     def _update(self, w: Tensor, group: dict[str, Any]) -> None:
-        g, lr = w.grad, group["lr"]
+        g, lr = w.grad + group["weight_decay"] * w, group["lr"]
         if group["adapt"]:
-            g = g + group["weight_decay"] * w
             g = _ratio(w, g, trust_coefficient=group["trust_coefficient"]) * g
         state = self.state[w]
         if "momentum_buffer" not in state:

@@ -42,11 +42,18 @@ def test_weight_decay_enters_before_the_ratio() -> None:
     assert moved == pytest.approx([3 - 0.5 * 0.0005 * 6, 4 - 0.5 * 0.0005 * 8])
 
 
-def test_excluded_groups_get_plain_momentum_without_decay() -> None:
+def test_excluded_groups_get_plain_momentum() -> None:
     w = tensor(3, 4)
-    optimizer = lars(w, adapt=False, weight_decay=2.0)
+    optimizer = lars(w, adapt=False)
     moved = descend(optimizer, w, [1, 0], [1, 0])  # v: 0.5, then 0.9 * 0.5 + 0.5 = 0.95
     assert moved == pytest.approx([3 - 0.5 - 0.95, 4])
+
+
+def test_a_group_may_decay_without_adapting() -> None:
+    w = tensor(3, 4)
+    optimizer = lars(w, adapt=False, weight_decay=0.1)
+    moved = descend(optimizer, w, [1, 0])  # g + 0.1 w = (1.3, 0.4), times lr 0.5
+    assert moved == pytest.approx([3 - 0.65, 4 - 0.2])
 
 
 @pytest.mark.parametrize("w, g", [([0.0, 0.0], [1.0, 2.0]), ([1.0, 2.0], [0.0, 0.0])])

@@ -1,0 +1,251 @@
+"""Train the saliency teacher on human attention, from random weights (paper §3.2; FACTS §2).
+
+    python src/train_teacher.py TRAIN DEV WEIGHTS CURVE REPORT
+
+TRAIN and DEV are folders of attention shards. The epoch with the best mean CC on DEV is kept: DEV
+is held out of the training recordings and is no test set. A run that was killed goes on after its
+last whole epoch, to the same weights.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from attnlabels.datasets.crops import WHOLE, Box, count_points, crop_map
+from attnlabels.datasets.images import decode, resize
+from attnlabels.datasets.shards import Shards
+from attnlabels.losses.attention import kld, nss
+from attnlabels.metrics.saliency import cc
+from attnlabels.models.files import write_weights
+from attnlabels.models.teacher import Output, Teacher
+from attnlabels.params import load, record
+from attnlabels.report import replacing, write_json, write_rows
+from attnlabels.script import run
+from attnlabels.training.checkpoint import Scratch, fingerprint
+from attnlabels.training.order import Batches
+from attnlabels.training.schedule import warmup_cosine
+from attnlabels.training.views import jitter_colour
+
+Count = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+@record
+class TrainTeacher:
+    """The section `train_teacher` of params.yaml."""
+
+    seed: int
+    taps: tuple[Annotated[int, Field(ge=0, le=12)], ...]
+    pool_stride: Count
+    output: Output
+    image_size: tuple[Count, Count]
+    kld_weight: NotNegative
+    nss_weight: NotNegative
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count
+    warmup_epochs: NotNegative
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: NotNegative
+    norm_momentum: Annotated[float, Field(gt=0, le=1)]
+    average: Annotated[float, Field(ge=0, lt=1)]
+    flip: Annotated[float, Field(ge=0, le=1)]
+    zoom: Annotated[float, Field(gt=0, le=1)]
+    jitter_strength: NotNegative
+    jitter_hue: Annotated[float, Field(ge=0, le=0.5)]
+    precision: Literal["fp32", "bf16"]
+    workers: Annotated[int, Field(ge=0)]
+
+
+def main(train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> None:
+    p = load(TrainTeacher, "train_teacher")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(p.seed)
+    model = {"taps": p.taps, "pool_stride": p.pool_stride, "output": p.output}
+    teacher = Teacher(**model).to(device, memory_format=torch.channels_last)
+    for module in teacher.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = p.norm_momentum
+    code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
+    mark = fingerprint(vars(p), [*code, train / "index.json", dev / "index.json"])
+    scratch = Scratch(f"teacher-{mark}")
+    history = fit(
+        teacher, Recordings(train, p), Recordings(dev, p), p=p, scratch=scratch, device=device
+    )
+    best = max(history, key=lambda each: each["dev_cc"])
+    with replacing(weights) as aside:
+        write_weights(aside, teacher, {"teacher": model, "image_size": p.image_size})
+    write_rows(curve, history, columns=list(best))
+    write_json(report, {"dev_cc": best["dev_cc"], "epoch": best["epoch"], "loss": best["loss"]})
+    scratch.clear()
+
+
+class Recordings(Dataset[dict[str, Any]]):
+    """Photographs, densities and recorded points, kept decoded at the teacher's input size."""
+
+    def __init__(self, folder: Path, p: TrainTeacher) -> None:
+        self.p = p
+        h, w = p.image_size
+        self.images, self.maps, self.points, self.grids = [], [], [], []
+        shards = Shards(folder)
+        for index in tqdm(range(len(shards)), desc=f"reading {folder}", disable=None):
+            sample = shards[index]
+            image = decode(sample["image"], name=f"{folder}: {sample['key']}")
+            self.images.append(resize(image, h, w))
+            self.maps.append(crop_map(sample["map"], WHOLE, size=(h, w)))
+            self.points.append(sample["points"])
+            self.grids.append(sample["grid"])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
+        """One augmented sample, drawn from (seed, epoch, index): one box for all three."""
+        epoch, index = item
+        p = self.p
+        rng = np.random.default_rng([p.seed, epoch, index])
+        height, width = rng.uniform(p.zoom, 1, size=2)
+        box = (rng.uniform(0, 1 - height), rng.uniform(0, 1 - width), height, width)
+        image = crop_image(self.images[index], box).astype(np.float32) / 255
+        if p.jitter_strength > 0:
+            image = jitter_colour(image, strength=p.jitter_strength, hue=p.jitter_hue, rng=rng)
+        map = crop_map(self.maps[index], box, size=p.image_size)
+        points = count_points(
+            self.points[index], grid=self.grids[index], box=box, size=p.image_size
+        )
+        if rng.random() < p.flip:
+            image, map, points = image[:, ::-1], map[:, ::-1], points[:, ::-1]
+        return {
+            "image": np.rint(image * 255).astype(np.uint8),
+            "map": np.ascontiguousarray(map),
+            "points": points.copy(),
+        }
+
+
+def crop_image(image: np.ndarray, box: Box) -> np.ndarray:
+    """The part of `image` inside `box`, enlarged to the image's size."""
+    (h, w), (top, left, height, width) = image.shape[:2], box
+    matrix = np.array([
+        [width, 0, left * w + width / 2 - 0.5], [0, height, top * h + height / 2 - 0.5],
+    ])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def fit(
+    teacher: Teacher,
+    train: Recordings,
+    dev: Recordings,
+    *,
+    p: TrainTeacher,
+    scratch: Scratch,
+    device: torch.device,
+) -> list[dict[str, float]]:
+    """Train; returns a row an epoch and leaves `teacher` with the best epoch's mean weights.
+
+    The mean over steps (decay `average` a step) is what is scored on DEV and kept; with an
+    `average` of 0 it is the weights themselves.
+    """
+    optimizer = torch.optim.AdamW(
+        teacher.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay
+    )
+    mean = {key: value.detach().clone() for key, value in teacher.state_dict().items()}
+    best, step, history = mean, 0, []
+    if state := scratch.read():
+        teacher.load_state_dict(state["teacher"])
+        optimizer.load_state_dict(state["optimizer"])
+        mean, best = state["mean"], state["best"]
+        step, history = state["step"], state["history"]
+    batches = Batches(len(train), batch_size=p.batch_size, epochs=p.epochs, seed=p.seed, start=step)
+    warmup_steps = round(p.warmup_epochs * batches.steps_per_epoch)
+    cv2.setNumThreads(0)
+    loader = DataLoader(
+        train, batch_sampler=batches, num_workers=p.workers  # type: ignore[arg-type]
+    )
+    loss_sum = 0.0
+    with tqdm(desc="teacher", total=batches.total, initial=step, disable=None) as progress:
+        for batch in loader:
+            factor = warmup_cosine(step, warmup_steps=warmup_steps, total_steps=batches.total)
+            for group in optimizer.param_groups:
+                group["lr"] = p.learning_rate * factor
+            teacher.train()
+            loss = attention_loss(teacher, batch, p=p, device=device)
+            if not torch.isfinite(loss):
+                raise ValueError(f"step {step}: the teacher's loss is {loss}; lower learning_rate")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            move_mean(mean, teacher, average=min(p.average, (1 + step) / (10 + step)))
+            loss_sum += float(loss.detach()) / batches.steps_per_epoch
+            step += 1
+            progress.update()
+            if step % batches.steps_per_epoch:
+                continue
+            own = {key: value.clone() for key, value in teacher.state_dict().items()}
+            teacher.load_state_dict(mean)
+            dev_cc = mean_cc(teacher, dev, p=p, device=device)
+            if dev_cc > max((each["dev_cc"] for each in history), default=-1.0):
+                best = {key: value.clone() for key, value in mean.items()}
+            teacher.load_state_dict(own)
+            epoch = step // batches.steps_per_epoch
+            history.append({"epoch": epoch, "step": step, "loss": loss_sum, "dev_cc": dev_cc})
+            progress.set_postfix(loss=f"{loss_sum:.3f}", dev_cc=f"{dev_cc:.3f}")
+            loss_sum = 0.0
+            scratch.write({
+                "teacher": own,
+                "optimizer": optimizer.state_dict(),
+                "mean": mean,
+                "best": best,
+                "step": step,
+                "history": history,
+            })
+    teacher.load_state_dict(best)
+    return history
+
+
+def attention_loss(
+    teacher: Teacher, batch: dict[str, Tensor], *, p: TrainTeacher, device: torch.device
+) -> Float[Tensor, ""]:
+    """λ·KLD - β·NSS, the student's loss (FACTS §2.5: the paper names none for the teacher)."""
+    with torch.autocast(device.type, torch.bfloat16, enabled=p.precision == "bf16"):
+        maps = teacher(as_input(batch["image"], device))
+    target, points = batch["map"].to(device), batch["points"].to(device)
+    return p.kld_weight * kld(maps, target).mean() - p.nss_weight * nss(maps, points).mean()
+
+
+def as_input(images: Tensor, device: torch.device) -> Float[Tensor, "n 3 h w"]:
+    """uint8 [n, h, w, 3] as float in [0, 1], channels last in memory."""
+    return images.to(device).permute(0, 3, 1, 2).float() / 255
+
+
+@torch.no_grad()
+def move_mean(mean: dict[str, Tensor], teacher: Teacher, *, average: float) -> None:
+    """Move the running mean of the weights towards the teacher's; counters are copied."""
+    for key, value in teacher.state_dict().items():
+        if value.is_floating_point():
+            mean[key].lerp_(value, 1 - average)
+        else:
+            mean[key].copy_(value)
+
+
+@torch.no_grad()
+def mean_cc(teacher: Teacher, dev: Recordings, *, p: TrainTeacher, device: torch.device) -> float:
+    """Mean over images of the correlation between prediction and recorded density."""
+    teacher.eval()
+    scores = []
+    for first in range(0, len(dev), p.batch_size):
+        batch = torch.from_numpy(np.stack(dev.images[first : first + p.batch_size]))
+        maps = teacher(as_input(batch, device)).cpu().numpy()
+        scores += [cc(map, dev.maps[first + i]) for i, map in enumerate(maps)]
+    return float(np.mean(scores))
+
+
+if __name__ == "__main__":
+    run(main)
