@@ -98,7 +98,7 @@ class FrozenStudent:
         load_weights(weights, self.encoder, prefix="encoder.")
         load_weights(weights, self.head, prefix="attention.")
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.encoder.eval().to(self.device, memory_format=torch.channels_last)
+        self.encoder.eval().to(self.device).to(memory_format=torch.channels_last)
         self.head.to(self.device)
         self.size, self.crop = config["image_size"], config["clean_crop"]
         self.batch_size = batch_size
@@ -135,7 +135,7 @@ def refit(student: FrozenStudent, labels: Shards, *, p: AlignAttention) -> dict[
     for i in tqdm(chosen, desc="labels", disable=None):
         sample = labels[int(i)]
         image = decode(sample["image"], name=f"{labels.folder}: {sample['key']}")
-        box = centre_box(*image.shape[:2], student.crop)
+        box = centre_box(image.shape[0], image.shape[1], student.crop)
         images.append(image)
         maps.append(crop_map(sample["map"], box, size=size))
         fixations.append(count_points(sample["points"], grid=sample["grid"], box=box, size=size))

@@ -88,6 +88,8 @@ def score_halves(folder: Path, *, p: EvaluateTeacher) -> list[dict[str, float]]:
     scores = []
     for i in tqdm(range(len(shards)), desc="split halves", disable=None):
         sample = shards[i]
+        if sample["observers"] is None:
+            raise ValueError(f"{folder}: {sample['name']} does not say who looked where")
         height, width = sample["map"].shape
         points = (sample["points"] * (sample["map"].shape / np.array(sample["grid"]))).astype(int)
         sigma_px = drawn["sigma_px"] * width / drawn["sigma_width"]

@@ -122,7 +122,7 @@ def build_encoder(weights: Path, p: ExtractFeatures) -> Callable[[Images], Featu
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = Encoder(**config["encoder"])
     load_weights(weights, encoder, prefix="encoder.")
-    encoder.eval().to(device, memory_format=torch.channels_last)
+    encoder.eval().to(device).to(memory_format=torch.channels_last)
     cv2.setNumThreads(0)
 
     @torch.no_grad()

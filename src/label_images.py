@@ -8,8 +8,9 @@ people's attention, so that one may look at both.
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -61,7 +62,7 @@ def main(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher = Teacher(**read_config(weights)["teacher"])
     load_weights(weights, teacher)
-    teacher.eval().to(device, memory_format=torch.channels_last)
+    teacher.eval().to(device).to(memory_format=torch.channels_last)
     listed = read_manifest(manifest)
     drawn_by = {"kind": "teacher", "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     with (
@@ -96,8 +97,6 @@ def main(
                     source="teacher",
                     name=each.name,
                 ))
-
-
     write_examples(examples, recordings, teacher, p=p, device=device)
 
 
@@ -135,15 +134,16 @@ class Photographs(Dataset[Photograph]):
         return Photograph(name, data, pixels, size, label, error)
 
 
-def batches(images: Path, listed: Manifest, p: LabelImages) -> "DataLoader[list[Photograph]]":
+def batches(images: Path, listed: Manifest, p: LabelImages) -> Iterable[list[Photograph]]:
     """The photographs in batches, decoded by `workers` processes, in the manifest's order."""
     cv2.setNumThreads(0)
-    return DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         Photographs(images, listed, p.image_size),
         batch_size=p.batch_size,
         num_workers=p.workers,
         collate_fn=list,
     )
+    return loader
 
 
 def label(

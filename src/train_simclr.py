@@ -165,7 +165,7 @@ class Views(Dataset[dict[str, Any]]):
             )
             for _ in range(2)
         ]
-        box = centre_box(*image.shape[:2], p.clean_crop)
+        box = centre_box(image.shape[0], image.shape[1], p.clean_crop)
         size = (p.map_size, p.map_size)
         return {
             "view0": views[0],
@@ -296,9 +296,9 @@ def load_batches(
 ) -> Iterator[dict[str, Tensor]]:
     """Batches on the device; images become float [n, 3, h, w] in [0, 1], channels last."""
     cv2.setNumThreads(0)  # each worker is one thread
-    loader = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         views,
-        batch_sampler=batches,  # type: ignore[arg-type]  # it yields (epoch, index)
+        batch_sampler=batches,
         num_workers=workers,
         pin_memory=device.type == "cuda",
         worker_init_fn=one_thread if workers else None,

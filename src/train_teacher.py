@@ -68,8 +68,8 @@ def main(train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> No
     p = load(TrainTeacher, "train_teacher")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(p.seed)
-    model = {"taps": p.taps, "pool_stride": p.pool_stride, "output": p.output}
-    teacher = Teacher(**model).to(device, memory_format=torch.channels_last)
+    model: dict[str, Any] = {"taps": p.taps, "pool_stride": p.pool_stride, "output": p.output}
+    teacher = Teacher(**model).to(device).to(memory_format=torch.channels_last)
     for module in teacher.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = p.norm_momentum
@@ -166,9 +166,7 @@ def fit(
     batches = Batches(len(train), batch_size=p.batch_size, epochs=p.epochs, seed=p.seed, start=step)
     warmup_steps = round(p.warmup_epochs * batches.steps_per_epoch)
     cv2.setNumThreads(0)
-    loader = DataLoader(
-        train, batch_sampler=batches, num_workers=p.workers  # type: ignore[arg-type]
-    )
+    loader: DataLoader[Any] = DataLoader(train, batch_sampler=batches, num_workers=p.workers)
     loss_sum = 0.0
     with tqdm(desc="teacher", total=batches.total, initial=step, disable=None) as progress:
         for batch in loader:

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar
 
 import pydantic
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from typing_extensions import dataclass_transform
 
 PARAMS = Path("params.yaml")
 
@@ -18,7 +19,7 @@ Record = TypeVar("Record")
 def record(cls: type[Record]) -> type[Record]:
     """Make `cls` a frozen, keyword-only record whose fields are all checked when it is built."""
     config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    return dataclass(frozen=True, kw_only=True, config=config)(cls)
+    return dataclass(frozen=True, kw_only=True, config=config)(cls)  # type: ignore[return-value]
 
 
 def read(path: Path = PARAMS) -> dict[str, Any]:

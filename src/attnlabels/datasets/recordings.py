@@ -35,7 +35,7 @@ def read_recordings(folder: Path, *, crop: float) -> Iterator[Recording]:
     for i in tqdm(range(len(shards)), desc=f"{folder.name} recordings", disable=None):
         sample = shards[i]
         image = decode(sample["image"], name=f"{folder}: {sample['name']}")
-        box = centre_box(*image.shape[:2], crop)
+        box = centre_box(image.shape[0], image.shape[1], crop)
         size = sample["map"].shape
         counts = count_points(sample["points"], grid=sample["grid"], box=box, size=size)
         points = np.repeat(np.argwhere(counts > 0), counts[counts > 0].astype(int), axis=0)

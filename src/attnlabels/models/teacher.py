@@ -44,6 +44,7 @@ class Branch(nn.Module):
         self.rectify = rectify
         # A branch whose 1×1 output is negative everywhere would have no gradient for ever.
         nn.init.uniform_(self.collapse.weight, 0.0, 2.0 / channels)
+        assert self.collapse.bias is not None
         nn.init.constant_(self.collapse.bias, 0.1)
 
     def forward(self, tap: Float[Tensor, "n c i j"]) -> Float[Tensor, "n 1 a b"]:
