@@ -8,7 +8,7 @@ means with λ and β times the batch size (FACTS A8).
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ from attnlabels.losses import attention
 from attnlabels.losses.nt_xent import nt_xent
 
 
+@runtime_checkable
+@runtime_checkable  # beartype asks while testing
 class Outputs(Protocol):
     """What a student returns: see `attnlabels.models.student.Outputs`."""
 
