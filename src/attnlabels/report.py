@@ -17,23 +17,30 @@ def replacing(path: Path) -> Iterator[Path]:
 
     On any failure what was written is removed and `path` stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(aside)  # a killed process may have had our number, as in containers
     try:
         yield aside
-        if path.is_dir():
-            shutil.rmtree(path)
+        if not aside.exists():
+            raise FileNotFoundError(f"{path} stays as it was: nothing was written for it")
+        if path.is_dir():  # no folder is replaced in one step
+            _remove(old)
+            os.replace(path, old)
         os.replace(aside, path)
+        _remove(old)
     finally:
-        if aside.is_dir():
-            shutil.rmtree(aside)
-        else:
-            aside.unlink(missing_ok=True)
+        _remove(aside)
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write nested numbers and strings as JSON; raises ValueError on a NaN or an infinity."""
-    _require_finite(tree, path.name)
+    """Write nested numbers and strings as JSON.
+
+    Raises ValueError naming the full key of anything else, and of a number that is not finite:
+    one NaN makes the output of `dvc metrics diff --json` invalid.
+    """
+    _check(tree, f"{path.name}: ", separator="")
     with replacing(path) as aside:
         aside.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
 
@@ -41,16 +48,33 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
 def write_rows(
     path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]
 ) -> None:
-    """Write a CSV table; a row that lacks a column leaves its cell empty."""
+    """Write a CSV table; a row that lacks a column leaves its cell empty.
+
+    Raises ValueError for a key that is no column, and for a number that is not finite.
+    """
+    for number, row in enumerate(rows):
+        _check(row, f"{path.name}: row {number}", separator=", ")
     with replacing(path) as aside, open(aside, "w", newline="") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
 
 
-def _require_finite(node: Any, where: str) -> None:
+def _check(node: Any, where: str, *, separator: str = ".") -> None:
     if isinstance(node, Mapping):
         for key, value in node.items():
-            _require_finite(value, f"{where}: {key}" if ":" not in where else f"{where}.{key}")
+            _check(value, f"{where}{separator}{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _check(value, f"{where}{separator}{index}")
+    elif not isinstance(node, (str, int, float)):
+        raise ValueError(f"{where} is {node!r}; expected a number or a string")
     elif isinstance(node, float) and not math.isfinite(node):
-        raise ValueError(f"{where} is {node}; a metric must be finite")
+        raise ValueError(f"{where} is {node}; a result must be finite")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
