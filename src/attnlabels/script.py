@@ -4,6 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 
 def run(main: Callable[..., None]) -> None:
@@ -15,13 +16,22 @@ def run(main: Callable[..., None]) -> None:
     parameters = inspect.signature(main).parameters.values()
     words = sys.argv[1:]
     if len(words) != len(parameters):
-        print(sys.modules[main.__module__].__doc__, file=sys.stderr)
-        print(f"expected {len(parameters)} arguments, got {len(words)}", file=sys.stderr)
-        raise SystemExit(2)
+        _refuse(main, f"expected {len(parameters)} arguments, got {len(words)}")
+    arguments = []
+    for each, word in zip(parameters, words):
+        try:
+            arguments.append(each.annotation(word))
+        except ValueError:
+            _refuse(main, f"{each.name.upper()}: expected {each.annotation.__name__}, got {word!r}")
     try:
-        main(*(each.annotation(word) for each, word in zip(parameters, words)))
+        main(*arguments)
     except (ValueError, OSError) as error:
         if os.environ.get("ATTNLABELS_TRACEBACK"):
             raise
         print(f"{sys.argv[0]}: error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _refuse(main: Callable[..., None], why: str) -> NoReturn:
+    print(f"{sys.modules[main.__module__].__doc__}\n{why}", file=sys.stderr)
+    raise SystemExit(2)
