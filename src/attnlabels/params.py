@@ -44,16 +44,22 @@ def load(kind: type[Record], *keys: str, path: Path = PARAMS) -> Record:
     node: Any = read(path)
     for depth, key in enumerate(keys):
         if not isinstance(node, dict) or key not in node:
-            raise ValueError(f"{path}: no section {'.'.join(keys[:depth + 1])!r}")
+            names = ", ".join(map(str, node)) if isinstance(node, dict) else "none"
+            raise ValueError(
+                f"{path}: no section {'.'.join(keys[:depth + 1])!r}; expected one of: {names}"
+            )
         node = node[key]
     return check(kind, node, where=f"{path}: {'.'.join(keys)}")
 
 
 def check(kind: type[Record], node: Any, *, where: str) -> Record:
     """`node`, as read from YAML, as the record `kind`; `where` begins the error's lines."""
-    adapter = pydantic.TypeAdapter(kind)
     try:
-        return adapter.validate_json(json.dumps(node))  # JSON: a list is a tuple, strictly typed
+        text = json.dumps(node)  # of JSON, strict typing takes a list for a tuple
+    except TypeError as error:  # YAML has dates and sets too
+        raise ValueError(f"{where}: {error}; quote it if it is meant as text") from None
+    try:
+        return pydantic.TypeAdapter(kind).validate_json(text)
     except pydantic.ValidationError as error:
         lines = [_line(where, item) for item in error.errors()]
         raise ValueError("\n".join(lines)) from None
