@@ -1,0 +1,87 @@
+"""The three parameter files fit every script's record, and params.yaml is one of them."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attnlabels.params import check, load, read
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "params").glob("*.yaml"))
+TABLES = ("main",)  # of runs: what a script loads under the name of a table
+
+Loaded = tuple[str, str, tuple[str | None, ...]]
+
+
+def loads_of(script: Path) -> Iterator[Loaded]:
+    """Each `load(Record, key, ...)` of a script; a key that is no literal is None."""
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "load":
+            kind, *keys = node.args
+            assert isinstance(kind, ast.Name)
+            values = (each.value if isinstance(each, ast.Constant) else None for each in keys)
+            yield script.stem, kind.id, tuple(values)
+
+
+LOADS = [each for script in sorted((ROOT / "src").glob("*.py")) for each in loads_of(script)]
+
+
+def sections(tree: Any, keys: tuple[str | None, ...]) -> list[tuple[str, ...]]:
+    """The keys, each None of them replaced by every name that stands there."""
+    if not keys:
+        return [()]
+    first, *rest = keys
+    names = (first,) if first else TABLES if "main" in tree else tuple(tree)
+    return [(name, *below) for name in names for below in sections(tree[name], tuple(rest))]
+
+
+def test_the_three_files_are_there():
+    assert [each.stem for each in FILES] == ["embedded", "paper", "real"]
+
+
+def test_params_yaml_is_the_embedded_file():
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "params" / "embedded.yaml").read_bytes()
+
+
+def test_most_scripts_load_parameters():
+    assert {script for script, *_ in LOADS} >= {
+        "train_teacher", "label_images", "train_simclr", "align_attention", "probe_linear",
+        "extract_features", "score_retrieval", "prepare_attention", "make_scenes",
+    }
+    assert ("train_simclr", "Row", (None, None)) in LOADS
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("script, kind, keys", LOADS, ids=str)
+def test_every_section_fits_its_scripts_record(file, script, kind, keys):
+    record = getattr(importlib.import_module(script), kind)
+    for section in sections(read(file), keys):
+        load(record, *section, path=file)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("script", ["make_tables", "draw_figures"])
+def test_the_table_of_runs_and_the_seeds_fit_who_reads_them_all(file, script):
+    tree = read(file)
+    runs = {key: tree[key] for key in ("main", "seeds")}
+    check(importlib.import_module(script).Runs, runs, where=str(file))
+
+
+def test_all_files_have_the_same_sections_and_runs():
+    trees = [read(file) for file in FILES]
+    assert all(tree.keys() == trees[0].keys() for tree in trees)
+    assert all(tree["main"].keys() == trees[0]["main"].keys() for tree in trees)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_section_that_lost_a_key_does_not_load(file, tmp_path):
+    whole = file.read_text()
+    assert whole.count("\n  temperature: ") == 1
+    (tmp_path / "params.yaml").write_text(whole.replace("\n  temperature: ", "\n  temp: "))
+    record = importlib.import_module("train_simclr").TrainSimclr
+    with pytest.raises(ValueError, match="train_simclr.temperature is missing"):
+        load(record, "train_simclr", path=tmp_path / "params.yaml")
