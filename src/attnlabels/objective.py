@@ -98,6 +98,6 @@ def objective(
     terms = {name: TERMS[name](outputs, targets) for name in weights}
     total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
     if not torch.isfinite(total):
-        values = {name: float(term) for name, term in terms.items()}
+        values = {name: float(term.detach()) for name, term in terms.items()}
         raise FloatingPointError(f"the loss is not finite: {values}")
     return total, terms

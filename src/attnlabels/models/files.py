@@ -13,16 +13,22 @@ from torch import nn
 def write_weights(path: Path, module: nn.Module, config: Mapping[str, Any]) -> None:
     """Write all of `module`'s tensors, and `config` as JSON in the header."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    save_file(tensors, path, metadata={"config": json.dumps(config)})
+    try:
+        save_file(tensors, path, metadata={"config": json.dumps(config)})
+    except SafetensorError as error:  # hides the system's error, which stages report
+        raise OSError(f"{path}: the weights cannot be written ({error}); make room") from error
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """What `write_weights` was given as `config`."""
+def read_config(path: Path, *expected: str) -> dict[str, Any]:
+    """What `write_weights` was given as `config`, in which the keys `expected` must be."""
     with _open(path) as file:
         metadata = file.metadata() or {}
     if "config" not in metadata:
         raise ValueError(f"{path} has no config in its header; was it written by this project?")
-    return json.loads(metadata["config"])
+    config = json.loads(metadata["config"])
+    if missing := [key for key in expected if key not in config]:
+        raise ValueError(f"{path} holds no {missing[0]}: these are the weights of another network")
+    return config
 
 
 def load_weights(path: Path, module: nn.Module, *, prefix: str = "") -> None:

@@ -1,6 +1,7 @@
 """Resumable training state, outside DVC's outputs (which DVC deletes before a stage runs)."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -46,11 +47,21 @@ class Scratch:
         """Replace the state; a kill at any moment leaves the old one or the new one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.file.with_suffix(f".{os.getpid()}")
-        with open(aside, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, self.file)
+        data = io.BytesIO()
+        torch.save(state, data)  # to a file, it would make a full disk a RuntimeError
+        try:
+            with open(aside, "wb") as file:
+                file.write(data.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, self.file)
+        except OSError as error:
+            raise OSError(
+                f"{self.file}: the training state cannot be written ({error}); make room, or set "
+                "ATTNLABELS_SCRATCH to another folder"
+            ) from error
+        finally:
+            aside.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget the run: its results are written."""
