@@ -32,7 +32,7 @@ class Batches:
         while step < self.total:
             epoch, within = divmod(step, self.steps_per_epoch)
             order = np.random.default_rng([self.seed, epoch]).permutation(self.n_samples)
-            for _ in range(within, self.steps_per_epoch):
-                first = (step % self.steps_per_epoch) * self.batch_size
+            for batch in range(within, self.steps_per_epoch):
+                first = batch * self.batch_size
                 yield [(epoch, int(i)) for i in order[first : first + self.batch_size]]
-                step += 1
+            step += self.steps_per_epoch - within
