@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
     """A name for a training run: changes with its parameters, its code or its data.
 
-    `parameters` must be JSON after `default=vars`; of `files` the contents count.
+    `parameters` become JSON, records by their fields; of `files` count name and contents, not place.
     """
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=vars).encode())
     for file in sorted(files):
@@ -32,8 +33,9 @@ class Scratch:
     """
 
     def __init__(self, name: str) -> None:
-        cache = os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")
-        root = Path(os.environ.get("ATTNLABELS_SCRATCH", Path(cache) / "attnlabels"))
+        # Empty is unset, as the XDG Base Directory Specification has it.
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        root = Path(os.environ.get("ATTNLABELS_SCRATCH") or Path(cache) / "attnlabels")
         self.folder = root / name
         self.file = self.folder / "state.pt"
 
@@ -41,7 +43,12 @@ class Scratch:
         """The state last written, or None if this run has none."""
         if not self.file.is_file():
             return None
-        return torch.load(self.file, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(self.file, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"{self.file} is no whole training state ({error}); remove it to begin again"
+            ) from error
 
     def write(self, state: dict[str, Any]) -> None:
         """Replace the state; a kill at any moment leaves the old one or the new one."""
