@@ -16,7 +16,7 @@ import torch
 def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
     """A name for a training run: changes with its parameters, its code or its data.
 
-    `parameters` become JSON, records by their fields; of `files` count name and contents, not place.
+    `parameters` become JSON, records by their fields; of `files` names and contents count.
     """
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=vars).encode())
     for file in sorted(files):
