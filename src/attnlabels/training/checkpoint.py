@@ -72,4 +72,5 @@ class Scratch:
 
     def clear(self) -> None:
         """Forget the run: its results are written."""
+        # A state that cannot be removed does no harm: its fingerprint leads to the same results.
         shutil.rmtree(self.folder, ignore_errors=True)
