@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from attnlabels.datasets.crops import centre_box, count_points, crop_map
-from attnlabels.datasets.image_folder import read_manifest
+from attnlabels.datasets.image_folder import Manifest, read_manifest
 from attnlabels.datasets.images import decode, read_image, resize_centre_crop
 from attnlabels.datasets.shards import Shards
 from attnlabels.models.attention_head import AttentionHead, Output, Select
@@ -103,7 +103,12 @@ def main(
     p, row = load(TrainSimclr, "train_simclr"), load(Row, table, name)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(seed)
-    samples = Shards(shards)
+    samples, listed = Shards(shards), read_manifest(manifest)
+    if listed.classes != samples.classes:
+        raise ValueError(
+            f"{manifest} lists {len(listed.classes)} classes and {shards} labels "
+            f"{len(samples.classes)}, or others; the probe needs the same class folders in both"
+        )
     config = encoder_config(p)
     student = build_student(p, config, n_classes=len(samples.classes)).to(device)
     student.to(memory_format=torch.channels_last)
@@ -123,7 +128,7 @@ def main(
         device=device,
         title=f"{name} {seed}",
     )
-    top1 = score_probe(student, images, manifest, p=p, device=device)
+    top1 = score_probe(student, images, listed, p=p, device=device)
 
     with replacing(weights) as aside:
         write_weights(aside, student, {**config, "seed": seed, "run": name})
@@ -347,10 +352,9 @@ def train_step(
 
 @torch.no_grad()
 def score_probe(
-    student: Student, images: Path, manifest: Path, *, p: TrainSimclr, device: torch.device
+    student: Student, images: Path, listed: Manifest, *, p: TrainSimclr, device: torch.device
 ) -> float:
     """Top-1 accuracy of the concurrent probe on validation images, centre-cropped (FACTS §4.6)."""
-    listed = read_manifest(manifest)
     student.eval()
     hits = 0
     for first in tqdm(range(0, len(listed.paths), 256), desc="concurrent probe", disable=None):
