@@ -37,21 +37,29 @@ def load_weights(path: Path, module: nn.Module, *, prefix: str = "") -> None:
         keys = [key for key in file.keys() if key.startswith(prefix)]
         tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
     own = module.state_dict()
-    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    other = sorted(k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape)
-    for said, names in (("lacks", missing), ("has unknown", unknown), ("misshapes", other)):
+    faults = {
+        "is missing": own.keys() - tensors.keys(),
+        "is unknown": tensors.keys() - own.keys(),
+        "has another shape": {
+            key for key in own.keys() & tensors.keys() if own[key].shape != tensors[key].shape
+        },
+    }
+    for fault, names in faults.items():
         if names:
             raise ValueError(
-                f"{path} {said} {len(names)} tensors of {type(module).__name__}, e.g. "
-                f"{prefix}{names[0]}: the weights are of another architecture"
+                f"{path}: {prefix}{min(names)} {fault} ({len(names)} tensors in all): the weights "
+                f"do not fit this {type(module).__name__}; build it as its config says, or train "
+                "again"
             )
     module.load_state_dict(tensors)
 
 
 def _open(path: Path) -> Any:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no weights here")
+        raise FileNotFoundError(f"{path}: no weights here; run the stage that trains them")
     try:
         return safe_open(path, framework="pt")
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); fetch it or train again"
+        ) from error
