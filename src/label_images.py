@@ -60,10 +60,10 @@ def main(
 ) -> None:
     p = load(LabelImages, "label_images")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher = Teacher(**read_config(weights)["teacher"])
+    teacher = Teacher(**read_config(weights, "teacher")["teacher"])
     load_weights(weights, teacher)
     teacher.eval().to(device).to(memory_format=torch.channels_last)
-    listed = read_manifest(manifest)
+    listed, people = read_manifest(manifest), Shards(recordings)
     drawn_by = {"kind": "teacher", "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     with (
         replacing(shards) as aside,
@@ -73,18 +73,18 @@ def main(
     ):
         for batch in tqdm(batches(images, listed, p), desc="labelling", disable=None):
             for broken in (each for each in batch if each.error):
-                if p.broken == "stop":
-                    raise ValueError(
-                        f"{broken.error}; mend or remove the file and list the images again, or "
-                        "set label_images.broken to skip"
-                    )
-                writer.skip(broken.name)
+                cure = "mend or remove the file and list the images again"
+                leave_out(writer, broken.name, f"{broken.error}; {cure}", p=p)
             whole = [each for each in batch if not each.error]
             if not whole:
                 continue
             pixels = np.stack([each.pixels for each in whole])
             maps, points, counts = label(teacher, pixels, p=p, device=device)
             for i, each in enumerate(whole):
+                if not counts[i]:
+                    flat = f"{images / each.name}: the teacher's map is the same everywhere"
+                    leave_out(writer, each.name, f"{flat}; train the teacher again", p=p)
+                    continue
                 writer.write(Sample(
                     key=each.name.rsplit(".", 1)[0].replace("/", "-").replace(".", "_"),
                     image=each.data,
@@ -97,7 +97,14 @@ def main(
                     source="teacher",
                     name=each.name,
                 ))
-    write_examples(examples, recordings, teacher, p=p, device=device)
+    write_examples(examples, people, teacher, p=p, device=device)
+
+
+def leave_out(writer: ShardWriter, name: str, why: str, *, p: LabelImages) -> None:
+    """Count an image that gets no label, or stop at it, as the parameter `broken` says."""
+    if p.broken == "stop":
+        raise ValueError(f"{why}, or set label_images.broken to skip")
+    writer.skip(name)
 
 
 class Photograph(NamedTuple):
@@ -160,6 +167,11 @@ def label(
         maps = teacher(batch)
         if p.mirror:
             maps = (maps + teacher(batch.flip(3)).flip(2)) / 2
+    if not maps.isfinite().all():
+        raise ValueError(
+            "the teacher's maps are not finite; train it again, or set label_images.precision to "
+            "fp32"
+        )
     size = (p.map_size, p.map_size)
     maps = F.interpolate(maps.float().unsqueeze(1), size, mode="area").squeeze(1).cpu()
     points, counts = pseudo_fixations(
@@ -172,10 +184,9 @@ def label(
 
 
 def write_examples(
-    path: Path, recordings: Path, teacher: Teacher, *, p: LabelImages, device: torch.device
+    path: Path, people: Shards, teacher: Teacher, *, p: LabelImages, device: torch.device
 ) -> None:
-    """The first images of `recordings` with people's maps and with their labels."""
-    people = Shards(recordings)
+    """The first images of `people` with people's maps and with their labels."""
     samples = [people[i] for i in range(min(p.examples, len(people)))]
     images = [decode(each["image"], name=each["name"]) for each in samples]
     pixels = np.stack([resize(each, *p.image_size) for each in images])
