@@ -30,6 +30,10 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(path, old)
         os.replace(aside, path)
         _remove(old)
+    except OSError as error:
+        if error.errno and not error.filename:  # a full disk's error does not say where
+            error.filename = str(path)
+        raise
     finally:
         _remove(aside)
 

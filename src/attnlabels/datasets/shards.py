@@ -17,6 +17,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypedDict
@@ -108,11 +109,15 @@ class ShardWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.close()
-        elif self._file is not None:
-            self._tar.close()
-            self._file.close()
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            if self._file is not None:  # an error is under way; that of a full disk says so
+                with suppress(OSError):
+                    self._tar.close()
+                with suppress(OSError):
+                    self._file.close()
 
     def write(self, sample: Sample) -> None:
         """Append a sample; raises ValueError with its key if it is not one."""
