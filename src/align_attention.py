@@ -92,7 +92,7 @@ class FrozenStudent:
     """A trained encoder with its attention head, and the preprocessing it was trained with."""
 
     def __init__(self, weights: Path, *, batch_size: int) -> None:
-        config = read_config(weights)
+        config = read_config(weights, "encoder", "attention")
         self.encoder = Encoder(**config["encoder"])
         self.head = AttentionHead(**config["attention"])
         load_weights(weights, self.encoder, prefix="encoder.")

@@ -39,7 +39,7 @@ class EvaluateTeacher:
 
 def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, report: Path) -> None:
     p = load(EvaluateTeacher, "evaluate_teacher")
-    config = read_config(weights)
+    config = read_config(weights, "teacher", "image_size")
     teacher = Teacher(**config["teacher"])
     load_weights(weights, teacher)
     teacher.eval()

@@ -118,7 +118,7 @@ class Pictures(Dataset[UInt8[np.ndarray, "s s 3"]]):
 
 def build_encoder(weights: Path, p: ExtractFeatures) -> Callable[[Images], Features]:
     """A function from images to their features, in order, each image once."""
-    config = read_config(weights)
+    config = read_config(weights, "encoder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = Encoder(**config["encoder"])
     load_weights(weights, encoder, prefix="encoder.")
