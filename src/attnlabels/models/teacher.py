@@ -11,30 +11,38 @@ from torchvision.models import mobilenet_v3_small
 
 Output = Literal["learnt_offset", "tanh_half", "logits_sigmoid", "literal_minmax", "literal"]
 
-# Channels of torchvision's `features[i]`, whose Keras names are `expanded_conv_{i-1}` (FACTS §2.2).
+# Channels of torchvision's `features[i]` (pytorch/vision:torchvision/models/mobilenetv3.py). For i
+# from 2 to 11 Keras calls it `expanded_conv_{i-1}` (keras:keras/applications/mobilenet_v3.py).
 CHANNELS = (16, 16, 24, 24, 40, 40, 40, 48, 48, 96, 96, 96, 576)
 
 
-def _minmax(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
+def minmax(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
+    """Each map stretched to [0, 1]; a flat one becomes 0."""
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    return (maps - low) / (high - low).clamp_min(1e-7)  # a flat map becomes 0, not 0/0
+    return (maps - low) / (high - low).clamp_min(1e-7)  # float32 steps by 6e-8 below 1
 
 
-# Paper: the sum of four ReLU outputs is >= 0, so its sigmoid never falls below 0.5 and no map can
-# say "not here" (FACTS §2.4). "literal" is that; the others lift the floor. "learnt_offset" adds a
-# learnable scalar, started at -3, to the sum; "tanh_half" is 2σ(s) - 1; "logits_sigmoid" drops the
-# last ReLUs.
+# Paper: the sum s of four ReLU outputs is >= 0, so its sigmoid never falls below 0.5 and no map can
+# say "not here" (A5). "literal" is that; the others lift the floor, each to a range of its own:
+#   learnt_offset   (0, 1)    σ(s + b), the scalar b learnt from -3
+#   tanh_half       [0, 1)    2σ(s) - 1
+#   logits_sigmoid  (0, 1)    σ(s) of branches without their last ReLU
+#   literal_minmax  [0, 1]    σ(s) stretched by image
+#   literal         [0.5, 1)
 OUTPUT: dict[str, Callable[[Tensor], Tensor]] = {
     "learnt_offset": torch.sigmoid,
     "tanh_half": lambda total: torch.tanh(total / 2),
     "logits_sigmoid": torch.sigmoid,
-    "literal_minmax": lambda total: _minmax(torch.sigmoid(total)),
+    "literal_minmax": lambda total: minmax(torch.sigmoid(total)),
     "literal": torch.sigmoid,
 }
 
 
 class Branch(nn.Module):
-    """3×3 conv, max pooling of 3, ReLU, 1×1 conv to one channel [, ReLU]."""
+    """3×3 conv, max pooling of 3, ReLU, 1×1 conv to one channel and, if `rectify`, ReLU.
+
+    Paper: names no stride of the pooling; with `pool_stride` 1 the map keeps the tap's size.
+    """
 
     def __init__(self, channels: int, *, pool_stride: int, rectify: bool) -> None:
         super().__init__()
@@ -56,16 +64,17 @@ class Branch(nn.Module):
 class Teacher(nn.Module):
     """Predicts a map of human attention, in [0, 1], for an image.
 
-    `taps` index torchvision's `features`; the default (3, 5, 7, 9) are Keras' `expanded_conv_2`,
-    `_4`, `_6`, `_8`, strides 8, 16, 16, 32 (FACTS §2.3, reading A). What follows the last tap is
-    not built. Head parameters: Σ (9c² + 2c + 1), 123,684 by default, and one more for the offset.
+    `taps` index torchvision's `features`. Paper: names "conv 2, 4, 6, 8"; as Keras counts, these
+    are (3, 5, 7, 9), of strides 8, 16, 16, 32. What follows the last tap is not built. The
+    branches hold Σ (9c² + 2c + 1) parameters, 123,684 for those taps, and the offset one more.
     """
 
     def __init__(self, *, taps: Sequence[int], pool_stride: int, output: Output) -> None:
         super().__init__()
-        if list(taps) != sorted(set(taps)) or not set(taps) <= set(range(len(CHANNELS))):
+        possible = range(len(CHANNELS))
+        if not taps or list(taps) != sorted(set(taps)) or not set(taps) <= set(possible):
             raise ValueError(
-                f"taps {list(taps)}: expected increasing numbers from 0 to {len(CHANNELS) - 1}"
+                f"taps {list(taps)}: expected increasing numbers from 0 to {possible[-1]}"
             )
         self.taps, self.output = tuple(taps), OUTPUT[output]
         self.backbone = mobilenet_v3_small(weights=None).features[: taps[-1] + 1]
@@ -78,7 +87,7 @@ class Teacher(nn.Module):
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
         """Maps at the resolution of `images`, which lie in [0, 1]."""
-        x = images * 2 - 1  # Keras' MobileNetV3 rescales pixels so
+        x = images * 2 - 1  # Keras' MobileNetV3 rescales pixels to [-1, 1] too
         total = x.new_zeros(len(x), 1, *x.shape[2:], dtype=torch.float32)
         if self.offset is not None:
             total = total + self.offset
