@@ -73,12 +73,11 @@ def main(train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> No
     for module in teacher.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = p.norm_momentum
+    recordings = Recordings(train, p), Recordings(dev, p)
     code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
     mark = fingerprint(vars(p), [*code, train / "index.json", dev / "index.json"])
     scratch = Scratch(f"teacher-{mark}")
-    history = fit(
-        teacher, Recordings(train, p), Recordings(dev, p), p=p, scratch=scratch, device=device
-    )
+    history = fit(teacher, *recordings, p=p, scratch=scratch, device=device)
     best = max(history, key=lambda each: each["dev_cc"])
     with replacing(weights) as aside:
         write_weights(aside, teacher, {"teacher": model, "image_size": p.image_size})
