@@ -13,7 +13,7 @@ SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc")
 def score_maps(
     predictions: Sequence[Float[np.ndarray, "h w"]],
     humans: Sequence[Float[np.ndarray, "h w"]],
-    points: Sequence[Int[np.ndarray, "n 2"]],
+    points: Sequence[Int[np.ndarray, "_ 2"]],
 ) -> list[dict[str, float]]:
     """The six scores of each image; predictions and densities share one size throughout.
 
