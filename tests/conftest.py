@@ -1,0 +1,211 @@
+"""A made-up world of a few images, drawn once a session, and small parameters for every script."""
+
+import copy
+import json
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+import list_images
+import make_scenes
+import prepare_attention
+import train_simclr
+from attnlabels.models.files import write_weights
+from attnlabels.models.teacher import Teacher
+from attnlabels.params import load, read
+from attnlabels.script import run
+
+ROOT = Path(__file__).resolve().parents[1]
+SETS = ("train", "dev", "val", "eye")
+WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
+DATA = ROOT.parent / "shared" / "data"
+
+# What makes the embedded run one of seconds, by the path of the parameter. Of train_simclr it says
+# all, so that the losses that are kept do not move when the embedded run is tuned.
+TINY: dict[str, Any] = {
+    "seeds": [0],
+    "make_scenes.scenes.workers": 1,
+    "make_scenes.scenes.size": 24,
+    "make_scenes.scenes.n_classes": 3,
+    "make_scenes.scenes.n_train": 24,
+    "make_scenes.scenes.n_val": 15,
+    "make_scenes.scenes.n_cifar_train": 50,
+    "make_scenes.scenes.n_cifar_test": 20,
+    "make_scenes.scenes.n_attention_train": 16,
+    "make_scenes.scenes.n_attention_val": 4,
+    "make_scenes.scenes.n_eye": 4,
+    "make_scenes.scenes.mouse.n_observers": 4,
+    "make_scenes.scenes.mouse.n_samples": 6,
+    "make_scenes.scenes.eye.n_observers": 4,
+    "list_images.train.classes": 3,
+    "list_images.train.count": 24,
+    "list_images.val.classes": 3,
+    "list_images.val.count": 15,
+    **{f"prepare_attention.{name}.map_size": [24, 32] for name in SETS},
+    **{f"prepare_attention.{name}.folds": 4 for name in ("train", "dev")},
+    "prepare_attention.train.keep": [0, 1, 2],
+    "prepare_attention.train.shard_size": 5,
+    "prepare_attention.dev.keep": [3],
+    "train_teacher.image_size": [24, 32],
+    "train_teacher.batch_size": 4,
+    "train_teacher.epochs": 2,
+    "train_teacher.workers": 0,
+    "evaluate_teacher.splits": 2,
+    "evaluate_teacher.examples": 2,
+    "label_images.image_size": [32, 32],
+    "label_images.map_size": 12,
+    "label_images.batch_size": 5,
+    "label_images.workers": 0,
+    "label_images.shard_size": 10,
+    "label_images.examples": 2,
+    "train_simclr": {
+        "backbone": "resnet10", "width": 8, "stem": "small", "zero_init": False, "image_size": 24,
+        "attention_taps": "stages", "attention_select": "local_mean_max",
+        "attention_output": "spatial_softmax", "map_size": 6,
+        "projector_layers": 2, "projector_outputs": 8, "temperature": 0.1,
+        "batch_size": 6, "epochs": 2, "warmup_epochs": 1.0,
+        "optimizer": "adamw", "learning_rate": 2e-3, "learning_rate_scaling": "none",
+        "attention_learning_rate": 10.0, "weight_decay": 1e-4, "joint_batch_norm": True,
+        "clean_crop": 1.0, "eval_crop": 1.0, "crop_area": [0.3, 1.0], "jitter_strength": 0.5,
+        "jitter_hue": 0.03, "grey": 0.1, "blur": 0.0,
+        "precision": "fp32", "workers": 0, "checkpoint_minutes": 5.0,
+    },
+    **{f"main.{name}.weights": WEIGHTS for name in ("contrastive", "contrastive_attn_teacher")},
+    "corrupt_images.imagenet_c.size": 24,
+    "corrupt_images.imagenet_c.workers": 0,
+    "corrupt_images.cifar10_c.workers": 0,
+    "extract_features.batch_size": 7,
+    "extract_features.precision": "fp32",
+    "extract_features.workers": 0,
+    "probe_linear.l2": [0.1],
+    "align_attention.refit_images": 12,
+    "align_attention.refit_steps": 20,
+    "align_attention.batch_size": 5,
+    "align_attention.examples": 2,
+    "draw_figures.examples": 2,
+}
+
+Params = Callable[..., None]
+
+
+def write_params(folder: Path, changes: dict[str, Any]) -> None:
+    """The embedded run's parameters with TINY and `changes`, which must name what is there."""
+    tree = read(ROOT / "params" / "embedded.yaml")
+    for path, value in copy.deepcopy(TINY | changes).items():
+        *sections, key = path.split(".")
+        node = tree
+        for section in sections:
+            node = node[section]
+        assert key in node, f"{path} is no parameter of params/embedded.yaml"
+        node[key] = value
+    with (folder / "params.yaml").open("w") as file:
+        YAML().dump(json.loads(json.dumps(tree)), file)  # without the anchors
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Small parameters in an empty folder, made the current one; call it to change some.
+
+    Training is on one thread of the CPU and keeps its scratch beside the parameters.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path / "scratch"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    torch.set_num_threads(1)
+
+    def change(changes: dict[str, Any]) -> None:
+        write_params(tmp_path, changes)
+
+    change({})
+    return change
+
+
+@pytest.fixture(scope="session")
+def tiny_params() -> Callable[[Path, dict[str, Any]], None]:
+    """`write_params`, for what needs the small parameters somewhere else."""
+    return write_params
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `data/scenes`, `data/images` and `data/attention`, made by their stages."""
+    folder = tmp_path_factory.mktemp("world")
+    write_params(folder, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_scenes.main("scenes", Path("data/scenes"))
+        for name in ("train", "val"):
+            list_images.main(name, Path(f"data/images/{name}.csv"))
+        for name, row in read()["prepare_attention"].items():
+            images, annotations = Path(row["images"]), Path(row["annotations"])
+            prepare_attention.main(name, images, annotations, Path("data/attention", name))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of a teacher with random branches: untrained, but its maps have peaks."""
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    model: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
+    torch.manual_seed(0)
+    write_weights(path, Teacher(**model), {"teacher": model, "image_size": [24, 32]})
+    return path
+
+
+@pytest.fixture(scope="session")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of an untrained student for three classes, as `train_simclr` writes them."""
+    folder = tmp_path_factory.mktemp("student")
+    write_params(folder, {})
+    p = load(train_simclr.TrainSimclr, "train_simclr", path=folder / "params.yaml")
+    torch.manual_seed(0)
+    config = train_simclr.encoder_config(p)
+    built = train_simclr.build_student(p, config, n_classes=3)
+    write_weights(folder / "student.safetensors", built, {**config, "seed": 0, "run": "untrained"})
+    return folder / "student.safetensors"
+
+
+@pytest.fixture
+def fail(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Calls a script as the shell does and returns its one message; it must leave with status 1."""
+
+    def call(script: ModuleType, *words: Path | str | int) -> str:
+        monkeypatch.setattr(sys, "argv", [f"{script.__name__}.py", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            run(script.main)
+        assert left.value.code == 1
+        message = capsys.readouterr().err
+        assert message.startswith(f"{script.__name__}.py: error: ") and message.count("\n") == 1
+        return message
+
+    return call
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Call it with a number of bytes that no file may exceed from then on, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda n_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """The folder of a small real data set; the test skips where it is not at hand."""
+
+    def find(name: str) -> Path:
+        if not (DATA / name).is_dir():
+            pytest.skip(f"no real data at {DATA / name}")
+        return DATA / name
+
+    return find

@@ -1,0 +1,323 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import train_simclr
+from attnlabels.datasets.shards import Sample, ShardWriter
+from attnlabels.models.files import read_config
+from attnlabels.params import read
+
+SOURCES = Path(train_simclr.__file__).parent
+KEPT = Path(__file__).with_name("assets") / "train_simclr.json"
+CLASSES = ["n00000001", "n00000002", "n00000003"]
+N_STEPS = 6  # 18 images, batches of 6, 2 epochs
+RUNS = ("contrastive", "contrastive_attn_teacher")
+TERMS = ["contrastive", "kld", "nss", "probe"]
+Train = Callable[..., Path]
+
+
+def write_labels(folder: Path, *, seed: int) -> Path:
+    """Eighteen noisy images with a square in the class's colour, which is looked at."""
+    rng = np.random.default_rng(seed)
+    maps_by = {"kind": "teacher", "sha256": "0" * 64}
+    with ShardWriter(folder, maximum_count=10, maps_by=maps_by, classes=CLASSES) as writer:
+        for k in range(18):
+            image = rng.integers(0, 100, (30, 36, 3), np.uint8)
+            row, col = rng.integers(0, (20, 26))
+            image[row:row + 10, col:col + 10, k % 3] += 120
+            y, x = np.mgrid[:12, :12]
+            centre = np.array([(row + 5) * 12 / 30, (col + 5) * 12 / 36])
+            map = np.exp(-((y + 0.5 - centre[0]) ** 2 + (x + 0.5 - centre[1]) ** 2) / 8)
+            writer.write(Sample(
+                key=f"image{k}", image=cv2.imencode(".png", image)[1].tobytes(), map=map,
+                points=centre.astype(np.int64)[None], observers=None, label=k % 3, grid=(12, 12),
+                image_size=(30, 36), source="test", name=f"image{k}.png",
+            ))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory) -> Path:
+    return write_labels(tmp_path_factory.mktemp("simclr") / "labels", seed=0)
+
+
+def words(out: Path, labels: Path, world: Path, *, name: str = RUNS[1], seed: int = 0) -> list[Any]:
+    """The arguments that train a run into the folder `out`."""
+    images, manifest = world / "data/scenes/imagenet/val", world / "data/images/val.csv"
+    outs = out / "student.safetensors", out / "curve.csv", out / "report.json"
+    return ["main", name, seed, labels, images, manifest, *outs]
+
+
+@pytest.fixture
+def train(params, labels, world) -> Train:
+    """Trains a run into a folder, with changes to the section `train_simclr`."""
+
+    def call(
+        out: str, *, name: str = RUNS[1], seed: int = 0, of: Path = labels, kld: float = 1.0,
+        **changed,
+    ) -> Path:
+        changes = {f"train_simclr.{key}": value for key, value in changed.items()}
+        params(changes | {f"main.{name}.weights.kld": kld})
+        train_simclr.main(*words(Path(out), of, world, name=name, seed=seed))
+        return Path(out)
+
+    return call
+
+
+@pytest.fixture
+def steps(monkeypatch) -> list[int]:
+    """The steps made so far, filled while a run trains."""
+    made: list[int] = []
+    step_once = train_simclr.train_step
+
+    def counted(*args, step: int, **kwargs) -> dict[str, float]:
+        terms = step_once(*args, step=step, **kwargs)
+        made.append(step)
+        return terms
+
+    monkeypatch.setattr(train_simclr, "train_step", counted)
+    return made
+
+
+def interrupt(monkeypatch, *, before: int) -> None:
+    """Let whatever trains within this patch be interrupted before a step."""
+    step_once = train_simclr.train_step
+
+    def stopping(*args, step: int, **kwargs) -> dict[str, float]:
+        if step == before:
+            raise KeyboardInterrupt
+        return step_once(*args, step=step, **kwargs)
+
+    monkeypatch.setattr(train_simclr, "train_step", stopping)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def rows(out: Path) -> list[dict[str, float]]:
+    with (out / "curve.csv").open(newline="") as file:
+        return [{key: float(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
+
+
+def report(out: Path) -> dict[str, Any]:
+    return json.loads((out / "report.json").read_text())
+
+
+def encoder(out: Path) -> dict[str, torch.Tensor]:
+    tensors = load_file(out / "student.safetensors")
+    return {key: value for key, value in tensors.items() if key.startswith("encoder.")}
+
+
+def test_a_run_leaves_weights_a_curve_and_a_report(train):
+    out = train("out")
+    assert set(contents(out)) == {"student.safetensors", "curve.csv", "report.json"}
+    assert list(rows(out)[0]) == ["epoch", "step", "lr", "loss", *TERMS]
+    assert [(row["epoch"], row["step"]) for row in rows(out)] == [(1, 3), (2, 6)]
+    assert list(report(out)) == ["loss", "probe", "steps"]
+    assert report(out)["loss"] == {key: rows(out)[-1][key] for key in ("loss", *TERMS)}
+    assert report(out)["steps"] == N_STEPS and 0 <= report(out)["probe"]["top1"] <= 1
+    config = read_config(out / "student.safetensors")
+    assert config["run"] == RUNS[1] and config["seed"] == 0 and config["image_size"] == 24
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms(train):
+    for row in rows(train("out")):
+        weighted = row["contrastive"] + row["kld"] + 0.1 * row["nss"] + row["probe"]
+        assert row["loss"] == pytest.approx(weighted, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_losses_are_those_kept(train, name):
+    # They move with a change of behaviour only: then write these to the file and say why.
+    found = [{key: row[key] for key in ("loss", *TERMS)} for row in rows(train("out", name=name))]
+    kept = json.loads(KEPT.read_text())[name]
+    near = [pytest.approx(row, rel=1e-3, abs=1e-4) for row in kept]  # other CPUs round otherwise
+    assert found == near, f"the losses of {name} are now {json.dumps(found)}"
+
+
+def test_two_runs_with_one_seed_are_the_same_to_the_byte_and_another_seed_differs(train):
+    first = contents(train("a", seed=3))
+    assert contents(train("b", seed=3)) == first
+    other = contents(train("c", seed=4))
+    assert all(other[name] != first[name] for name in ("student.safetensors", "curve.csv"))
+
+
+# Python 3.12 warns of any fork beside threads, and torch has some.
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_the_number_of_workers_changes_nothing(train):
+    assert contents(train("two", workers=2)) == contents(train("none", workers=0))
+
+
+@pytest.mark.parametrize("step", range(1, N_STEPS))
+def test_a_run_interrupted_at_any_step_goes_on_to_the_same_bytes(train, steps, monkeypatch, step):
+    whole = contents(train("whole", checkpoint_minutes=0.0))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, before=step)
+        train("cut", checkpoint_minutes=0.0)
+    assert not list(Path().glob("cut/*"))
+    steps.clear()
+    assert contents(train("cut", checkpoint_minutes=0.0)) == whole
+    assert steps == list(range(step, N_STEPS))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+
+import train_simclr
+
+move, n_states = os.replace, 0
+
+def killed_at_the_fourth(old, new):
+    global n_states
+    n_states += Path(new).name == "state.pt"
+    if n_states == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    move(old, new)
+
+os.replace = killed_at_the_fourth
+table, name, seed, *paths = sys.argv[1:]
+train_simclr.main(table, name, int(seed), *map(Path, paths))
+"""
+
+
+def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(
+    train, params, steps, labels, world
+):
+    whole = contents(train("whole", checkpoint_minutes=0.0))
+    command = [sys.executable, "-c", KILLED, *map(str, words(Path("cut"), labels, world))]
+    environment = os.environ | {
+        "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+    }
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert len(list(Path("scratch").rglob("state.*"))) == 2  # the third, and half of the fourth
+    assert not list(Path().glob("cut/*"))
+    steps.clear()
+    assert contents(train("cut", checkpoint_minutes=0.0)) == whole
+    assert steps == [3, 4, 5]
+
+
+@pytest.mark.parametrize("change", ["parameter", "seed", "run", "labels"])
+def test_what_is_changed_does_not_go_on_from_the_old_state(
+    train, steps, monkeypatch, tmp_path, change
+):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, before=4)
+        train("cut", checkpoint_minutes=0.0)
+    steps.clear()
+    changed: dict[str, Any] = {
+        "parameter": {"temperature": 0.2},
+        "seed": {"seed": 1},
+        "run": {"name": RUNS[0]},
+        "labels": {"of": write_labels(tmp_path / "others", seed=1)},
+    }[change]
+    train("cut", checkpoint_minutes=0.0, **changed)
+    assert steps == list(range(N_STEPS))
+
+
+def test_a_finished_run_leaves_no_state(train):
+    train("out", checkpoint_minutes=0.0)
+    assert not list(Path("scratch").iterdir())
+
+
+@pytest.mark.parametrize(("name", "feels"), list(zip(RUNS, (False, True))))
+def test_the_baselines_encoder_does_not_feel_the_labels_and_the_other_does(train, name, feels):
+    weak, strong = (encoder(train(f"kld{kld}", name=name, kld=kld)) for kld in (1.0, 5.0))
+    assert all(torch.equal(weak[key], strong[key]) for key in weak) is not feels
+
+
+@pytest.mark.parametrize("changed", [
+    {"optimizer": "lars", "learning_rate_scaling": "sqrt", "learning_rate": 0.075},
+    {"optimizer": "sgd", "learning_rate_scaling": "linear", "learning_rate": 0.1},
+    {"precision": "bf16"},
+    {"backbone": "resnet18", "attention_taps": "units"},
+    {"stem": "cifar", "attention_select": "gap_argmax", "attention_output": "sigmoid"},
+    {"joint_batch_norm": False, "clean_crop": 0.875, "eval_crop": 0.875, "blur": 0.5},
+], ids=lambda changed: "-".join(changed))
+def test_every_option_trains(train, changed):
+    out = train("out", epochs=1, warmup_epochs=0.0, **changed)
+    assert rows(out)[0]["loss"] > 0
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_terms(train):
+    with pytest.raises(ValueError, match=r"step \d: the loss is not finite: .*'contrastive': nan"):
+        train("out", learning_rate=1e30)
+    assert not list(Path().glob("out/*"))
+
+
+def test_validation_images_of_other_classes_are_refused_before_training(
+    params, steps, labels, world
+):
+    listed = (world / "data/images/val.csv").read_text().splitlines()
+    Path("data/images").mkdir(parents=True)
+    two = [line for line in listed if CLASSES[2] not in line]
+    Path("data/images/val.csv").write_text("\n".join(two) + "\n")
+    with pytest.raises(ValueError, match=r"val\.csv lists 2 classes and .*labels 3"):
+        train_simclr.main(*words(Path("out"), labels, Path()))
+    assert not steps
+
+
+@pytest.mark.parametrize(("changed", "message"), [
+    ({"epochs": 0}, r"params\.yaml: train_simclr\.epochs: .*greater than 0"),
+    ({"optimizer": "adam"}, r"train_simclr\.optimizer: .*'lars', 'sgd' or 'adamw'"),
+    ({"batch_size": 19}, "18 samples do not fill one batch of 19; lower batch_size"),
+    ({"warmup_epochs": 2.0}, "6 warm-up steps of 6 in all, .*warm up for fewer"),
+    ({"learning_rate": True}, r"train_simclr\.learning_rate: .*number"),
+])
+def test_parameters_that_do_not_fit_are_refused(train, changed, message):
+    with pytest.raises(ValueError, match=message):
+        train("out", **changed)
+    assert not list(Path().glob("out/*"))
+
+
+@pytest.mark.parametrize(("section", "unknown", "message"), [
+    ("train_simclr", {"epoch": 3}, "params.yaml: train_simclr.epoch is unknown; remove it or mend"),
+    ("main", {RUNS[1]: {"weights": {}}}, "params.yaml: main.contrastive_attn_teacher.stop_gradient"
+     " is missing; add it"),
+    ("main", {RUNS[1]: {"stop_gradient": True, "weights": {"kdl": 1.0}}}, "no such terms: ['kdl']"),
+])
+def test_an_unknown_or_missing_parameter_is_one_clear_error(
+    params, fail, labels, world, section, unknown, message
+):
+    tree = read()
+    tree[section] |= unknown
+    Path("params.yaml").write_text(json.dumps(tree))
+    assert message in fail(train_simclr, *words(Path("out"), labels, world))
+    assert not list(Path().glob("out/*"))
+
+
+def test_a_run_that_is_not_in_the_table_is_named(params, fail, labels, world):
+    message = fail(train_simclr, *words(Path("out"), labels, world, name="attn"))
+    assert "params.yaml: no section 'main.attn'" in message
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, labels, world):
+    Path("out").write_text("a file where the folder should be")
+    assert "out" in fail(train_simclr, *words(Path("out/simclr"), labels, world))
+    assert Path("out").is_file()
+
+
+@pytest.mark.parametrize("minutes", [0.0, 5.0], ids=["state", "weights"])
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
+    params, fail, full_disk, labels, world, minutes
+):
+    params({"train_simclr.checkpoint_minutes": minutes})
+    full_disk(10_000)
+    message = fail(train_simclr, *words(Path("out"), labels, world))
+    assert ("state.pt" if minutes == 0 else "student.safetensors") in message
+    assert "too large" in message.lower() and "make room" in message
+    assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]

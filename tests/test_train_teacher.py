@@ -1,0 +1,196 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import train_teacher
+from attnlabels.datasets.crops import WHOLE, crop_map
+from attnlabels.datasets.images import decode, resize
+from attnlabels.datasets.shards import Sample, Shards, ShardWriter
+from attnlabels.metrics.saliency import cc
+from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.teacher import Teacher
+from attnlabels.params import load
+
+N_EPOCHS = 3
+Train = Callable[..., Path]
+
+
+def words(out: Path, world: Path) -> list[Path]:
+    """The arguments that train the teacher on the world's recordings into the folder `out`."""
+    sets = (world / "data/attention" / name for name in ("train", "dev"))
+    return [*sets, out / "teacher.safetensors", out / "curve.csv", out / "report.json"]
+
+
+@pytest.fixture
+def train(params, world) -> Train:
+    """Trains into a folder, with changes to the section `train_teacher`."""
+
+    def call(out: str, **changed) -> Path:
+        changed = {"epochs": N_EPOCHS} | changed
+        params({f"train_teacher.{key}": value for key, value in changed.items()})
+        train_teacher.main(*words(Path(out), world))
+        return Path(out)
+
+    return call
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def rows(out: Path) -> list[dict[str, float]]:
+    with (out / "curve.csv").open(newline="") as file:
+        return [{key: float(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
+
+
+def test_it_leaves_weights_a_curve_and_a_report(train, world):
+    out = train("out")
+    assert set(contents(out)) == {"teacher.safetensors", "curve.csv", "report.json"}
+    per_epoch = len(Shards(world / "data/attention/train")) // 4
+    assert list(rows(out)[0]) == ["epoch", "step", "loss", "dev_cc"]
+    assert [row["epoch"] for row in rows(out)] == [1, 2, 3]
+    assert [row["step"] for row in rows(out)] == [per_epoch, 2 * per_epoch, 3 * per_epoch]
+    config = read_config(out / "teacher.safetensors")
+    assert config["image_size"] == [24, 32] and config["teacher"]["taps"] == [3, 5, 7, 9]
+
+
+def test_the_weights_are_those_of_the_epoch_with_the_best_cc_on_dev(train, world):
+    out = train("out", learning_rate=0.05)
+    report = json.loads((out / "report.json").read_text())
+    best = max(rows(out), key=lambda row: row["dev_cc"])
+    assert report == {key: best[key] for key in ("dev_cc", "epoch", "loss")}
+    teacher = Teacher(**read_config(out / "teacher.safetensors")["teacher"])
+    load_weights(out / "teacher.safetensors", teacher)
+    teacher.eval()
+    scores = []
+    for sample in Shards(world / "data/attention/dev"):
+        pixels = resize(decode(sample["image"], name=sample["name"]), 24, 32)
+        with torch.no_grad():
+            map = teacher(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
+        scores.append(cc(map[0].numpy(), crop_map(sample["map"], WHOLE, size=(24, 32))))
+    assert report["dev_cc"] == pytest.approx(np.mean(scores), abs=1e-4)
+
+
+def test_two_runs_with_one_seed_are_the_same_to_the_byte_and_another_seed_differs(train):
+    assert contents(train("a")) == contents(train("b"))
+    other = contents(train("c", seed=1))
+    assert all(other[name] != data for name, data in contents(Path("a")).items())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_the_number_of_workers_changes_nothing(train):
+    assert contents(train("two", workers=2)) == contents(train("none", workers=0))
+
+
+@pytest.mark.parametrize("epoch", range(1, N_EPOCHS))
+def test_a_run_interrupted_in_any_epoch_goes_on_after_the_last_to_the_same_bytes(
+    train, monkeypatch, epoch
+):
+    whole, n_losses = contents(train("whole")), 0
+    attention_loss = train_teacher.attention_loss
+    per_epoch = int(rows(Path("whole"))[0]["step"])
+
+    def interrupted(*args, **kwargs):
+        nonlocal n_losses
+        if n_losses == per_epoch * epoch + 1:  # one step into the next
+            raise KeyboardInterrupt
+        n_losses += 1
+        return attention_loss(*args, **kwargs)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_teacher, "attention_loss", interrupted)
+        train("cut")
+    assert not list(Path().glob("cut/*"))
+    n_losses = -100
+    monkeypatch.setattr(train_teacher, "attention_loss", interrupted)
+    assert contents(train("cut")) == whole
+    assert n_losses + 100 == per_epoch * (N_EPOCHS - epoch)
+    assert not list(Path("scratch").iterdir())
+
+
+def test_what_is_changed_does_not_go_on_from_the_old_state(train, monkeypatch):
+    fresh = contents(train("fresh", learning_rate=1e-3))
+    move = train_teacher.Scratch.write
+
+    def interrupted(self, state) -> None:
+        move(self, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_teacher.Scratch, "write", interrupted)
+        train("cut", learning_rate=2e-3)
+    assert list(Path("scratch").rglob("state.pt"))
+    assert contents(train("cut", learning_rate=1e-3)) == fresh
+
+
+def test_image_map_and_points_stay_on_one_another_under_any_augmentation(params, tmp_path):
+    params({
+        "train_teacher.image_size": [60, 80], "train_teacher.jitter_strength": 0.0,
+        "train_teacher.zoom": 0.6,
+    })
+    y, x = np.mgrid[:60, :80]
+    spot = np.exp(-((y - 35) ** 2 + (x - 30) ** 2) / (2 * 4**2)).astype(np.float32)
+    image = np.repeat(np.rint(255 * spot).astype(np.uint8)[..., None], 3, axis=2)
+    folder = tmp_path / "shards"
+    with ShardWriter(folder, maximum_count=1, maps_by={"kind": "human"}, classes=[]) as writer:
+        writer.write(Sample(
+            key="spot", image=cv2.imencode(".png", image)[1].tobytes(), map=spot,
+            points=np.array([[35, 30]]), observers=None, label=-1, grid=(60, 80),
+            image_size=(60, 80), source="test", name="spot.png",
+        ))
+    samples = train_teacher.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
+    places = []
+    for epoch in range(20):
+        sample = samples[epoch, 0]
+        bright = np.unravel_index(sample["image"][..., 0].argmax(), (60, 80))
+        looked = np.unravel_index(sample["map"].argmax(), (60, 80))
+        (point,) = np.argwhere(sample["points"])
+        assert np.abs(np.subtract(bright, looked)).max() <= 1
+        assert np.abs(point - looked).max() <= 1
+        places.append(looked)
+    assert len(set(places)) > 10
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step(train):
+    with pytest.raises(ValueError, match=r"step \d: the teacher's loss is .*; lower learning_rate"):
+        train("out", learning_rate=1e30)
+    assert not list(Path().glob("out/*"))
+
+
+@pytest.mark.parametrize(("changed", "message"), [
+    ({"batch_size": 100}, "samples do not fill one batch of 100; lower batch_size"),
+    ({"warmup_epochs": 3.0}, "warm-up steps of .*warm up for fewer"),
+    ({"taps": [5, 3]}, r"taps \[5, 3\]: expected increasing numbers"),
+    ({"output": "sigmoid"}, r"params\.yaml: train_teacher\.output: .*'learnt_offset'"),
+    ({"epochs": 0}, r"params\.yaml: train_teacher\.epochs: .*greater than 0"),
+])
+def test_parameters_that_do_not_fit_are_refused(train, changed, message):
+    with pytest.raises(ValueError, match=message):
+        train("out", **changed)
+    assert not list(Path().glob("out/*"))
+
+
+def test_missing_recordings_are_one_clear_error(params, fail, world):
+    arguments = words(Path("out"), world)
+    arguments[1] = Path("nowhere")
+    message = fail(train_teacher, *arguments)
+    assert "nowhere/index.json: not here, so nowhere is no finished set" in message
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, world):
+    Path("out").write_text("a file where the folder should be")
+    assert "out" in fail(train_teacher, *words(Path("out/teacher"), world))
+    assert Path("out").is_file()
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(params, fail, full_disk, world):
+    full_disk(10_000)
+    message = fail(train_teacher, *words(Path("out"), world))
+    assert "state.pt: the training state cannot be written" in message and "make room" in message
+    assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
