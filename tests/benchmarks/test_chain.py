@@ -1,0 +1,55 @@
+"""Runs the benchmark in a project of two stages."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "chain.py"
+PIPELINE = """
+stages:
+  draw:
+    foreach: [a, b]
+    do:
+      cmd: {python} draw.py > ${{item}}
+      outs: ["${{item}}"]
+"""
+DRAW = "import time; held = b'x' * 300_000_000; time.sleep(1)"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    (tmp_path / "draw.py").write_text(DRAW)
+    (tmp_path / "dvc.yaml").write_text(PIPELINE.format(python=sys.executable))
+    return tmp_path
+
+
+def benchmark(folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, SCRIPT], cwd=folder, capture_output=True, text=True)
+
+
+def test_the_first_run_is_measured_and_a_second_refused(project: Path) -> None:
+    done = benchmark(project)
+    assert done.returncode == 0, done.stderr
+    together, largest = (
+        float(re.search(rf"memory, {which} \| ([\d.]+) GB", done.stdout)[1])  # type: ignore[index]
+        for which in ("processes together", "largest process")
+    )
+    assert 0.3 <= largest <= together < 1.5
+    draw = re.search(r"\| draw \| 2 \| ([\d.]+) \|", done.stdout)
+    assert draw is not None and 2 <= float(draw[1]) < 20
+
+    done = benchmark(project)
+    assert done.returncode == 1
+    assert "2 stages had run before, e.g. draw@a: clone anew" in done.stderr
+
+
+def test_a_failing_stage_is_told(project: Path) -> None:
+    (project / "dvc.yaml").write_text("stages: {a: {cmd: exit 3}}")
+    done = benchmark(project)
+    assert done.returncode == 1
+    assert "`dvc repro` failed with status 255" in done.stderr
