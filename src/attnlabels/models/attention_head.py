@@ -35,8 +35,8 @@ def channel_mean(stage: Stage) -> Float[Tensor, "n i j"]:
 
 
 # Paper: "global average pooling, max channel, resize" taken literally gives one number an image
-# and so a constant map, on which neither KLD nor NSS can move. These are the readings that can be
-# computed (FACTS §5.2); a trial favours R5.
+# and so a constant map, on which neither KLD nor NSS can move. These are readings that can be
+# computed (A2); R5 keeps averaging and maximum and feeds every pixel, and a trial favours it.
 SELECT: dict[str, Callable[[Tensor], Tensor]] = {
     "local_mean_max": local_mean_max,
     "gap_argmax": gap_argmax,
@@ -46,13 +46,16 @@ SELECT: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def spatial_softmax(logits: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
-    """A distribution over the image, times its number of pixels: the mean is 1."""
+    """A distribution over the image, times its number of pixels: the mean is 1.
+
+    A bias moves nothing here: it shifts all logits of an image alike.
+    """
     n, h, w = logits.shape
     return logits.reshape(n, h * w).softmax(dim=1).reshape(n, h, w) * (h * w)
 
 
 # Paper: the readout is linear and may be negative, yet the loss divides it by its sum. These make
-# it a map; a spatial softmax worked best in a trial (FACTS §5.3).
+# it a map; a spatial softmax worked best in a trial (A3).
 OUTPUT: dict[str, Callable[[Tensor], Tensor]] = {
     "spatial_softmax": spatial_softmax,
     "softplus": F.softplus,
@@ -63,8 +66,8 @@ OUTPUT: dict[str, Callable[[Tensor], Tensor]] = {
 class AttentionHead(nn.Module):
     """Four parameters: a weight for each of three stages, and a bias.
 
-    `size` is the side of the map: the input's by the paper, a quarter of it by default, which
-    differs by interpolation alone (FACTS §5.2).
+    `size` is the side of the square map. Paper: the input's side. A quarter of it costs 1/16 and
+    differs by interpolation alone, the finest stage having an eighth (A4).
     """
 
     def __init__(self, *, select: Select, output: Output, size: int) -> None:
