@@ -1,4 +1,4 @@
-"""SimCLR's projection head (FACTS §4.5)."""
+"""SimCLR's projection head (google-research/simclr:model_util.py `projection_head`)."""
 
 from collections import OrderedDict
 
@@ -9,7 +9,7 @@ def projector(n_features: int, *, layers: int, n_outputs: int) -> nn.Sequential:
     """`layers` - 1 times (linear, BN, ReLU) as wide as the features, then linear and BN.
 
     No linear layer has a bias, and the last BN has a gain but no shift. Two layers are SimCLR
-    v1's head, three v2's. The outputs are not yet of unit length: the loss normalises them.
+    v1's head, three v2's (A14). The outputs are not of unit length: the loss normalises them.
     """
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     for index in range(layers):
