@@ -1,9 +1,9 @@
-"""The paper's objective: named terms and their weighted sum (paper §3.3, §4.3; FACTS §5.4).
+"""The paper's objective: named terms and their weighted sum (paper §3.3, §4.3).
 
     L = contrastive + λ·KLD - β·NSS + probe
 
-Each term is a mean over images. Paper: sums the attention terms over the batch; that is these
-means with λ and β times the batch size (FACTS A8).
+The term `nss` is minus the NSS, so all weights are >= 0. Each term is a mean over images. Paper:
+sums the attention terms over the batch; that is these means with λ and β times its size (A8).
 """
 
 import math
@@ -35,7 +35,10 @@ class Outputs(Protocol):
 
 
 class Targets(NamedTuple):
-    """What the data say of a batch."""
+    """What the outputs are held against: a batch's labels, and the temperature of the contrast.
+
+    `maps` are >= 0 and of any scale; `fixations` count the points at each of their pixels.
+    """
 
     labels: Int[Tensor, " n"]
     maps: Float[Tensor, "n h w"]
@@ -54,7 +57,7 @@ def kld(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
 
 
 def kld_reversed(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-    """KLD weighed by the prediction: the other reading of the paper's formula (FACTS A16)."""
+    """KLD weighed by the prediction: the other reading of the paper's formula (A16)."""
     return attention.kld(targets.maps, outputs.attention).mean()
 
 
@@ -64,13 +67,13 @@ def nss(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
 
 
 def nss_unbiased(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-    """`nss` with the unbiased deviation, as SimpleNet takes it (FACTS A9)."""
+    """`nss` with the unbiased deviation, as SimpleNet takes it (A9)."""
     pixels = outputs.attention[0].numel()
     return nss(outputs, targets) * math.sqrt((pixels - 1) / pixels)
 
 
 def probe(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-    """Cross-entropy of the concurrent probe on both views (SimCLR, tf2/model.py)."""
+    """Cross-entropy of the concurrent probe on both views (google-research/simclr:tf2/model.py)."""
     return F.cross_entropy(outputs.logits.float(), targets.labels.repeat(2))
 
 
@@ -89,12 +92,14 @@ def objective(
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """The weighted sum of the terms that `weights` names, and each term by itself.
 
-    Raises ValueError for a name that is no term, and FloatingPointError naming the term that is
-    not finite.
+    Raises ValueError if it names what is no term, or nothing, and FloatingPointError with all
+    terms' values if one is not finite.
     """
     unknown = weights.keys() - TERMS.keys()
     if unknown:
         raise ValueError(f"no such terms: {sorted(unknown)}; expected some of {sorted(TERMS)}")
+    if not weights:
+        raise ValueError(f"the weights name no term; expected some of {sorted(TERMS)}")
     terms = {name: TERMS[name](outputs, targets) for name in weights}
     total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
     if not torch.isfinite(total):
