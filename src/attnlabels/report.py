@@ -31,9 +31,10 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
         _remove(old)
     except OSError as error:
-        if error.errno and not error.filename:  # a full disk's error does not say where
-            error.filename = str(path)
-        raise
+        says_where = error.filename or path.name in str(error)
+        if says_where or isinstance(error, FileNotFoundError):  # the latter is of an input
+            raise
+        raise OSError(f"{path}: cannot be written ({error}); make room") from error
     finally:
         _remove(aside)
 
