@@ -65,12 +65,17 @@ def main(
 ) -> None:
     p = load(ExtractFeatures, "extract_features")
     encode = build_encoder(weights, p)
+    train, val = read_manifest(train_manifest), read_manifest(val_manifest)
+    if train.classes != val.classes:
+        raise ValueError(
+            f"{val_manifest} lists {len(val.classes)} classes and {train_manifest} "
+            f"{len(train.classes)}, or others; a classifier needs the same class folders in both"
+        )
     with replacing(out) as aside:
-        for name, images, manifest in (
-            ("imagenet_train", train_images, train_manifest),
-            ("imagenet_val", val_images, val_manifest),
+        for name, images, listed in (
+            ("imagenet_train", train_images, train),
+            ("imagenet_val", val_images, val),
         ):
-            listed = read_manifest(manifest)
             files = [images / path for path in listed.paths]
             write_set(aside / name, {"features": encode(files)}, listed.labels)
         for split in SPLITS:
