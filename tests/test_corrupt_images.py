@@ -18,8 +18,10 @@ from attnlabels.datasets.imagenet_c import open_corrupted
 ALL = (*CORRUPTIONS, *EXTRA)
 PARAMS = """
 corrupt_images:
-  imagenet_c: {seed: 5, layout: folder, table: tiny, size: 24, crop: 0.875, workers: 0}
-  cifar10_c: {seed: 5, layout: cifar10, table: cifar, size: 32, crop: 1.0, workers: 0}
+  imagenet_c: {images: val, which: val.csv, watch: val.csv, seed: 5, layout: folder, table: tiny,
+               size: 24, crop: 0.875, workers: 0}
+  cifar10_c: {images: cifar, which: test, watch: cifar, seed: 5, layout: cifar10, table: cifar,
+              size: 32, crop: 1.0, workers: 0}
 """
 
 

@@ -143,5 +143,5 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
 ):
     full_disk(2_000)
     message = fail(evaluate_teacher, *words(Path("out"), teacher, world))
-    assert "File too large: 'out/examples.npz'" in message
+    assert "examples.npz: cannot be written" in message and "File too large" in message
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
