@@ -1,7 +1,7 @@
-"""SimCLR's augmentation of one image, in its order (FACTS §4.4; SimCLR repository, data_util.py).
+"""SimCLR's augmentation of one image, in its order (google-research/simclr:data_util.py).
 
-Images are float32 RGB in [0, 1], [h, w, 3]; every step clips back into that range. All draws come
-from the generator that is passed in.
+Images are RGB, uint8 while they are cut and float32 in [0, 1] while they are coloured; every step
+of colouring clips back into that range. All draws come from the generator that is passed in.
 """
 
 import math
@@ -19,9 +19,10 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as TensorFlow's
 def crop_box(
     height: int, width: int, *, area: tuple[float, float], rng: np.random.Generator
 ) -> Box:
-    """Top, left, height, width of a random crop: a share of the area, aspect 3/4 to 4/3.
+    """Top, left, height, width in pixels of a random crop inside the image.
 
-    The aspect is that of the image times the draw. Up to 100 tries, then the whole image.
+    Its share of the area is U(`area`) and its aspect that of the image times U(3/4, 4/3), both up
+    to rounding. After 100 tries that do not fit, the whole image.
     """
     for _ in range(100):
         aspect = rng.uniform(3 / 4, 4 / 3) * width / height
@@ -35,11 +36,11 @@ def crop_box(
 
 def crop_and_resize(
     image: UInt8[np.ndarray, "h w 3"], box: Box, *, size: int
-) -> UInt8[np.ndarray, "size size 3"]:
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """The part of `image` inside `box`, size × size."""
     top, left, h, w = box
-    # Paper: SimCLR enlarges and shrinks with bicubic weights and no antialiasing. We average areas
-    # when shrinking, as every PyTorch SimCLR does in effect; enlarging is bicubic.
+    # Paper: SimCLR resizes with bicubic weights without antialiasing, which skips pixels where it
+    # shrinks. We average areas there; torchvision, in PyTorch's SimCLRs, antialiases too.
     method = cv2.INTER_AREA if h * w > size * size else cv2.INTER_CUBIC
     return cv2.resize(image[top : top + h, left : left + w], (size, size), interpolation=method)
 
@@ -49,8 +50,9 @@ def jitter_colour(
 ) -> Image:
     """Brightness, contrast, saturation and hue, in random order, each clipped (SimCLR v2's form).
 
-    The first three are multiplied by U[max(0, 1 - 0.8 s), 1 + 0.8 s]; hue turns by ±`hue` (0.2 s
-    in SimCLR) of the circle.
+    The first three are multiplied by U(max(0, 1 - 0.8 s), 1 + 0.8 s) at strength s; contrast is
+    about each channel's mean, saturation that of HSV. Hue turns by U(-`hue`, `hue`) of the circle
+    (0.2 s in SimCLR).
     """
     low, high = max(0.0, 1 - 0.8 * strength), 1 + 0.8 * strength
     for step in rng.permutation(4):
@@ -73,13 +75,17 @@ def jitter_colour(
 
 
 def to_grey(image: Image) -> Image:
-    """Luminance in all three channels."""
+    """Luma in all three channels."""
     return np.repeat((image @ GREY)[..., None], 3, axis=2)
 
 
 def blur(image: Image, *, rng: np.random.Generator) -> Image:
-    """Gaussian blur with σ ~ U(0.1, 2) and a kernel of a tenth of the side (23 at 224)."""
-    # Paper: SimCLR's batched code draws one σ a batch and view; here each image has its own.
+    """Gaussian blur with σ ~ U(0.1, 2) px and a kernel of a tenth of the height (23 at 224).
+
+    Below 20 pixels that kernel is one pixel, and the image stays as it is.
+    """
+    # Paper: SimCLR's batched code draws one σ a batch and view, and pads with black; here each
+    # image has its own σ and is mirrored at its border.
     sigma = rng.uniform(0.1, 2.0)
     kernel = 2 * (image.shape[0] // 10 // 2) + 1
     return cv2.GaussianBlur(image, (kernel, kernel), sigma, borderType=cv2.BORDER_REFLECT_101)
@@ -95,8 +101,11 @@ def view(
     grey: float,
     blurred: float,
     rng: np.random.Generator,
-) -> UInt8[np.ndarray, "size size 3"]:
-    """One training view. `grey` and `blurred` are the probabilities of those steps."""
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """One training view: crop, flip (chance 0.5), colour jitter (0.8), grey, blur.
+
+    `grey` and `blurred` are the chances of those steps.
+    """
     box = crop_box(*image.shape[:2], area=area, rng=rng)
     cropped = crop_and_resize(image, box, size=size)
     if rng.random() < 0.5:
