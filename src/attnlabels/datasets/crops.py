@@ -23,13 +23,13 @@ def centre_box(height: int, width: int, crop: float) -> Box:
 def crop_map(
     map: Float[np.ndarray, "h w"], box: Box, *, size: tuple[int, int]
 ) -> Float[np.ndarray, "a b"]:
-    """The part of the map inside `box`, at `size` (height, width), bilinear between pixels."""
+    """The part of the map inside `box`, at `size` (height, width): bilinear, or means to shrink."""
     (h, w), (top, left, height, width) = map.shape, box
     if box == WHOLE and size == (h, w):
         return map
     rows, cols = size
     if height * h > 1.5 * rows or width * w > 1.5 * cols:  # average first: bilinear would skip
-        h, w = max(rows, round(rows / height)), max(cols, round(cols / width))
+        h, w = min(h, round(rows / height)), min(w, round(cols / width))
         map = cv2.resize(map, (w, h), interpolation=cv2.INTER_AREA)
     y, x = height * h / rows, width * w / cols  # map pixels to one of the result
     matrix = np.array([[x, 0, left * w + x / 2 - 0.5], [0, y, top * h + y / 2 - 0.5]])
