@@ -52,6 +52,7 @@ class TrainSimclr:
     backbone: Backbone
     width: Count
     stem: Stem
+    zero_init: bool
     image_size: Count
     attention_taps: Taps
     attention_select: Select
@@ -186,7 +187,11 @@ def encoder_config(p: TrainSimclr) -> dict[str, Any]:
     """What a later stage needs to build the encoder and the head again, and to feed them."""
     return {
         "encoder": {
-            "backbone": p.backbone, "width": p.width, "stem": p.stem, "taps": p.attention_taps,
+            "backbone": p.backbone,
+            "width": p.width,
+            "stem": p.stem,
+            "taps": p.attention_taps,
+            "zero_init": p.zero_init,
         },
         "attention": {
             "select": p.attention_select, "output": p.attention_output, "size": p.map_size,

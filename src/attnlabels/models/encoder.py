@@ -31,9 +31,14 @@ class Encoder(nn.Module):
 
     `taps`: the paper's "last three blocks" are the "stages" 2, 3 and 4, or the last three residual
     "units", all near the end (FACTS §5.1, A1).
+
+    `zero_init`: the last BN gain of each block starts at 0, so each block as the identity. A gain
+    moves by a learning rate a step under Adam, which is too slow for runs of some hundred steps.
     """
 
-    def __init__(self, backbone: Backbone, *, width: int, stem: Stem, taps: Taps) -> None:
+    def __init__(
+        self, backbone: Backbone, *, width: int, stem: Stem, taps: Taps, zero_init: bool
+    ) -> None:
         super().__init__()
         block, depths = BACKBONES[backbone]
         kernel, stride = {"imagenet": (7, 2), "small": (3, 2), "cifar": (3, 1)}[stem]
@@ -52,7 +57,7 @@ class Encoder(nn.Module):
         n_units = sum(depths)
         ends = tuple(itertools.accumulate(depths))  # of stages; units are counted from 1
         self.taps = ends[1:] if taps == "stages" else (n_units - 2, n_units - 1, n_units)
-        _initialise(self)
+        _initialise(self, zero_init=zero_init)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:
         """Maps [n, c_l, h_l, w_l] of the three taps, each after its last ReLU, so >= 0.
@@ -96,14 +101,14 @@ def _stage(
     return nn.Sequential(first, *rest)
 
 
-def _initialise(encoder: nn.Module) -> None:
+def _initialise(encoder: nn.Module, *, zero_init: bool) -> None:
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
             fan_in = module.weight[0].numel()
             # A normal cut at two deviations has 0.8796 of its deviation left.
             deviation = math.sqrt(1 / fan_in) / 0.87962566
             nn.init.trunc_normal_(module.weight, 0, deviation, -2 * deviation, 2 * deviation)
-        elif isinstance(module, BasicBlock):
-            nn.init.zeros_(module.bn2.weight)  # each block starts as the identity
-        elif isinstance(module, Bottleneck):
+        elif zero_init and isinstance(module, BasicBlock):
+            nn.init.zeros_(module.bn2.weight)
+        elif zero_init and isinstance(module, Bottleneck):
             nn.init.zeros_(module.bn3.weight)
