@@ -47,27 +47,32 @@ def auc_judd(prediction: Float[np.ndarray, "h w"], points: Integer[np.ndarray, "
     free[points[:, 0], points[:, 1]] = False
     if not free.any():
         raise ValueError(f"all {free.size} pixels hold points, so none is left to compare with")
-    return _auc(positives, prediction[free])
+    return _auc(positives, prediction[free], weights=np.ones(free.sum()))
 
 
 def sauc(
     prediction: Float[np.ndarray, "h w"],
     points: Integer[np.ndarray, "p 2"],
     *,
-    negatives: Integer[np.ndarray, "negatives 2"],
+    negatives: Integer[np.ndarray, "h w"],
 ) -> float:
-    """Shuffled AUC: `negatives` are the points of other images, scaled to this one's pixels.
+    """Shuffled AUC: `negatives` counts at each pixel the points of other images, all of them.
 
-    The centre of the picture, where people look anyway, earns nothing.
+    The centre of the picture, where people look anyway, earns nothing. It would, were a pixel
+    counted once however many look there: many images together leave hardly a pixel without.
     """
-    return _auc(_at(prediction, points), _at(prediction, negatives))
+    if not negatives.any():
+        raise ValueError("no points of other images; sAUC compares two images or more")
+    looked = negatives > 0
+    return _auc(_at(prediction, points), prediction[looked], weights=negatives[looked])
 
 
-def _auc(positives: np.ndarray, negatives: np.ndarray) -> float:
-    ascending = np.sort(negatives)
-    below = np.searchsorted(ascending, positives, side="left")
-    not_above = np.searchsorted(ascending, positives, side="right")
-    return float((below + not_above).mean() / 2 / len(negatives))
+def _auc(positives: np.ndarray, negatives: np.ndarray, *, weights: np.ndarray) -> float:
+    order = np.argsort(negatives)
+    ascending, below = negatives[order], np.append(0, np.cumsum(weights[order]))
+    less = below[np.searchsorted(ascending, positives, side="left")]
+    not_more = below[np.searchsorted(ascending, positives, side="right")]
+    return float((less + not_more).mean() / 2 / below[-1])
 
 
 def _at(values: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -19,6 +19,12 @@ def random_points(seed: int, n: int, h: int = 12, w: int = 17) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, (h, w), (n, 2)).astype(np.int16)
 
 
+def count(points: np.ndarray, h: int = 12, w: int = 17) -> np.ndarray:
+    counts = np.zeros((h, w), dtype=np.int64)
+    np.add.at(counts, tuple(points.T), 1)
+    return counts
+
+
 def values_at(m: np.ndarray, points: np.ndarray) -> list[float]:
     return [float(m[r, c]) for r, c in points]
 
@@ -136,7 +142,15 @@ def test_sauc_equals_scikit_learn_on_the_other_images_points() -> None:
     p, points, negatives = random_map(0), random_points(1, 20), random_points(2, 300)
     truth = [1] * 20 + [0] * 300
     expected = roc_auc_score(truth, values_at(p, points) + values_at(p, negatives))
-    assert sauc(p, points, negatives=negatives) == pytest.approx(expected)
+    assert sauc(p, points, negatives=count(negatives)) == pytest.approx(expected)
+
+
+def test_sauc_weighs_a_pixel_by_how_many_look_there() -> None:
+    p = np.array([[1.0, 2.0, 3.0]])
+    # a point of value 2 against 1, 3, 3, 3: above one of four
+    assert sauc(p, np.array([[0, 1]]), negatives=np.array([[1, 0, 3]])) == pytest.approx(1 / 4)
+    # against 2, 2, 3: tied with two of three
+    assert sauc(p, np.array([[0, 1]]), negatives=np.array([[0, 2, 1]])) == pytest.approx(1 / 3)
 
 
 def test_sauc_gives_a_centre_map_nothing_where_all_look_at_the_centre() -> None:
@@ -147,14 +161,15 @@ def test_sauc_gives_a_centre_map_nothing_where_all_look_at_the_centre() -> None:
         draw.normal(20, 5, (n, 2)).clip(0, 39).astype(np.int16) for n in (2000, 4000)
     )
     assert auc_judd(centre, points) > 0.8
-    assert sauc(centre, points, negatives=negatives) == pytest.approx(0.5, abs=0.03)
+    score = sauc(centre, points, negatives=count(negatives, 40, 40))
+    assert score == pytest.approx(0.5, abs=0.03)
 
 
 def test_constant_prediction_scores_chance_at_points() -> None:
     points, negatives = random_points(1, 20), random_points(2, 30)
     assert nss(CONSTANT, points) == 0
     assert auc_judd(CONSTANT, points) == 0.5
-    assert sauc(CONSTANT, points, negatives=negatives) == 0.5
+    assert sauc(CONSTANT, points, negatives=count(negatives)) == 0.5
 
 
 def test_scores_at_no_points_are_refused() -> None:
@@ -164,7 +179,7 @@ def test_scores_at_no_points_are_refused() -> None:
             score(p, none)
     for points, negatives in ((none, some), (some, none)):
         with pytest.raises(ValueError, match="no points"):
-            sauc(p, points, negatives=negatives)
+            sauc(p, points, negatives=count(negatives))
 
 
 @pytest.mark.parametrize("point", [(-1, 0), (0, -1), (12, 0), (0, 17)])
