@@ -15,7 +15,10 @@ from attnlabels.datasets.shards import Shards
 
 
 class Recording(NamedTuple):
-    """A photograph and where people looked; `points` are (row, col) on `density`."""
+    """A whole photograph, and where people looked in the crop that is compared.
+
+    `density` is in [0, 1]; `points` are (row, col) on it, each as often as it was recorded.
+    """
 
     name: str
     image: UInt8[np.ndarray, "h w 3"]
@@ -46,6 +49,6 @@ def read_recordings(folder: Path, *, crop: float) -> Iterator[Recording]:
 
 def enlarge(map: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "a b"]:
     """A predicted map at `size` (height, width): bilinear, or area means where it shrinks."""
-    shrinks = map.shape[0] > size[0]
+    shrinks = map.shape[0] >= size[0] and map.shape[1] >= size[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(map, size[::-1], interpolation=method)
