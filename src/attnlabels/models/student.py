@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class Outputs(NamedTuple):
-    """What the objective's terms read."""
+    """What the objective's terms read; `logits` are the probe's on view 0, then on view 1."""
 
     z0: Float[Tensor, "n d"]
     z1: Float[Tensor, "n d"]
-    logits: Float[Tensor, "m k"]
+    logits: Float[Tensor, "2*n k"]
     attention: Float[Tensor, "n h w"]
 
 
@@ -35,11 +35,11 @@ class Student(nn.Module):
         joint: bool,
         stop_gradient: bool,
     ) -> Outputs:
-        """Two views for contrast and probe, the clean image for attention.
+        """Two views for contrast and probe, the clean image for attention; pixels in [0, 1].
 
-        `joint`: all three share one pass and so their BN statistics (FACTS A7); otherwise the
-        clean images pass alone. `stop_gradient`: the attention loss does not reach the encoder,
-        which is the paper's baseline.
+        `joint`: all three share one pass and so their BN statistics, in the baseline too;
+        otherwise the clean images pass alone (A7). `stop_gradient`: the attention loss does not
+        reach the encoder, which is the paper's baseline.
         """
         n = len(clean)
         if joint:
@@ -53,5 +53,5 @@ class Student(nn.Module):
             attended = tuple(stage.detach() for stage in attended)
         h = contrasted[-1].mean(dim=(2, 3))
         z0, z1 = self.projector(h).chunk(2)
-        # The probe watches the features; it must not shape them (SimCLR, tf2/model.py).
+        # The probe only watches the features (google-research/simclr:tf2/model.py).
         return Outputs(z0, z1, self.probe(h.detach()), self.attention(attended))
