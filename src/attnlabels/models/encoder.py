@@ -1,4 +1,4 @@
-"""ResNet encoders built as SimCLR builds them (FACTS §4.5; SimCLR repository, resnet.py)."""
+"""ResNet encoders built as SimCLR builds them (google-research/simclr:resnet.py)."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ class Encoder(nn.Module):
     "cifar" 3×3 stride 1, for images of 32 pixels.
 
     `taps`: the paper's "last three blocks" are the "stages" 2, 3 and 4, or the last three residual
-    "units", all near the end (FACTS §5.1, A1).
+    "units", all near the end (A1).
 
     `zero_init`: the last BN gain of each block starts at 0, so each block as the identity. A gain
     moves by a learning rate a step under Adam, which is too slow for runs of some hundred steps.
@@ -76,7 +76,7 @@ class Encoder(nn.Module):
 
 
 def features(stages: tuple[Tensor, ...]) -> Float[Tensor, "n d"]:
-    """The representation that is transferred: the spatial mean of the last stage (FACTS §4.5)."""
+    """The representation that is transferred: the spatial mean of the last stage."""
     return stages[-1].mean(dim=(2, 3))
 
 

@@ -1,0 +1,161 @@
+import math
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from attnlabels.models.encoder import BACKBONES, Encoder, features
+
+
+def build(backbone="resnet18", *, width=64, stem="imagenet", taps="stages", zero_init=True):
+    torch.manual_seed(0)
+    return Encoder(backbone, width=width, stem=stem, taps=taps, zero_init=zero_init)
+
+
+def images(n=1, size=64):
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def trained(network):
+    """The network with statistics and gains as training leaves them: not 0 and 1."""
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for each in (module.running_mean, module.bias.data):
+                each.copy_(0.1 * torch.randn(each.shape, generator=generator))
+            for each in (module.running_var, module.weight.data):
+                each.copy_(0.5 + torch.rand(each.shape, generator=generator))
+    return network.eval()
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50"])
+@torch.no_grad()
+def test_torchvisions_weights_load_and_give_torchvisions_maps(backbone):
+    theirs = trained(torchvision.models.get_model(backbone, weights=None))
+    weights = {key: value for key, value in theirs.state_dict().items() if key[:3] != "fc."}
+    ours = build(backbone).eval()
+    ours.load_state_dict(weights)  # strict: the same names, no more and no fewer
+    x = theirs.layer1(theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(images())))))
+    for ours_l, layer in zip(ours(images()), (theirs.layer2, theirs.layer3, theirs.layer4)):
+        x = layer(x)
+        torch.testing.assert_close(ours_l, x)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
+@torch.no_grad()
+def test_timms_weights_load_and_give_timms_features(backbone):
+    theirs = trained(timm.create_model(backbone, pretrained=False, num_classes=0))
+    ours = build(backbone).eval()
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(features(ours(images())), theirs(images()))
+
+
+@torch.no_grad()
+def test_weights_load_into_torchvision_as_they_stand():
+    ours = trained(build("resnet50"))
+    theirs = torchvision.models.resnet50(weights=None)
+    theirs.fc = nn.Identity()
+    theirs.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(theirs.eval()(images()), features(ours(images())))
+
+
+@pytest.mark.parametrize(
+    "backbone, n_features",
+    [("resnet10", 512), ("resnet18", 512), ("resnet34", 512), ("resnet50", 2048)],
+)
+def test_feature_sizes(backbone, n_features):
+    encoder = build(backbone)
+    assert encoder.n_features == n_features
+    assert features(encoder(images(2, 32))).shape == (2, n_features)
+
+
+@pytest.mark.parametrize("backbone, n_features", [("resnet18", 128), ("resnet50", 512)])
+def test_width_scales_all_channels(backbone, n_features):
+    encoder = build(backbone, width=16)
+    assert encoder.n_features == n_features
+    assert [each.shape[1] for each in encoder(images(2, 32))] == [
+        n_features // 4, n_features // 2, n_features
+    ]
+
+
+@pytest.mark.parametrize(
+    "stem, strides", [("imagenet", (8, 16, 32)), ("small", (4, 8, 16)), ("cifar", (2, 4, 8))]
+)
+@pytest.mark.parametrize("backbone", ["resnet10", "resnet50"])
+def test_strides_of_the_stages_by_stem(backbone, stem, strides):
+    maps = build(backbone, stem=stem, width=8)(images(1, 64))
+    assert [each.shape[2:] for each in maps] == [(64 // s, 64 // s) for s in strides]
+
+
+def test_published_sizes_of_resnet50_at_224_pixels():
+    with torch.no_grad():
+        maps = build("resnet50").eval()(images(1, 224))
+    assert [tuple(each.shape[1:]) for each in maps] == [(512, 28, 28), (1024, 14, 14), (2048, 7, 7)]
+
+
+@pytest.mark.parametrize(
+    "backbone, strides", [("resnet18", (16, 32, 32)), ("resnet50", (32, 32, 32))]
+)
+@torch.no_grad()
+def test_units_are_the_last_three_residual_units(backbone, strides):
+    encoder = trained(build(backbone, taps="units"))
+    seen = []
+    units = [*encoder.layer3, *encoder.layer4][-3:]
+    for unit in units:
+        unit.register_forward_hook(lambda _, inputs, out: seen.append(out))
+    maps = encoder(images())
+    assert [64 // each.shape[2] for each in maps] == list(strides)
+    assert all(torch.equal(a, b) for a, b in zip(maps, seen, strict=True))
+
+
+@torch.no_grad()
+def test_both_taps_end_in_the_same_features():
+    stages, units = (trained(build(taps=taps)) for taps in ("stages", "units"))
+    assert torch.equal(features(stages(images())), features(units(images())))
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
+def test_a_block_starts_as_the_identity_if_its_last_gain_is_zero(backbone):
+    for zero_init in (True, False):
+        encoder = build(backbone, zero_init=zero_init)
+        unit = encoder.layer2[1]
+        last = unit.bn3 if backbone == "resnet50" else unit.bn2
+        assert last.weight.eq(0 if zero_init else 1).all() and unit.bn1.weight.eq(1).all()
+        x = torch.rand(2, last.num_features, 8, 8)
+        assert torch.equal(unit(x), x) is zero_init
+    assert not any(each.eq(0).all() for each in encoder.parameters() if each.ndim > 1)
+
+
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+def test_every_block_has_its_last_gain_at_zero(backbone):
+    encoder = build(backbone)
+    blocks = [each for each in encoder.modules() if isinstance(each, (BasicBlock, Bottleneck))]
+    last = [each.bn3 if isinstance(each, Bottleneck) else each.bn2 for each in blocks]
+    assert len(last) == sum(BACKBONES[backbone][1])
+    assert all(each.weight.eq(0).all() for each in last)
+
+
+def test_convolutions_start_with_variance_one_over_fan_in_cut_at_two_deviations():
+    encoder = build("resnet18")
+    for conv in (encoder.conv1, encoder.layer2[0].conv1, encoder.layer4[1].conv2):
+        fan_in = conv.in_channels * conv.kernel_size[0] ** 2
+        deviation = math.sqrt(1 / fan_in)
+        assert conv.weight.std().item() == pytest.approx(deviation, rel=0.02)
+        assert conv.weight.abs().max() <= 2 * deviation / 0.8796
+        assert conv.bias is None
+
+
+def test_maps_are_not_negative_and_every_weight_learns():
+    encoder = build("resnet10", width=8, stem="cifar", zero_init=False)
+    maps = encoder(images(4, 32))
+    assert all(each.min() >= 0 and each.max() > 0 for each in maps)
+    torch.stack([each.square().sum() for each in maps]).sum().backward()
+    assert all(each.grad.ne(0).any() for each in encoder.parameters())
+
+
+def test_features_are_the_spatial_mean_of_the_last_stage():
+    last = torch.arange(12.0).reshape(1, 2, 2, 3)
+    assert features((torch.zeros(1), torch.zeros(1), last)).tolist() == [[2.5, 8.5]]
