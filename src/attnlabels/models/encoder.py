@@ -105,7 +105,8 @@ def _initialise(encoder: nn.Module, *, zero_init: bool) -> None:
     for module in encoder.modules():
         if isinstance(module, nn.Conv2d):
             fan_in = module.weight[0].numel()
-            # A normal cut at two deviations has 0.8796 of its deviation left.
+            # TensorFlow's variance scaling, of which SimCLR's convolutions start: variance
+            # 1 / fan-in; a normal cut at two deviations has 0.8796 of its deviation left.
             deviation = math.sqrt(1 / fan_in) / 0.87962566
             nn.init.trunc_normal_(module.weight, 0, deviation, -2 * deviation, 2 * deviation)
         elif zero_init and isinstance(module, BasicBlock):
