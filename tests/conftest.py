@@ -24,7 +24,6 @@ from attnlabels.script import run
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("train", "dev", "val", "eye")
-WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
 DATA = ROOT.parent / "shared" / "data"
 
 # What makes the embedded run one of seconds, by the path of the parameter. Of train_simclr it says
@@ -77,7 +76,10 @@ TINY: dict[str, Any] = {
         "jitter_hue": 0.03, "grey": 0.1, "blur": 0.0,
         "precision": "fp32", "workers": 0, "checkpoint_minutes": 5.0,
     },
-    **{f"main.{name}.weights": WEIGHTS for name in ("contrastive", "contrastive_attn_teacher")},
+    **{
+        f"main.{name}.weights": {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
+        for name in ("contrastive", "contrastive_attn_teacher")
+    },
     "corrupt_images.imagenet_c.size": 24,
     "corrupt_images.imagenet_c.workers": 0,
     "corrupt_images.cifar10_c.workers": 0,

@@ -1,0 +1,467 @@
+"""The pipeline files fit the code and the parameters, and the whole chain runs as they say."""
+
+import ast
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
+from attnlabels.objective import TERMS
+from attnlabels.params import read
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "src"
+SCRIPTS = {path.stem: path for path in sorted(SOURCES.glob("*.py"))}
+MODULES = [path for path in sorted(SOURCES.rglob("*.py")) if path.stem != "__init__"]
+PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
+PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yaml"))}
+FOR_SCRIPTS = ("params", "script", "report", "results")  # what the library does not import
+LOOP = re.compile(r"\$\{(key|item[.\w]*)\}")
+
+
+def stages_of(pipeline: Path) -> dict[str, dict[str, Any]]:
+    """A stage's body by its name, that of a `foreach` from below its `do`."""
+    stages = YAML(typ="safe").load(pipeline)["stages"]
+    return {name: body.get("do", body) for name, body in stages.items()}
+
+
+STAGES = [
+    pytest.param(name, body, id=f"{pipeline.parent.name}-{name}")
+    for pipeline in PIPELINES for name, body in stages_of(pipeline).items()
+]
+each_stage = pytest.mark.parametrize(("name", "body"), STAGES)
+each_module = pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: str(path.relative_to(SOURCES))
+)
+
+
+def find_module(name: str) -> Path | None:
+    """The file of a module of this project."""
+    path = SOURCES.joinpath(*name.split(".")).with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def imports_of(path: Path) -> set[Path]:
+    """The files of this project that a file imports itself."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{path}: imports are absolute"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {found for name in names if (found := find_module(name))}
+
+
+def closure(path: Path) -> set[Path]:
+    """The file itself and all of this project that it comes to import."""
+    found, left = {path}, [path]
+    while left:
+        new = imports_of(left.pop()) - found
+        found |= new
+        left += new
+    return found
+
+
+def paths_in(entries: list[Any]) -> list[str]:
+    """The paths of a list of dependencies or outputs, without what is said of each."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def outputs_of(body: dict[str, Any]) -> list[str]:
+    return [path for kind in ("outs", "metrics", "plots") for path in paths_in(body.get(kind, []))]
+
+
+def test_every_script_is_a_stage_and_every_stage_a_script():
+    assert {name for name, _ in (param.values for param in STAGES)} == set(SCRIPTS)
+
+
+def test_every_script_has_a_test_of_its_own():
+    assert {path.stem for path in (ROOT / "tests").glob("test_*.py")} >= {
+        f"test_{name}" for name in SCRIPTS
+    }
+
+
+@each_stage
+def test_a_stage_says_in_a_sentence_what_it_does(name, body):
+    assert re.fullmatch(r"[A-Z][^\n]+\.", body["desc"])
+
+
+@each_stage
+def test_a_stage_runs_the_script_of_its_name_with_as_many_words_as_that_takes(name, body):
+    python, script, *words = body["cmd"].split()
+    assert (python, script) == ("python", f"src/{name}.py")
+    (main,) = (
+        node for node in ast.parse(SCRIPTS[name].read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name == "main"
+    )
+    assert len(words) == len(main.args.args)
+
+
+@each_stage
+def test_dependencies_are_the_files_that_the_script_comes_to_import(name, body):
+    listed = [SOURCES.parent / path for path in paths_in(body["deps"]) if path.startswith("src/")]
+    files = {file for path in listed for file in (path.rglob("*.py") if path.is_dir() else [path])}
+    assert {str(path) for path in files} == {str(path) for path in closure(SCRIPTS[name])}
+    assert len(listed) == len(set(listed))
+
+
+@each_stage
+def test_every_path_of_a_command_is_a_dependency_or_an_output_and_every_output_is_in_it(
+    name, body
+):
+    _, _, *words = body["cmd"].split()
+    declared = paths_in(body["deps"]) + outputs_of(body)
+    for word in words:
+        if word.startswith(("data/", "metrics")):
+            assert any(f"{path}/".startswith(f"{word}/") for path in declared), word
+    assert not set(outputs_of(body)) - set(words)
+
+
+@each_stage
+def test_metrics_are_small_files_kept_in_git(name, body):
+    for metric in body.get("metrics", []):
+        ((path, options),) = metric.items()
+        assert path.startswith("metrics/") and path.endswith(".json")
+        assert options == {"cache": False}
+
+
+@each_stage
+@pytest.mark.parametrize("file", PARAMS)
+def test_every_parameter_of_a_stage_is_in_every_parameter_file(name, body, file):
+    for key in body.get("params", []):
+        node = PARAMS[file]
+        for part in LOOP.split(key)[0].rstrip(".").split("."):
+            assert isinstance(node, dict) and part in node, f"{key} is not in params/{file}.yaml"
+            node = node[part]
+
+
+@pytest.mark.parametrize("file", PARAMS)
+@pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda path: path.parent.name)
+def test_every_value_that_a_pipeline_takes_is_in_every_parameter_file(pipeline, file):
+    taken = set(re.findall(r"\$\{([^}]+)\}", pipeline.read_text()))
+    for key in (key for key in taken if not re.match(r"(key|item)\b", key) and key != "..."):
+        node = PARAMS[file]
+        for part in key.split("."):
+            assert part in node, f"${{{key}}} is not in params/{file}.yaml"
+            node = node[part]
+
+
+@pytest.mark.parametrize("file", PARAMS)
+def test_every_section_of_the_parameters_is_used(file):
+    used = {part for path in PIPELINES for part in re.findall(r"\$\{(\w+)", path.read_text())}
+    for param in STAGES:
+        used |= {key.split(".")[0] for key in param.values[1].get("params", [])}
+    assert set(PARAMS[file]) <= used
+
+
+@pytest.mark.parametrize("file", PARAMS)
+def test_every_run_of_the_table_weighs_terms_that_there_are(file):
+    for name, row in PARAMS[file]["main"].items():
+        assert row["weights"] and set(row["weights"]) <= set(TERMS), name
+
+
+@pytest.mark.parametrize("file", PARAMS)
+def test_what_a_row_is_watched_by_is_what_its_stage_depends_on(file):
+    # A row that read one set and watched another would go stale without being seen to.
+    corrupted, benchmarks = PARAMS[file]["corrupt_images"], PARAMS[file]["benchmarks"]
+    for name in corrupted:
+        assert benchmarks[name] == {
+            "layout": "arrays", "path": f"data/corrupted/{name}", "watch": f"data/corrupted/{name}",
+        }
+
+
+def test_a_study_runs_at_the_root_with_its_parameters():
+    for pipeline in PIPELINES[1:]:
+        assert YAML(typ="safe").load(pipeline)["vars"] == ["../../params.yaml"]
+        assert all(body["wdir"] == "../.." for body in stages_of(pipeline).values())
+
+
+@each_module
+def test_imports_go_one_way(path):
+    parts = path.relative_to(SOURCES).with_suffix("").parts
+    found = {each.relative_to(SOURCES).with_suffix("").parts for each in imports_of(path)}
+    assert not {each for each in found if len(each) == 1}, "nothing imports a script"
+    if len(parts) == 1:
+        return
+    allowed = {"objective": ("losses",), "models": ("models", "blocks")}.get(parts[1], parts[1:2])
+    if len(parts) == 2 and parts[1] != "objective":
+        allowed = ()
+    assert {each[1] for each in found} <= set(allowed)
+    assert not {each[1] for each in found} & set(FOR_SCRIPTS)
+
+
+def test_every_module_of_the_library_is_imported_by_a_script():
+    assert set(MODULES) == {file for script in SCRIPTS.values() for file in closure(script)}
+
+
+def tracked() -> Iterator[tuple[str, str]]:
+    """The name and text of every text file that git holds."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    for name in listed.stdout.splitlines():
+        try:
+            yield name, (ROOT / name).read_text(encoding="utf-8")
+        except (UnicodeDecodeError, FileNotFoundError):  # a picture; removed but not yet in git
+            continue
+
+
+def test_no_file_names_a_place_outside_the_project():
+    absolute = re.compile(
+        r"(?<![\w.:/~$}-])/(?:home|root|tmp|usr|opt|mnt|work|var|srv|scratch|Users)/\w|[A-Z]:\\\\\w"
+    )
+    upwards = re.compile(r"(?<![\w.])\.\./|(?<!\))/\.\.(?![\w.])")  # but not $(dirname ...)/..
+    for name, text in tracked():
+        if name == f"tests/{Path(__file__).name}":
+            continue
+        is_study = re.fullmatch(r"stages/\w+/dvc\.(yaml|lock)", name)
+        for number, line in enumerate(text.removeprefix("#!/usr/bin/env").splitlines(), 1):
+            assert not absolute.search(line), f"{name}:{number}: {line.strip()}"
+            assert is_study or not upwards.search(line), f"{name}:{number}: {line.strip()}"
+
+
+def test_python_caches_are_no_part_of_a_dependency():
+    assert "__pycache__/" in (ROOT / ".dvcignore").read_text().split()
+
+
+def test_the_readme_is_short_and_names_only_what_there_is():
+    readme = ROOT / "README.md"
+    if not readme.is_file():
+        pytest.skip("no README")
+    text = readme.read_text()
+    assert len(text.splitlines()) <= 120
+    for name in re.findall(r"`(?:dvc repro )?((?:src|tests|params|benchmarks)/[\w./]+)`", text):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"`dvc repro (\w+)`", text):
+        assert name in SCRIPTS, name
+    sections = PARAMS["embedded"]
+    for section, key in re.findall(r"`(\w+)\.(\w+)(?:: \w+)?`", text):
+        if section in sections and section not in ("main", "params"):
+            assert key in sections[section], f"{section}.{key}"
+
+
+# From here on: the chain itself, in a copy of the project.
+
+
+class Copy:
+    """A copy of the project outside of git, with small parameters."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        built = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        for name in ("src", "params"):
+            shutil.copytree(ROOT / name, folder / name, ignore=built)
+        for name in ("dvc.yaml", ".dvcignore"):
+            shutil.copy(ROOT / name, folder / name)
+        own = {
+            f"DVC_{kind}_DIR": str(folder.with_suffix(f".{kind.lower()}"))
+            for kind in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")
+        }
+        self.environment = os.environ | own | {
+            "ATTNLABELS_SCRATCH": str(folder.with_suffix(".scratch")),
+            "CUDA_VISIBLE_DEVICES": "",
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        self.dvc("init", "--no-scm", "--quiet")
+        (folder / ".dvc" / "config").write_text(
+            "[core]\n    analytics = false\n    check_update = false\n    no_scm = true\n"
+        )
+
+    def python(self, *words: str, status: int = 0) -> str:
+        """What Python says, called so; it must leave with `status`."""
+        process = subprocess.run(
+            [sys.executable, *words], cwd=self.folder, env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        assert process.returncode == status, process.stdout
+        return process.stdout
+
+    def dvc(self, *words: str, status: int = 0) -> str:
+        """What a command of DVC says."""
+        return self.python("-m", "dvc", *words, status=status)
+
+    def metrics(self) -> dict[str, bytes]:
+        files = sorted((self.folder / "metrics").rglob("*"))
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in files if path.is_file()
+        }
+
+
+SIX_CLASSES = {  # of which the top 5 is a score
+    "make_scenes.scenes.n_classes": 6, "make_scenes.scenes.n_val": 18,
+    "list_images.train.classes": 6, "list_images.val.classes": 6, "list_images.val.count": 18,
+}
+
+
+# The commands of a whole run, in one process: a fifth of the time, most of which is imports.
+ALL_COMMANDS = """
+import importlib, sys
+from pathlib import Path
+
+from attnlabels.script import run
+
+for command in Path("commands").read_text().splitlines():
+    _, script, *words = command.split()
+    sys.argv = [script, *words]
+    run(importlib.import_module(Path(script).stem).main)
+"""
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory, tiny_params) -> tuple[Copy, list[str]]:
+    """A copy in which the whole chain ran once, and the commands that DVC ran."""
+    copy = Copy(tmp_path_factory.mktemp("chain") / "first")
+    tiny_params(copy.folder, SIX_CLASSES)
+    said = copy.dvc("repro")
+    return copy, [line[2:] for line in said.splitlines() if line.startswith("> ")]
+
+
+@pytest.fixture
+def chain(reproduced, tiny_params) -> Iterator[Copy]:
+    """The copy in which the chain ran, whose parameters a test may change."""
+    yield reproduced[0]
+    tiny_params(reproduced[0].folder, SIX_CLASSES)
+
+
+def test_a_second_repro_runs_nothing(chain):
+    said = chain.dvc("repro")
+    assert "Running" not in said and "up to date" in said
+    assert json.loads(chain.dvc("status", "--json")) == {}
+
+
+def test_a_second_copy_leaves_the_same_metrics_tables_and_figures(
+    reproduced, tmp_path, tiny_params
+):
+    first, commands = reproduced
+    second = Copy(tmp_path / "second")
+    tiny_params(second.folder, SIX_CLASSES)
+    (second.folder / "commands").write_text("\n".join(commands))
+    second.environment |= {"PYTHONPATH": "src", "PYTHONHASHSEED": "7"}
+    second.python("-c", ALL_COMMANDS)
+    ours, theirs = first.metrics(), second.metrics()
+    assert ours.keys() == theirs.keys() and len(ours) > len(commands)
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def keys(*names: str, of: str = "") -> set[str]:
+    return {f"{of}{name}" for name in names}
+
+
+SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc")
+BY_CORRUPTION = {
+    f"{name}.{part}" for name in (*CORRUPTIONS, *EXTRA) for part in ("mean", *map(str, range(1, 6)))
+}
+PROBED = ("l2", "development_top1", "n", "top1", "top5")
+RETRIEVED = ("map", "pr_area", "precision_at_10", "n_queries", "n_gallery")
+ROBUST = ("generated", "clean", "mean", "mean_extra", "retained", *BY_CORRUPTION)
+KEYS = {
+    "train_teacher": keys("dev_cc", "epoch", "loss"),
+    "evaluate_teacher": {
+        f"{name}.{key}" for name in ("val", "eye") for key in (
+            *keys(*SCORES, of="teacher."), *keys(*SCORES, of="centre_prior."),
+            *keys("cc", "cc_all_observers", of="split_half."), "n",
+        )
+    },
+    "train_simclr": {
+        *keys("loss", "contrastive", "kld", "nss", "probe", of="loss."), "probe.top1", "steps",
+    },
+    "probe_linear": keys(*PROBED, of="imagenet.") | keys(*PROBED, of="cifar10."),
+    "score_robustness": (
+        keys(*ROBUST, "mce", "relative_mce", of="imagenet_c.") | keys(*ROBUST, of="cifar10_c.")
+    ),
+    "score_retrieval": {
+        *keys(*RETRIEVED, of="imagenet."), *keys(*RETRIEVED, of="cifar10."),
+        *keys("map", *BY_CORRUPTION, of="imagenet_c."),
+        *keys("map", *BY_CORRUPTION, of="cifar10_c."),
+    },
+    "align_attention": {
+        *keys("loss_before", "loss_after", of="refit."),
+        *(
+            f"{name}.{readout}.{key}"
+            for name in ("val", "eye") for readout in ("as_trained", "refitted") for key in SCORES
+        ),
+    },
+}
+
+
+def test_metrics_are_shown_with_their_keys_and_finite_numbers(chain):
+    (shown,) = json.loads(chain.dvc("metrics", "show", "--json")).values()
+    files = {name: dict(flat(found["data"])) for name, found in shown["data"].items()}
+    runs = [f"{run}-0" for run in PARAMS["embedded"]["main"]]
+    single = {f"metrics/{stage}.json" for stage in ("train_teacher", "evaluate_teacher")}
+    by_run = {
+        f"metrics/{stage}/{run}.json" for stage in KEYS for run in runs
+        if f"metrics/{stage}.json" not in single
+    }
+    assert set(files) == single | by_run | {"metrics/make_tables.json"}
+    for name, found in files.items():
+        assert all(math.isfinite(value) for value in found.values()), name
+        stage = Path(name).stem if name.count("/") == 1 else Path(name).parent.name
+        if stage != "make_tables":
+            assert set(found) == KEYS[stage], name
+    assert {key.split(".")[0] for key in files["metrics/make_tables.json"]} == {
+        path.stem for path in (chain.folder / "metrics/tables").glob("*.md")
+    }
+
+
+def test_another_seed_trains_itself_and_no_other(chain, tiny_params):
+    tiny_params(chain.folder, SIX_CLASSES | {"seeds": [0, 1]})
+    by_run = {
+        name for name, body in stages_of(ROOT / "dvc.yaml").items() if "item.seed" in body["cmd"]
+    }
+    assert by_run == {"extract_features", *KEYS} - {"train_teacher", "evaluate_teacher"}
+    assert set(json.loads(chain.dvc("status", "--json"))) == {
+        *(f"{stage}@{run}-1" for stage in by_run for run in PARAMS["embedded"]["main"]),
+        "make_tables", "draw_figures",
+    }
+
+
+def test_a_parameter_makes_only_what_reads_it_stale(chain, tiny_params):
+    tiny_params(chain.folder, SIX_CLASSES | {"score_retrieval.queries": 0.3})
+    assert set(json.loads(chain.dvc("status", "--json"))) == {
+        f"score_retrieval@{run}-0" for run in PARAMS["embedded"]["main"]
+    }
+    tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
+    changed = set(json.loads(chain.dvc("status", "--json")))
+    assert changed == {"train_simclr@contrastive-0", "make_tables", "draw_figures"}
+
+
+def test_no_seeds_are_one_clear_error(chain, tiny_params):
+    tiny_params(chain.folder, SIX_CLASSES | {"seeds": []})
+    said = chain.dvc("repro", "draw_figures", "--single-item", status=255)
+    assert "src/draw_figures.py: error: params.yaml.seeds: " in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("file", PARAMS)
+def test_every_parameter_file_gives_a_pipeline(chain, file):
+    shutil.copy(chain.folder / "params" / f"{file}.yaml", chain.folder / "params.yaml")
+    names = chain.dvc("stage", "list", "--name-only").split()
+    tree = PARAMS[file]
+    for stage in ("make_scenes", "list_images", "prepare_attention", "corrupt_images"):
+        assert {name for name in names if name.startswith(f"{stage}@")} == {
+            f"{stage}@{key}" for key in tree[stage]
+        }
+    assert sum(name.startswith("train_simclr@") for name in names) == len(tree["main"]) * len(
+        tree["seeds"]
+    )
