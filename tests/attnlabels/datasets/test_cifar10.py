@@ -7,8 +7,6 @@ import pytest
 
 from attnlabels.datasets.cifar10 import read_cifar10
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "cifar10"
-
 
 def batch(k: int, **changes) -> dict:
     """Two images: the first red on its upper half, the second of one value everywhere."""
@@ -98,11 +96,11 @@ def test_file_that_is_no_batch_is_refused(tmp_path, data, message):
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data at {DATA}")
-def test_real_batches_have_their_published_counts_and_pictures(tmp_path):
-    images, labels = read_cifar10(DATA / "cifar-10-batches-py", split="train")
+def test_real_batches_have_their_published_counts_and_pictures(real_data):
+    folder = real_data("cifar10") / "cifar-10-batches-py"
+    images, labels = read_cifar10(folder, split="train")
     assert images.shape == (5438, 32, 32, 3) and np.bincount(labels).min() > 500
-    images, labels = read_cifar10(DATA / "cifar-10-batches-py", split="test")
+    images, labels = read_cifar10(folder, split="test")
     assert len(images) == len(labels) == 509
     # The first official test image is a cat. Planes read in a wrong order would look like noise.
     assert labels[0] == 3

@@ -5,8 +5,6 @@ import pytest
 
 from attnlabels.datasets.image_folder import list_images, read_manifest, write_manifest
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "imagenette160"
-
 
 @pytest.fixture
 def root(tmp_path) -> Path:
@@ -113,9 +111,9 @@ def test_missing_list_names_the_stage_that_makes_it(tmp_path):
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data at {DATA}")
-def test_imagenette_has_its_published_counts():
-    train, val = (list_images(DATA / split, classes=10) for split in ("train", "val"))
+def test_imagenette_has_its_published_counts(real_data):
+    folder = real_data("imagenette160")
+    train, val = (list_images(folder / split, classes=10) for split in ("train", "val"))
     assert np.bincount(train.labels).tolist() == [500] * 10
     assert np.bincount(val.labels).tolist() == [120] * 10
     assert train.classes[:2] == val.classes[:2] == ["n01440764", "n02102040"]

@@ -9,13 +9,6 @@ from scipy.io import savemat
 from attnlabels.datasets.density import centre_prior, density
 from attnlabels.datasets.salicon import Recording, read_json, read_mat, read_osie
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
-
-
-def needs(folder: str) -> pytest.MarkDecorator:
-    absent = not (DATA / folder).is_dir()
-    return pytest.mark.skipif(absent, reason=f"no real data at {DATA / folder}")
-
 
 def tree(**changes) -> dict:
     """Two images of 4 x 6 pixels; the first seen by workers 7 and 9."""
@@ -189,9 +182,8 @@ def test_osie_is_rounded_into_the_image(tmp_path):
 
 
 @pytest.mark.real_data
-@needs("salicon_sample")
-def test_ten_salicon_images_have_their_published_counts():
-    path = DATA / "salicon_sample" / "fixations_train2014examples.json"
+def test_ten_salicon_images_have_their_published_counts(real_data):
+    path = real_data("salicon_sample") / "fixations_train2014examples.json"
     recordings = read_json(path)
     assert len(recordings) == 10 and sum(len(each.points) for each in recordings) == 73_630
     observers = [len(set(each.observers.tolist())) for each in recordings]
@@ -203,10 +195,9 @@ def test_ten_salicon_images_have_their_published_counts():
 
 
 @pytest.mark.real_data
-@needs("salicon_sample")
-def test_two_halves_of_salicons_workers_agree():
+def test_two_halves_of_salicons_workers_agree(real_data):
     # Measured on these images at 19 px: 0.85 to 0.96.
-    recordings = read_json(DATA / "salicon_sample" / "fixations_train2014examples.json")
+    recordings = read_json(real_data("salicon_sample") / "fixations_train2014examples.json")
     for each in recordings:
         workers = np.unique(each.observers)
         half = np.isin(each.observers, workers[::2])
@@ -218,10 +209,10 @@ def test_two_halves_of_salicons_workers_agree():
 
 
 @pytest.fixture(scope="module")
-def osie() -> tuple[dict[str, Recording], dict[str, Recording]]:
+def osie(real_data) -> tuple[dict[str, Recording], dict[str, Recording]]:
     """Eye and mouse recordings by image."""
-    eye = read_json(DATA / "osie" / "eye.json")
-    mouse = read_json(DATA / "osie" / "mouse_amt.json")
+    eye = read_json(real_data("osie") / "eye.json")
+    mouse = read_json(real_data("osie") / "mouse_amt.json")
     return {each.name: each for each in eye}, {each.name: each for each in mouse}
 
 
@@ -231,7 +222,6 @@ def map_of(recording: Recording) -> np.ndarray:
 
 
 @pytest.mark.real_data
-@needs("osie")
 def test_osie_has_its_published_counts(osie):
     eye, mouse = osie
     assert len(eye) == len(mouse) == 560
@@ -241,7 +231,6 @@ def test_osie_has_its_published_counts(osie):
 
 
 @pytest.mark.real_data
-@needs("osie")
 def test_osie_mouse_maps_agree_with_the_eye_as_published(osie):
     # The data set's own README: mouse 0.78 and centre 0.30 over all 560; NSS at the fixations 2.60
     # over 140 that it does not name, and 0.78 with the map mirrored. Over all, NSS is 2.69 here.
