@@ -91,7 +91,8 @@ def score_halves(folder: Path, *, p: EvaluateTeacher) -> list[dict[str, float]]:
         if sample["observers"] is None:
             raise ValueError(f"{folder}: {sample['name']} does not say who looked where")
         height, width = sample["map"].shape
-        points = (sample["points"] * (sample["map"].shape / np.array(sample["grid"]))).astype(int)
+        shares = (sample["points"] + 0.5) / sample["grid"]  # centres of the grid's pixels
+        points = (shares * sample["map"].shape).astype(int)
         sigma_px = drawn["sigma_px"] * width / drawn["sigma_width"]
 
         def blurred(chosen: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ ResNet-50 the features of one run take 5 GB for ImageNet's training images and 1
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ from attnlabels.script import run
 Images: TypeAlias = Sequence[Path] | UInt8[np.ndarray, "n h w 3"]
 Features: TypeAlias = Float16[np.ndarray, "n d"]
 SPLITS: tuple[Literal["train"], Literal["test"]] = ("train", "test")
+WHOLE = ("features",)  # the one part of a clean set
 
 
 @record
@@ -65,42 +66,67 @@ def main(
 ) -> None:
     p = load(ExtractFeatures, "extract_features")
     encode = build_encoder(weights, p)
+    # All sets are opened, and so checked, before the hours of the first.
+    sets = open_class_folders(train_images, train_manifest, val_images, val_manifest)
+    sets += [open_cifar10(cifar10, split) for split in SPLITS]
+    sets += [open_benchmark(imagenet_c, "imagenet_c"), open_benchmark(cifar10_c, "cifar10_c")]
+    with replacing(out) as aside:
+        for each in sets:
+            folder = aside / each.name
+            folder.mkdir(parents=True)
+            np.save(folder / "labels.npy", each.labels)
+            for key in tqdm(each.parts, desc=each.name, disable=None):
+                np.save(folder / f"{key}.npy", encode(each.images(key), crops=each.crops))
+            if each.about:
+                write_json(folder / "set.json", each.about)
+
+
+class ImageSet(NamedTuple):
+    """A set to encode: `parts` that share their labels, as the severities of a benchmark do."""
+
+    name: str
+    parts: Sequence[str]
+    images: Callable[[str], Images]  # of a part
+    labels: Int64[np.ndarray, "n"]
+    crops: bool  # whether the images are still to be centre-cropped
+    about: dict[str, int]
+
+
+def open_class_folders(
+    train_images: Path, train_manifest: Path, val_images: Path, val_manifest: Path
+) -> list[ImageSet]:
+    """ImageNet's training and validation images."""
     train, val = read_manifest(train_manifest), read_manifest(val_manifest)
     if train.classes != val.classes:
         raise ValueError(
             f"{val_manifest} lists {len(val.classes)} classes and {train_manifest} "
             f"{len(train.classes)}, or others; a classifier needs the same class folders in both"
         )
-    with replacing(out) as aside:
-        for name, images, listed in (
-            ("imagenet_train", train_images, train),
-            ("imagenet_val", val_images, val),
-        ):
-            files = [images / path for path in listed.paths]
-            write_set(aside / name, {"features": encode(files)}, listed.labels)
-        for split in SPLITS:
-            pixels, labels = read_cifar10(cifar10, split=split)
-            write_set(aside / f"cifar10_{split}", {"features": encode(pixels)}, labels)
-        for name, folder in (("imagenet_c", imagenet_c), ("cifar10_c", cifar10_c)):
-            corrupted = open_corrupted(folder, layout=load(Benchmark, "benchmarks", name).layout)
-            found = {
-                f"{corruption}-{severity}": encode(corrupted.images(corruption, severity))
-                for corruption in tqdm(corrupted.corruptions, desc=name, disable=None)
-                for severity in range(1, 6)
-            }
-            write_set(aside / name, found, corrupted.labels)
-            about = {"generated": int(corrupted.generated), "n": len(corrupted.labels)}
-            write_json(aside / name / "set.json", about)
+    train_files = [train_images / path for path in train.paths]
+    val_files = [val_images / path for path in val.paths]
+    return [
+        ImageSet("imagenet_train", WHOLE, lambda _: train_files, train.labels, True, {}),
+        ImageSet("imagenet_val", WHOLE, lambda _: val_files, val.labels, True, {}),
+    ]
 
 
-def write_set(
-    folder: Path, found: dict[str, Float16[np.ndarray, "n d"]], labels: Int64[np.ndarray, "n"]
-) -> None:
-    """Features, a file each, beside the labels that they share."""
-    folder.mkdir(parents=True)
-    for name, rows in found.items():
-        np.save(folder / f"{name}.npy", rows)
-    np.save(folder / "labels.npy", labels)
+def open_cifar10(folder: Path, split: Literal["train", "test"]) -> ImageSet:
+    """One split of CIFAR-10, whose images are used whole."""
+    pixels, labels = read_cifar10(folder, split=split)
+    return ImageSet(f"cifar10_{split}", WHOLE, lambda _: pixels, labels, False, {})
+
+
+def open_benchmark(folder: Path, name: str) -> ImageSet:
+    """Corrupted images, which were cropped before they were corrupted."""
+    corrupted = open_corrupted(folder, layout=load(Benchmark, "benchmarks", name).layout)
+    parts = [f"{each}-{severity}" for each in corrupted.corruptions for severity in range(1, 6)]
+
+    def images(part: str) -> Images:
+        corruption, severity = part.rsplit("-", 1)
+        return corrupted.images(corruption, int(severity))
+
+    about = {"generated": int(corrupted.generated), "n": len(corrupted.labels)}
+    return ImageSet(name, parts, images, corrupted.labels, False, about)
 
 
 class Pictures(Dataset[UInt8[np.ndarray, "s s 3"]]):
@@ -116,12 +142,16 @@ class Pictures(Dataset[UInt8[np.ndarray, "s s 3"]]):
         image = self.images[index]
         if isinstance(image, Path):
             image = read_image(image)
-        if image.shape[:2] == (self.size, self.size):
+        if self.crop == 1 and image.shape[:2] == (self.size, self.size):
             return np.array(image)  # a copy: a slice of a file that is mapped is read only
         return resize_centre_crop(image, size=self.size, crop=self.crop)
 
 
-def build_encoder(weights: Path, p: ExtractFeatures) -> Callable[[Images], Features]:
+class Encode(Protocol):
+    def __call__(self, images: Images, *, crops: bool) -> Features: ...
+
+
+def build_encoder(weights: Path, p: ExtractFeatures) -> Encode:
     """A function from images to their features, in order, each image once."""
     config = read_config(weights, "encoder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -131,8 +161,8 @@ def build_encoder(weights: Path, p: ExtractFeatures) -> Callable[[Images], Featu
     cv2.setNumThreads(0)
 
     @torch.no_grad()
-    def encode(images: Images) -> Features:
-        crop = config["eval_crop"] if isinstance(images[0], Path) else 1.0
+    def encode(images: Images, *, crops: bool) -> Features:
+        crop = config["eval_crop"] if crops else 1.0
         pictures = Pictures(images, size=config["image_size"], crop=crop)
         found = np.empty((len(pictures), encoder.n_features), np.float16)
         loader = DataLoader(pictures, batch_size=p.batch_size, num_workers=p.workers)
@@ -141,7 +171,7 @@ def build_encoder(weights: Path, p: ExtractFeatures) -> Callable[[Images], Featu
             pixels = batch.to(device).permute(0, 3, 1, 2).float() / 255
             with torch.autocast(device.type, torch.bfloat16, enabled=p.precision == "bf16"):
                 stages = encoder(pixels)
-            found[first : first + len(batch)] = features(stages).float().cpu().numpy()
+            found[first : first + len(batch)] = features(stages).cpu().numpy()
             first += len(batch)
         assert first == len(pictures)
         return found

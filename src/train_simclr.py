@@ -273,6 +273,16 @@ def fit(
     warmup_steps = round(p.warmup_epochs * batches.steps_per_epoch)
     student.train()
     saved = time.monotonic()
+
+    def save() -> None:
+        scratch.write({
+            "student": student.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "step": step,
+            "history": history,
+            "sums": sums,
+        })
+
     with tqdm(desc=title, total=batches.total, initial=step, disable=None) as progress:
         for batch in load_batches(views, batches, workers=p.workers, device=device):
             factor = warmup_cosine(step, warmup_steps=warmup_steps, total_steps=batches.total)
@@ -290,14 +300,9 @@ def fit(
                 sums = {}
             progress.update()
             if time.monotonic() - saved > 60 * p.checkpoint_minutes:
-                scratch.write({
-                    "student": student.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step,
-                    "history": history,
-                    "sums": sums,
-                })
+                save()
                 saved = time.monotonic()
+    save()  # what follows may still fail, and would cost the run
     return history
 
 

@@ -160,7 +160,8 @@ def fit(
     if state := scratch.read():
         teacher.load_state_dict(state["teacher"])
         optimizer.load_state_dict(state["optimizer"])
-        mean, best = state["mean"], state["best"]
+        mean = {key: value.to(device) for key, value in state["mean"].items()}
+        best = state["best"]
         step, history = state["step"], state["history"]
     batches = Batches(len(train), batch_size=p.batch_size, epochs=p.epochs, seed=p.seed, start=step)
     warmup_steps = round(p.warmup_epochs * batches.steps_per_epoch)
