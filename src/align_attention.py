@@ -1,4 +1,4 @@
-"""Compare a student's attention with people's, image by image (paper §4.2; FACTS §7.4).
+"""Compare a student's attention with people's, image by image (paper §4.2).
 
     python src/align_attention.py WEIGHTS LABELS VAL EYE SCORES EXAMPLES REPORT
 

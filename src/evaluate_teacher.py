@@ -1,4 +1,4 @@
-"""Score the teacher against people on images it never saw (paper §3.2, §4.2; FACTS §1.4, §7.5).
+"""Score the teacher against people on images it never saw (paper §3.2, §4.2).
 
     python src/evaluate_teacher.py TEACHER VAL EYE SCORES EXAMPLES REPORT
 

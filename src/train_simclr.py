@@ -213,10 +213,10 @@ def build_student(p: TrainSimclr, config: dict[str, Any], *, n_classes: int) -> 
 
 
 def build_optimizer(p: TrainSimclr, student: Student) -> torch.optim.Optimizer:
-    """Kernels decay and, under LARS, adapt; gains and biases do neither (FACTS §4.3).
+    """Kernels decay and, under LARS, adapt; gains and biases do neither (SimCLR, lars_optimizer.py).
 
     The probe's kernel decays but does not adapt. The four parameters of the attention head have a
-    rate of their own, `attention_learning_rate` times the others' (FACTS A12).
+    rate of their own, `attention_learning_rate` times the others' (A12).
     """
     trained = [each for part in (student.encoder, student.projector) for each in part.parameters()]
     groups = [
@@ -364,7 +364,7 @@ def train_step(
 def score_probe(
     student: Student, images: Path, listed: Manifest, *, p: TrainSimclr, device: torch.device
 ) -> float:
-    """Top-1 accuracy of the concurrent probe on validation images, centre-cropped (FACTS §4.6)."""
+    """Top-1 accuracy of the concurrent probe on validation images, centre-cropped (SimCLR)."""
     student.eval()
     hits = 0
     for first in tqdm(range(0, len(listed.paths), 256), desc="concurrent probe", disable=None):

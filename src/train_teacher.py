@@ -1,4 +1,4 @@
-"""Train the saliency teacher on human attention, from random weights (paper §3.2; FACTS §2).
+"""Train the saliency teacher on human attention, from random weights (paper §3.2).
 
     python src/train_teacher.py TRAIN DEV WEIGHTS CURVE REPORT
 
@@ -211,7 +211,7 @@ def fit(
 def attention_loss(
     teacher: Teacher, batch: dict[str, Tensor], *, p: TrainTeacher, device: torch.device
 ) -> Float[Tensor, ""]:
-    """λ·KLD - β·NSS, the student's loss (FACTS §2.5: the paper names none for the teacher)."""
+    """λ·KLD - β·NSS, the student's loss; the paper names none for the teacher."""
     with torch.autocast(device.type, torch.bfloat16, enabled=p.precision == "bf16"):
         maps = teacher(as_input(batch["image"], device))
     target, points = batch["map"].to(device), batch["points"].to(device)
