@@ -28,8 +28,13 @@ def run(main: Callable[..., None]) -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("ATTNLABELS_TRACEBACK"):
             raise
-        print(f"{sys.argv[0]}: error: {error}", file=sys.stderr)
+        print(f"{sys.argv[0]}: error: {_message(error)}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _message(error: Exception) -> str:
+    """What the error says; without the traceback that torch puts into one of a loader's worker."""
+    return str(error).rpartition(f"\n{type(error).__name__}: ")[2].rstrip()
 
 
 def _refuse(main: Callable[..., None], why: str) -> NoReturn:

@@ -17,6 +17,11 @@ from attnlabels.script import run
 def main(out: Path, name: str, seed: int) -> None:
     if name == "value":
         raise ValueError("a.tar is cut short; fetch it again")
+    if name == "worker":
+        raise ValueError(
+            "Caught ValueError in DataLoader worker process 0.\\nOriginal Traceback (most recent "
+            "call last):\\n  File ...\\nValueError: b.tar is cut short\\n"
+        )
     if name == "os":
         (out / "missing").read_bytes()
     if name == "bug":
@@ -72,7 +77,11 @@ def test_arguments_that_do_not_fit_show_the_usage(call, words, why):
 
 @pytest.mark.parametrize(
     "name, message",
-    [("value", "error: a.tar is cut short; fetch it again"), ("os", "No such file or directory")],
+    [
+        ("value", "error: a.tar is cut short; fetch it again"),
+        ("worker", "error: b.tar is cut short"),
+        ("os", "No such file or directory"),
+    ],
 )
 def test_bad_input_is_one_line_without_traceback(call, tmp_path, name, message):
     done = call(str(tmp_path), name, "0")
