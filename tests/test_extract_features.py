@@ -194,9 +194,12 @@ def test_training_and_validation_images_of_other_classes_are_refused(
     assert not Path("out").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("workers", [0, 1])
 def test_a_broken_image_is_named_and_nothing_is_left(
-    params, fail, student, world, benchmarks, tmp_path
+    params, fail, student, world, benchmarks, tmp_path, workers
 ):
+    params({"extract_features.workers": workers})
     listed = read_manifest(world / "data/images/val.csv")
     for path in listed.paths:
         copy = tmp_path / "val" / path

@@ -311,13 +311,23 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, l
     assert Path("out").is_file()
 
 
-@pytest.mark.parametrize("minutes", [0.0, 5.0], ids=["state", "weights"])
+def test_a_run_whose_results_could_not_be_written_need_not_train_again(train, steps):
+    whole = contents(train("whole"))
+    Path("cut").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="cut"):
+        train("cut")
+    Path("cut").unlink()
+    steps.clear()
+    assert contents(train("cut")) == whole and not steps
+
+
+@pytest.mark.parametrize(("keep_state", "file"), [(True, "state.pt"), (False, "safetensors")])
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
-    params, fail, full_disk, labels, world, minutes
+    params, fail, full_disk, monkeypatch, labels, world, keep_state, file
 ):
-    params({"train_simclr.checkpoint_minutes": minutes})
+    if not keep_state:
+        monkeypatch.setattr(train_simclr.Scratch, "write", lambda self, state: None)
     full_disk(10_000)
     message = fail(train_simclr, *words(Path("out"), labels, world))
-    assert ("state.pt" if minutes == 0 else "student.safetensors") in message
-    assert "too large" in message.lower() and "make room" in message
+    assert file in message and "too large" in message and "make room" in message
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
