@@ -136,7 +136,7 @@ class Photographs(Dataset[Photograph]):
             decoded = decode(data, name=str(self.images / name))
             size = (decoded.shape[0], decoded.shape[1])
             pixels = resize(decoded, *self.size)
-        except (ValueError, FileNotFoundError) as broken:  # the writer decides: stop, or skip and count
+        except (ValueError, FileNotFoundError) as broken:  # `broken` decides: stop, or skip
             error = str(broken)
         return Photograph(name, data, pixels, size, label, error)
 
