@@ -215,8 +215,9 @@ def build_student(p: TrainSimclr, config: dict[str, Any], *, n_classes: int) -> 
 def build_optimizer(p: TrainSimclr, student: Student) -> torch.optim.Optimizer:
     """Kernels decay and, under LARS, adapt; gains and biases do neither.
 
-    So does SimCLR (lars_optimizer.py). The probe's kernel decays but does not adapt. The four parameters of the attention head have a
-    rate of their own, `attention_learning_rate` times the others' (A12).
+    So does SimCLR (lars_optimizer.py). The probe's kernel decays but does not adapt. The four
+    parameters of the attention head have a rate of their own, `attention_learning_rate` times the
+    others' (A12).
     """
     trained = [each for part in (student.encoder, student.projector) for each in part.parameters()]
     groups = [
