@@ -26,6 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from pydantic import Field
 
@@ -242,6 +243,7 @@ def draw_training(folder: Path, colours: Colours, *, seeds: Seeds) -> Figure:
                 draw_band(axes, tables[0]["epoch"], by_seed, colour)
     for axes, title in zip(panels, TERMS.values()):
         axes.set(title=title, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend(figure, run_lines(colours))
     return figure
 
