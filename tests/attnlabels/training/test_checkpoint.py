@@ -163,12 +163,12 @@ def test_runs_do_not_share_their_state(scratch):
         ("/s", None, "/s/run"),
         (None, "/c", "/c/attnlabels/run"),
         ("", "/c", "/c/attnlabels/run"),
-        (None, None, "/home/me/.cache/attnlabels/run"),
-        (None, "", "/home/me/.cache/attnlabels/run"),
+        (None, None, "/h/.cache/attnlabels/run"),
+        (None, "", "/h/.cache/attnlabels/run"),
     ],
 )
 def test_the_folder_follows_the_environment(monkeypatch, scratch_folder, cache, expected):
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/h")
     for name, value in (("ATTNLABELS_SCRATCH", scratch_folder), ("XDG_CACHE_HOME", cache)):
         monkeypatch.delenv(name, raising=False)
         if value is not None:
