@@ -5,6 +5,7 @@ import json
 import resource
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -194,11 +195,22 @@ def fail(
 
 
 @pytest.fixture
-def full_disk() -> Iterator[Callable[[int], None]]:
-    """Call it with a number of bytes that no file may exceed from then on, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda n_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """A block in which no file may exceed a number of bytes, as on a full disk.
+
+    A block, and not the rest of the test: pytest's own output may be a file too.
+    """
+
+    @contextmanager
+    def limit(n_bytes: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
 
 
 @pytest.fixture(scope="session")

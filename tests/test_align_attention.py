@@ -158,7 +158,7 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_error(
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     params, fail, full_disk, student, labels, world
 ):
-    full_disk(2_000)
-    message = fail(align_attention, *words(Path("out"), student, labels, world))
+    with full_disk(2_000):
+        message = fail(align_attention, *words(Path("out"), student, labels, world))
     assert "examples.npz: cannot be written" in message and "File too large" in message
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]

@@ -141,7 +141,7 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, t
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     params, fail, full_disk, teacher, world
 ):
-    full_disk(2_000)
-    message = fail(evaluate_teacher, *words(Path("out"), teacher, world))
+    with full_disk(2_000):
+        message = fail(evaluate_teacher, *words(Path("out"), teacher, world))
     assert "examples.npz: cannot be written" in message and "File too large" in message
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]

@@ -244,7 +244,7 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_error(
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     params, fail, full_disk, student, world, benchmarks
 ):
-    full_disk(2_000)
-    message = fail(extract_features, *words(Path("out"), student, world, benchmarks))
+    with full_disk(2_000):
+        message = fail(extract_features, *words(Path("out"), student, world, benchmarks))
     assert "error: out: cannot be written" in message and "make room" in message
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]

@@ -327,7 +327,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
 ):
     if not keep_state:
         monkeypatch.setattr(train_simclr.Scratch, "write", lambda self, state: None)
-    full_disk(10_000)
-    message = fail(train_simclr, *words(Path("out"), labels, world))
+    with full_disk(10_000):
+        message = fail(train_simclr, *words(Path("out"), labels, world))
     assert file in message and "too large" in message and "make room" in message
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
