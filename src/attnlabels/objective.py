@@ -19,7 +19,6 @@ from attnlabels.losses import attention
 from attnlabels.losses.nt_xent import nt_xent
 
 
-@runtime_checkable
 @runtime_checkable  # beartype asks while testing
 class Outputs(Protocol):
     """What a student returns: see `attnlabels.models.student.Outputs`."""
