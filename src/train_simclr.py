@@ -7,14 +7,15 @@ the validation images that the concurrent probe is scored on. A run that was kil
 it was, to the same weights. The last epoch is reported.
 """
 
-import time
-from collections.abc import Iterator
+import math
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -24,19 +25,24 @@ from attnlabels.datasets.crops import centre_box, count_points, crop_map
 from attnlabels.datasets.image_folder import Manifest, read_manifest
 from attnlabels.datasets.images import decode, read_image, resize_centre_crop
 from attnlabels.datasets.shards import Shards
+from attnlabels.launch import launch
 from attnlabels.models.attention_head import AttentionHead, Output, Select
 from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps, features
 from attnlabels.models.files import write_weights
 from attnlabels.models.projector import projector
-from attnlabels.models.student import Student
+from attnlabels.models.student import Outputs, Student
 from attnlabels.objective import Targets, objective
 from attnlabels.params import load, record
 from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.script import run
 from attnlabels.training.checkpoint import Scratch, fingerprint
 from attnlabels.training.lars import Lars
+from attnlabels.training.loading import as_input, start_worker
 from attnlabels.training.order import Batches
+from attnlabels.training.processes import World, joined
+from attnlabels.training.resumable import Resumable
 from attnlabels.training.schedule import warmup_cosine
+from attnlabels.training.step import Precision, Step, set_determinism
 from attnlabels.training.views import view
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -77,9 +83,14 @@ class TrainSimclr:
     jitter_hue: Annotated[float, Field(ge=0, le=0.5)]
     grey: Share
     blur: Share
-    precision: Literal["fp32", "bf16"]
+    precision: Precision
+    processes: Count
+    chunks: Count
     workers: Annotated[int, Field(ge=0)]
     checkpoint_minutes: NotNegative
+    checkpoint_steps: Annotated[int, Field(ge=0)]
+    compile: bool
+    deterministic: bool
 
 
 @record
@@ -102,41 +113,33 @@ def main(
     report: Path,
 ) -> None:
     p, row = load(TrainSimclr, "train_simclr"), load(Row, table, name)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(seed)
     samples, listed = Shards(shards), read_manifest(manifest)
     if listed.classes != samples.classes:
         raise ValueError(
             f"{manifest} lists {len(listed.classes)} classes and {shards} labels "
             f"{len(samples.classes)}, or others; the probe needs the same class folders in both"
         )
-    config = encoder_config(p)
-    student = build_student(p, config, n_classes=len(samples.classes)).to(device)
-    student.to(memory_format=torch.channels_last)
-    optimizer = build_optimizer(p, student)
-
     code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
     mark = fingerprint([vars(p), vars(row), seed], [*code, shards / "index.json"])
-    scratch = Scratch(f"simclr-{mark}")
-    history = fit(
-        student,
-        optimizer,
-        Views(samples, p, seed),
-        p=p,
-        row=row,
-        seed=seed,
-        scratch=scratch,
-        device=device,
-        title=f"{name} {seed}",
-    )
-    top1 = score_probe(student, images, listed, p=p, device=device)
-
-    with replacing(weights) as aside:
-        write_weights(aside, student, {**config, "seed": seed, "run": name})
-    write_rows(curve, history, columns=list(history[0]))
-    losses = {key: history[-1][key] for key in ("loss", *row.weights)}
-    write_json(report, {"loss": losses, "probe": {"top1": top1}, "steps": history[-1]["step"]})
-    scratch.clear()
+    with joined() as world:
+        world.agree("the training", mark)
+        set_determinism(p.deterministic)
+        torch.manual_seed(seed)
+        config = encoder_config(p)
+        student = build_student(p, config, n_classes=len(samples.classes)).to(world.device)
+        student.to(memory_format=torch.channels_last)
+        training = Training(student, p=p, row=row, world=world)
+        scratch = Scratch(f"simclr-{mark}")
+        title = f"{name} {seed}"
+        history = fit(training, Views(samples, p, seed), seed=seed, scratch=scratch, title=title)
+        top1 = score_probe(student, images, listed, p=p, world=world)
+        if not world.first:
+            return
+        with replacing(weights) as aside:
+            write_weights(aside, student, {**config, "seed": seed, "run": name})
+        write_rows(curve, history, columns=list(history[0]))
+        write_json(report, summary(history, row, n=p.batch_size) | {"probe": {"top1": top1}})
+        scratch.clear()
 
 
 class Views(Dataset[dict[str, Any]]):
@@ -180,6 +183,7 @@ class Views(Dataset[dict[str, Any]]):
             "map": crop_map(sample["map"], box, size=size),
             "fixations": count_points(sample["points"], grid=sample["grid"], box=box, size=size),
             "label": sample["label"],
+            "index": index,
         }
 
 
@@ -250,136 +254,197 @@ def build_optimizer(p: TrainSimclr, student: Student) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=base)
 
 
+class Training:
+    """What a student is trained with, one update at a time."""
+
+    def __init__(self, student: Student, *, p: TrainSimclr, row: Row, world: World) -> None:
+        if p.batch_size % (world.size * p.chunks):
+            raise ValueError(
+                f"a batch of {p.batch_size} does not divide into {world.size} processes times "
+                f"{p.chunks} chunks; change train_simclr.batch_size, processes or chunks"
+            )
+        if p.compile:
+            student.encoder.compile()
+        self.student, self.p, self.row, self.world = student, p, row, world
+        self.optimizer = build_optimizer(p, student)
+        self.update = Step(
+            student, self.optimizer, world=world, precision=p.precision, chunks=p.chunks
+        )
+
+    def step(self, batch: dict[str, Tensor], *, rate: float) -> dict[str, float]:
+        """One update at `rate` times each group's learning rate; the loss and its terms.
+
+        `batch` is this process's share, the loss that of the whole. Raises FloatingPointError if
+        a term or a gradient is not finite.
+        """
+        values: dict[str, Tensor] = {}
+
+        def forward(student: nn.Module, *views: Tensor) -> Outputs:
+            joint, stop = self.p.joint_batch_norm, self.row.stop_gradient
+            return student(*views, joint=joint, stop_gradient=stop)
+
+        def loss(outputs: Outputs, rows: Sequence[Tensor]) -> Tensor:
+            labels, maps, fixations = rows
+            targets = Targets(labels, maps, fixations, self.p.temperature)
+            total, terms = objective(outputs, targets, weights=self.row.weights)
+            values.update({"loss": total, **terms, "spread": spread(outputs.z0)})
+            return total
+
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * rate
+        images = [batch[key] for key in ("view0", "view1", "clean")]
+        targets = [batch[key] for key in ("label", "map", "fixations")]
+        self.update(images, targets, forward=forward, loss=loss)
+        return {key: float(value.detach()) for key, value in values.items()}
+
+
+def spread(z: Tensor) -> Tensor:
+    """Standard deviation of normalised projections times √d: 1 spread out, 0 collapsed.
+
+    Chen & He 2021 (SimSiam), figure 2.
+    """
+    return F.normalize(z.detach().float(), dim=1).std(dim=0).mean() * math.sqrt(z.shape[1])
+
+
 def fit(
-    student: Student,
-    optimizer: torch.optim.Optimizer,
-    views: Views,
-    *,
-    p: TrainSimclr,
-    row: Row,
-    seed: int,
-    scratch: Scratch,
-    device: torch.device,
-    title: str,
+    run: Training, views: Views, *, seed: int, scratch: Scratch, title: str
 ) -> list[dict[str, float]]:
     """Train to the last step; returns one row of mean losses an epoch."""
+    p, world = run.p, run.world
     step, history, sums = 0, [], {}
-    if state := scratch.read():
-        student.load_state_dict(state["student"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, history, sums = state["step"], state["history"], state["sums"]
-    batches = Batches(
-        len(views), batch_size=p.batch_size, epochs=p.epochs, seed=seed, start=step
-    )
-    warmup_steps = round(p.warmup_epochs * batches.steps_per_epoch)
-    student.train()
-    saved = time.monotonic()
+    with Resumable(
+        scratch, world, minutes=p.checkpoint_minutes, steps=p.checkpoint_steps
+    ) as kept:
+        if state := kept.read():
+            run.update.load_state_dict(state)
+            step, history, sums = state["step"], state["history"], state["sums"]
+        batches = Batches(
+            len(views),
+            batch_size=p.batch_size,
+            epochs=p.epochs,
+            seed=seed,
+            start=step,
+            rank=world.rank,
+            size=world.size,
+        )
+        warmup_steps = round(p.warmup_epochs * batches.steps_per_epoch)
 
-    def save() -> None:
-        scratch.write({
-            "student": student.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-            "history": history,
-            "sums": sums,
-        })
+        def everything() -> dict[str, Any]:
+            return {**run.update.state_dict(), "history": history, "sums": sums}
 
-    with tqdm(desc=title, total=batches.total, initial=step, disable=None) as progress:
-        for batch in load_batches(views, batches, workers=p.workers, device=device):
-            factor = warmup_cosine(step, warmup_steps=warmup_steps, total_steps=batches.total)
-            for group in optimizer.param_groups:
-                group["lr"] = group["base"] * factor
-            terms = train_step(student, optimizer, batch, p=p, row=row, step=step)
-            step += 1
-            for key, value in terms.items():
-                sums[key] = sums.get(key, 0.0) + value / batches.steps_per_epoch
-            if step % batches.steps_per_epoch == 0:
-                rate = optimizer.param_groups[0]["lr"]
-                epoch = step // batches.steps_per_epoch
-                history.append({"epoch": epoch, "step": step, "lr": rate, **sums})
-                progress.set_postfix({key: f"{value:.3f}" for key, value in sums.items()})
-                sums = {}
-            progress.update()
-            if time.monotonic() - saved > 60 * p.checkpoint_minutes:
-                save()
-                saved = time.monotonic()
-    save()  # what follows may still fail, and would cost the run
+        run.student.train()
+        quiet = None if world.first else True
+        with tqdm(desc=title, total=batches.total, initial=step, disable=quiet) as progress:
+            for batch in load_batches(views, batches, workers=p.workers, device=world.device):
+                factor = warmup_cosine(step, warmup_steps=warmup_steps, total_steps=batches.total)
+                try:
+                    terms = run.step(batch, rate=factor)
+                except FloatingPointError as error:
+                    keys = [views.samples[i]["key"] for i in batch["index"][:5].tolist()]
+                    raise ValueError(
+                        f"step {step}: {error}; the batch begins with {', '.join(keys)}; look at "
+                        "these images, lower learning_rate or use fp32"
+                    ) from error
+                step += 1
+                for key, value in terms.items():
+                    sums[key] = sums.get(key, 0.0) + value / batches.steps_per_epoch
+                if step % batches.steps_per_epoch == 0:
+                    epoch = step // batches.steps_per_epoch
+                    rate = run.optimizer.param_groups[0]["lr"]
+                    history.append({"epoch": epoch, "step": step, "lr": rate, **sums})
+                    progress.set_postfix({key: f"{value:.3f}" for key, value in sums.items()})
+                    sums = {}
+                    if world.first:
+                        warn_of_collapse(history[-1], n=p.batch_size)
+                progress.update()
+                kept.done(step, everything)
+        kept.save(step, everything)  # what follows may still fail, and would cost the run
     return history
+
+
+def collapsed(row: dict[str, float], *, n: int) -> str:
+    """What shows that an epoch's projections no longer tell images apart, or nothing.
+
+    NT-Xent is 2 ln(2n - 1) for n images if every other view is as likely to be an image's own.
+    """
+    if row["spread"] < 0.01:
+        return f"projections have collapsed to a point (spread {row['spread']:.2g})"
+    chance = 2 * math.log(2 * n - 1)
+    if row.get("contrastive", 0.0) > 0.995 * chance:
+        return f"NT-Xent is no better than chance ({row['contrastive']:.3f}, chance {chance:.3f})"
+    return ""
+
+
+def warn_of_collapse(row: dict[str, float], *, n: int) -> None:
+    """Say so in the log, after an epoch; `summary` puts it into the metrics."""
+    if why := collapsed(row, n=n):
+        tqdm.write(f"warning: epoch {row['epoch']}: {why}", file=sys.stderr)
+
+
+def summary(history: list[dict[str, float]], row: Row, *, n: int) -> dict[str, Any]:
+    """The last epoch's losses, and whether the projections collapsed by then."""
+    last = history[-1]
+    return {
+        "loss": {key: last[key] for key in ("loss", *row.weights)},
+        "steps": last["step"],
+        "spread": last["spread"],
+        "collapsed": int(bool(collapsed(last, n=n))),
+    }
 
 
 def load_batches(
     views: Views, batches: Batches, *, workers: int, device: torch.device
 ) -> Iterator[dict[str, Tensor]]:
     """Batches on the device; images become float [n, 3, h, w] in [0, 1], channels last."""
-    cv2.setNumThreads(0)  # each worker is one thread
     loader: DataLoader[Any] = DataLoader(
         views,
         batch_sampler=batches,
         num_workers=workers,
         pin_memory=device.type == "cuda",
-        worker_init_fn=one_thread if workers else None,
+        worker_init_fn=start_worker,
     )
     for batch in loader:
         moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
         for key in ("view0", "view1", "clean"):
-            moved[key] = moved[key].permute(0, 3, 1, 2).float() / 255
+            moved[key] = as_input(moved[key])
         yield moved
 
 
-def one_thread(worker: int) -> None:
-    """OpenCV in a worker must not start threads of its own."""
-    cv2.setNumThreads(0)
+class Squares(Dataset[tuple[np.ndarray, int]]):
+    """Validation images as SimCLR scores them, centre-cropped, with their labels."""
 
+    def __init__(self, images: Path, listed: Manifest, p: TrainSimclr) -> None:
+        self.images, self.listed, self.p = images, listed, p
 
-def train_step(
-    student: Student,
-    optimizer: torch.optim.Optimizer,
-    batch: dict[str, Tensor],
-    *,
-    p: TrainSimclr,
-    row: Row,
-    step: int,
-) -> dict[str, float]:
-    """One update; returns the loss and its terms."""
-    device = batch["clean"].device
-    with torch.autocast(device.type, torch.bfloat16, enabled=p.precision == "bf16"):
-        outputs = student(
-            batch["view0"],
-            batch["view1"],
-            batch["clean"],
-            joint=p.joint_batch_norm,
-            stop_gradient=row.stop_gradient,
-        )
-    targets = Targets(batch["label"], batch["map"], batch["fixations"], p.temperature)
-    try:
-        loss, terms = objective(outputs, targets, weights=row.weights)
-    except FloatingPointError as error:
-        raise ValueError(f"step {step}: {error}; lower learning_rate or use fp32") from error
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return {key: float(term.detach()) for key, term in {"loss": loss, **terms}.items()}
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        image = read_image(self.images / self.listed.paths[index])
+        square = resize_centre_crop(image, size=self.p.image_size, crop=self.p.eval_crop)
+        return square, int(self.listed.labels[index])
 
 
 @torch.no_grad()
 def score_probe(
-    student: Student, images: Path, listed: Manifest, *, p: TrainSimclr, device: torch.device
+    student: Student, images: Path, listed: Manifest, *, p: TrainSimclr, world: World
 ) -> float:
-    """Top-1 accuracy of the concurrent probe on validation images, centre-cropped (SimCLR)."""
+    """Top-1 accuracy of the concurrent probe on validation images, shared among the processes."""
     student.eval()
-    hits = 0
-    for first in tqdm(range(0, len(listed.paths), 256), desc="concurrent probe", disable=None):
-        paths = listed.paths[first : first + 256]
-        pixels = [
-            resize_centre_crop(read_image(images / path), size=p.image_size, crop=p.eval_crop)
-            for path in paths
-        ]
-        batch = torch.from_numpy(np.stack(pixels)).to(device).permute(0, 3, 1, 2).float() / 255
-        logits = student.probe(features(student.encoder(batch)))
-        labels = torch.as_tensor(listed.labels[first : first + 256], device=device)
-        hits += int((logits.argmax(dim=1) == labels).sum())
-    return hits / len(listed.paths)
+    n = len(listed.paths)
+    loader: DataLoader[Any] = DataLoader(
+        Squares(images, listed, p),
+        batch_size=256,
+        sampler=range(world.rank, n, world.size),
+        num_workers=p.workers,
+        worker_init_fn=start_worker,
+    )
+    hits, seen = 0, 0
+    quiet = None if world.first else True
+    for squares, labels in tqdm(loader, desc="concurrent probe", disable=quiet):
+        logits = student.probe(features(student.encoder(as_input(squares.to(world.device)))))
+        hits += int((logits.argmax(dim=1).cpu() == labels).sum())
+        seen += len(labels)
+    assert world.total(seen) == n  # each image once
+    return world.total(hits) / n
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, before=lambda: launch(load(TrainSimclr, "train_simclr").processes))

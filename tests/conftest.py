@@ -75,7 +75,8 @@ TINY: dict[str, Any] = {
         "attention_learning_rate": 10.0, "weight_decay": 1e-4, "joint_batch_norm": True,
         "clean_crop": 1.0, "eval_crop": 1.0, "crop_area": [0.3, 1.0], "jitter_strength": 0.5,
         "jitter_hue": 0.03, "grey": 0.1, "blur": 0.0,
-        "precision": "fp32", "workers": 0, "checkpoint_minutes": 5.0,
+        "precision": "fp32", "processes": 1, "chunks": 1, "workers": 0, "checkpoint_minutes": 5.0,
+        "checkpoint_steps": 0, "compile": False, "deterministic": False,
     },
     **{
         f"main.{name}.weights": {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
@@ -179,7 +180,10 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fail(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Calls a script as the shell does and returns its one message; it must leave with status 1."""
+    """Calls a script as the shell does; it must leave with status 1 and one message, returned.
+
+    Warnings may come before.
+    """
 
     def call(script: ModuleType, *words: Path | str | int) -> str:
         monkeypatch.setattr(sys, "argv", [f"{script.__name__}.py", *map(str, words)])
@@ -187,8 +191,9 @@ def fail(
         with pytest.raises(SystemExit) as left:
             run(script.main)
         assert left.value.code == 1
-        message = capsys.readouterr().err
-        assert message.startswith(f"{script.__name__}.py: error: ") and message.count("\n") == 1
+        *before, message = capsys.readouterr().err.splitlines()
+        assert message.startswith(f"{script.__name__}.py: error: ")
+        assert all(line.startswith("warning: ") for line in before)
         return message
 
     return call

@@ -25,7 +25,7 @@ SCRIPTS = {path.stem: path for path in sorted(SOURCES.glob("*.py"))}
 MODULES = [path for path in sorted(SOURCES.rglob("*.py")) if path.stem != "__init__"]
 PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
 PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yaml"))}
-FOR_SCRIPTS = ("params", "script", "report", "results")  # what the library does not import
+FOR_SCRIPTS = ("launch", "params", "script", "report", "results")  # for scripts alone
 LOOP = re.compile(r"\$\{(key|item[.\w]*)\}")
 
 

@@ -80,27 +80,27 @@ def train(params, labels, world) -> Train:
 def steps(monkeypatch) -> list[int]:
     """The steps made so far, filled while a run trains."""
     made: list[int] = []
-    step_once = train_simclr.train_step
+    done = train_simclr.Resumable.done
 
-    def counted(*args, step: int, **kwargs) -> dict[str, float]:
-        terms = step_once(*args, step=step, **kwargs)
-        made.append(step)
-        return terms
+    def noted(self, step: int, state) -> None:
+        made.append(step - 1)
+        done(self, step, state)
 
-    monkeypatch.setattr(train_simclr, "train_step", counted)
+    monkeypatch.setattr(train_simclr.Resumable, "done", noted)
     return made
 
 
 def interrupt(monkeypatch, *, before: int) -> None:
     """Let whatever trains within this patch be interrupted before a step."""
-    step_once = train_simclr.train_step
+    step_once, made = train_simclr.Training.step, []
 
-    def stopping(*args, step: int, **kwargs) -> dict[str, float]:
-        if step == before:
+    def stopping(self, batch, *, rate: float) -> dict[str, float]:
+        if len(made) == before:
             raise KeyboardInterrupt
-        return step_once(*args, step=step, **kwargs)
+        made.append(rate)
+        return step_once(self, batch, rate=rate)
 
-    monkeypatch.setattr(train_simclr, "train_step", stopping)
+    monkeypatch.setattr(train_simclr.Training, "step", stopping)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -124,9 +124,9 @@ def encoder(out: Path) -> dict[str, torch.Tensor]:
 def test_a_run_leaves_weights_a_curve_and_a_report(train):
     out = train("out")
     assert set(contents(out)) == {"student.safetensors", "curve.csv", "report.json"}
-    assert list(rows(out)[0]) == ["epoch", "step", "lr", "loss", *TERMS]
+    assert list(rows(out)[0]) == ["epoch", "step", "lr", "loss", *TERMS, "spread"]
     assert [(row["epoch"], row["step"]) for row in rows(out)] == [(1, 3), (2, 6)]
-    assert list(report(out)) == ["loss", "probe", "steps"]
+    assert list(report(out)) == ["loss", "steps", "spread", "collapsed", "probe"]
     assert report(out)["loss"] == {key: rows(out)[-1][key] for key in ("loss", *TERMS)}
     assert report(out)["steps"] == N_STEPS and 0 <= report(out)["probe"]["top1"] <= 1
     config = read_config(out / "student.safetensors")

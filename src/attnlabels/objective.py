@@ -73,7 +73,8 @@ def nss_unbiased(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
 
 def probe(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
     """Cross-entropy of the concurrent probe on both views (google-research/simclr:tf2/model.py)."""
-    return F.cross_entropy(outputs.logits.float(), targets.labels.repeat(2))
+    logits = outputs.logits.float().flatten(0, 1)
+    return F.cross_entropy(logits, targets.labels.repeat_interleave(2))
 
 
 TERMS: dict[str, Callable[[Outputs, Targets], Tensor]] = {

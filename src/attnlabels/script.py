@@ -1,17 +1,23 @@
 """How a stage script is called: typed positional arguments in, one clear line out when it fails."""
 
+import ctypes
 import inspect
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
 
-def run(main: Callable[..., None]) -> None:
+def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None) -> None:
     """Call `main` with the command line, converted by its annotations (Path, str or int).
+
+    `before` is called first, once the command line fits (see `attnlabels.launch`).
 
     Leaves with status 2 and the module's docstring if the arguments do not fit, and with
     status 1 and one message if the input is bad. ATTNLABELS_TRACEBACK=1 shows the traceback.
+    SIGTERM unwinds, so that nothing half-written stays; a stage does not outlive its DVC.
     """
     parameters = inspect.signature(main).parameters.values()
     words = sys.argv[1:]
@@ -23,13 +29,25 @@ def run(main: Callable[..., None]) -> None:
             arguments.append(each.annotation(word))
         except ValueError:
             _refuse(main, f"{each.name.upper()}: expected {each.annotation.__name__}, got {word!r}")
+    _end_with_dvc()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
+        before()
         main(*arguments)
     except (ValueError, OSError) as error:
         if os.environ.get("ATTNLABELS_TRACEBACK"):
             raise
+        if os.environ.get("RANK", "0") != "0":
+            time.sleep(2)  # if the first process fails too, it says so alone: the others are ended
         print(f"{sys.argv[0]}: error: {_message(error)}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _end_with_dvc() -> None:
+    # SIGTERM ends DVC but not the stage it runs. Linux tells a process of its parent's end.
+    if "DVC_STAGE" in os.environ and sys.platform == "linux":
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _message(error: Exception) -> str:

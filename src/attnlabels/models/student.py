@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class Outputs(NamedTuple):
-    """What the objective's terms read; `logits` are the probe's on view 0, then on view 1."""
+    """What the objective's terms read, a row an image; `logits` are the probe's on both views."""
 
     z0: Float[Tensor, "n d"]
     z1: Float[Tensor, "n d"]
-    logits: Float[Tensor, "2*n k"]
+    logits: Float[Tensor, "n 2 k"]
     attention: Float[Tensor, "n h w"]
 
 
@@ -54,4 +54,5 @@ class Student(nn.Module):
         h = contrasted[-1].mean(dim=(2, 3))
         z0, z1 = self.projector(h).chunk(2)
         # The probe only watches the features (google-research/simclr:tf2/model.py).
-        return Outputs(z0, z1, self.probe(h.detach()), self.attention(attended))
+        logits = self.probe(h.detach()).unflatten(0, (2, n)).transpose(0, 1)
+        return Outputs(z0, z1, logits, self.attention(attended))

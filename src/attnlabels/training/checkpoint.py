@@ -1,5 +1,6 @@
 """Resumable training state, outside DVC's outputs (which DVC deletes before a stage runs)."""
 
+import fcntl
 import hashlib
 import io
 import json
@@ -38,6 +39,37 @@ class Scratch:
         root = Path(os.environ.get("ATTNLABELS_SCRATCH") or Path(cache) / "attnlabels")
         self.folder = root / name
         self.file = self.folder / "state.pt"
+        self._lock: io.BufferedWriter | None = None
+
+    def lock(self) -> None:
+        """Keep every other process out until `unlock`, or until this one ends in whatever way.
+
+        Raises ValueError if another one is at this run.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "lock"
+        lock = open(file, "ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.stat(file)  # not the lock of one that ended meanwhile
+        except (BlockingIOError, FileNotFoundError):
+            lock.close()
+            raise ValueError(
+                f"{self.folder} is in use: another process is at the same run; wait until it "
+                "ends, or stop it"
+            ) from None
+        self._lock = lock
+        for left in self.folder.glob("state.[0-9]*"):  # by a process that was killed as it wrote
+            left.unlink()
+
+    def unlock(self) -> None:
+        """Let others in."""
+        if self._lock:
+            (self.folder / "lock").unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
     def read(self) -> dict[str, Any] | None:
         """The state last written, or None if this run has none."""

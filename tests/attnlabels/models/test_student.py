@@ -107,8 +107,8 @@ def test_outputs_belong_to_their_views(student):
     student.eval()
     outputs = student(view0, view1, clean, joint=True, stop_gradient=False)
     for view, z, logits in (
-        (view0, outputs.z0, outputs.logits[:4]),
-        (view1, outputs.z1, outputs.logits[4:]),
+        (view0, outputs.z0, outputs.logits[:, 0]),
+        (view1, outputs.z1, outputs.logits[:, 1]),
     ):
         h = features(student.encoder(view))
         torch.testing.assert_close(student.projector(h), z, atol=1e-5, rtol=1e-4)
@@ -120,7 +120,7 @@ def test_outputs_belong_to_their_views(student):
 def test_shapes(student):
     outputs = student(*batch(), joint=False, stop_gradient=True)
     assert outputs.z0.shape == outputs.z1.shape == (4, 16)
-    assert outputs.logits.shape == (8, 3) and outputs.attention.shape == (4, 8, 8)
+    assert outputs.logits.shape == (4, 2, 3) and outputs.attention.shape == (4, 8, 8)
 
 
 def test_a_joint_pass_mixes_the_clean_images_into_the_statistics(student):

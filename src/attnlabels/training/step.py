@@ -1,0 +1,131 @@
+"""One update of a model by the gradient of a loss over the whole batch, however it is cut up."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from attnlabels.training.batch_norm import frozen_statistics, synchronise
+from attnlabels.training.processes import World
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Inputs = Sequence[Tensor]
+Forward = Callable[..., Any]  # (model, *inputs) -> a NamedTuple of rows
+Loss = Callable[[Any, Inputs], Tensor]  # (the NamedTuple, targets) of the whole batch
+
+
+class Step:
+    """Updates `model`, in which an image's outputs are rows [n, ...] of a NamedTuple.
+
+    A loss may compare any row with any other, as NT-Xent does. Outputs are computed, gathered from
+    all processes and given to the loss, in every process the same; each then follows the gradient
+    of its own rows back into the model. With `chunks`, the outputs are first computed without what
+    their gradient needs, and then, a chunk at a time, once more with it (GradCache, Gao et al.
+    2021), so memory is that of a chunk. BN takes its statistics over all processes, but a chunk at
+    a time: SimCLR's over the whole batch cannot be had this way.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        world: World,
+        precision: Precision,
+        chunks: int = 1,
+    ) -> None:
+        self.model, self.optimizer, self.world = model, optimizer, world
+        self.chunks = chunks
+        self.autocast = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=precision == "fp16")
+        self.parallel = model
+        if world.size > 1:
+            synchronise(model, world.device)
+            self.parallel = DistributedDataParallel(
+                model,
+                device_ids=[world.device] if world.device.type == "cuda" else None,
+                broadcast_buffers=False,  # they are equal: statistics are of all processes
+            )
+
+    def __call__(self, inputs: Inputs, targets: Inputs, *, forward: Forward, loss: Loss) -> None:
+        """One update; `inputs` and `targets` are this process's share of the batch.
+
+        Raises FloatingPointError if a gradient is not finite, except under fp16, where the step is
+        left out and the loss scaled less.
+        """
+        parts = list(zip(*(rows.chunk(self.chunks) for rows in inputs)))
+        if self.chunks == 1:
+            local = self._outputs(self.parallel, forward, inputs)
+        else:
+            with torch.no_grad(), frozen_statistics(self.model):
+                each = [self._outputs(self.model, forward, part) for part in parts]
+            local = type(each[0])(*map(torch.cat, zip(*each)))
+
+        whole = type(local)(*(self.world.gather(rows).requires_grad_() for rows in local))
+        value = loss(whole, [self.world.gather(rows) for rows in targets])
+        # An output that the loss does not read has the gradient 0: DDP waits for all parameters.
+        gradients = torch.autograd.grad(value, whole, allow_unused=True, materialize_grads=True)
+        # DDP takes the mean over processes of what is a sum.
+        factor = self.scaler.scale(torch.tensor(float(self.world.size), device=self.world.device))
+        own = [each.chunk(self.world.size)[self.world.rank] * factor for each in gradients]
+
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.chunks == 1:
+            torch.autograd.backward(local, own)
+        else:
+            pieces = list(zip(*(each.chunk(self.chunks) for each in own)))
+            for number, (part, piece) in enumerate(zip(parts, pieces), start=1):
+                with self._exchanging(number == self.chunks):
+                    torch.autograd.backward(self._outputs(self.parallel, forward, part), piece)
+        self.scaler.unscale_(self.optimizer)
+        if not self.scaler.is_enabled():
+            self._require_finite(whole, gradients)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an uninterrupted run knows between two steps."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+
+    def _outputs(self, model: nn.Module, forward: Forward, inputs: Inputs) -> Any:
+        kind, dtype = self.world.device.type, self.autocast
+        with torch.autocast(kind, dtype, enabled=dtype is not None):
+            return forward(model, *inputs)
+
+    def _exchanging(self, now: bool) -> AbstractContextManager[Any]:
+        """In this block DDP exchanges gradients, or leaves them to add up."""
+        if now or not isinstance(self.parallel, DistributedDataParallel):
+            return nullcontext()
+        return self.parallel.no_sync()
+
+    def _require_finite(self, whole: Any, gradients: Sequence[Tensor]) -> None:
+        of = {
+            name: each.grad for name, each in self.model.named_parameters() if each.grad is not None
+        }
+        if torch.nn.utils.get_total_norm(of.values()).isfinite():
+            return
+        by = [name for name, each in zip(whole._fields, gradients) if not each.isfinite().all()]
+        at = [name for name, each in of.items() if not each.isfinite().all()]
+        what = f"of the loss by {', '.join(by)}" if by else f"of {at[-1]}"
+        raise FloatingPointError(f"the gradient {what} is not finite")
+
+
+def set_determinism(wanted: bool) -> None:
+    """On a GPU, the same bits at every run and slower, or the fastest convolutions. CPUs repeat."""
+    torch.backends.cudnn.benchmark = not wanted
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted)
