@@ -80,7 +80,8 @@ class AttentionHead(nn.Module):
     def selected(self, stages: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "n h w 3"]:
         """One map a stage, enlarged and stacked: what the readout weighs."""
         size = (self.size, self.size)
-        maps = [self.select(stage).float().unsqueeze(1) for stage in stages]
+        wide = torch.promote_types(stages[0].dtype, torch.float32)
+        maps = [self.select(stage).to(wide).unsqueeze(1) for stage in stages]
         enlarged = [F.interpolate(each, size, mode="bilinear") for each in maps]
         return torch.cat(enlarged, dim=1).permute(0, 2, 3, 1)
 
