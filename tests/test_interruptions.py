@@ -1,0 +1,277 @@
+"""Kills, signals and lost processes: a training that goes on ends with the same bytes."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+import train_simclr
+import train_teacher
+from attnlabels.training.checkpoint import Scratch
+from attnlabels.training.resumable import STOPPED
+
+SOURCES = Path(train_simclr.__file__).parent
+RUN = "contrastive_attn_teacher"
+SIMCLR = {"train_simclr.epochs": 8, "train_simclr.checkpoint_minutes": 0.0}
+TEACHER = {"train_teacher.epochs": 4, "train_teacher.checkpoint_minutes": 0.0}
+# Two processes; long enough to be met alive, its state kept at every step.
+TWO = {
+    "train_simclr.processes": 2, "train_simclr.batch_size": 8, "train_simclr.epochs": 20,
+    "train_simclr.checkpoint_minutes": 0.0,
+}
+
+
+def teacher_words(out: Path, world: Path) -> list[Path]:
+    sets = [world / "data/attention" / name for name in ("train", "dev")]
+    return [*sets, *(out / name for name in ("teacher.safetensors", "curve.csv", "report.json"))]
+
+
+@pytest.fixture
+def simclr_words(world, teacher, tmp_path_factory, params) -> Callable[[Path], list[str]]:
+    """The command line of a SimCLR training into a folder."""
+    import label_images
+
+    labels = tmp_path_factory.mktemp("labels") / "train"
+    label_images.main(
+        teacher, world / "data/scenes/imagenet/train", world / "data/images/train.csv",
+        world / "data/attention/eye", labels, labels.with_name("examples.npz"),
+    )
+
+    def words(out: Path) -> list[str]:
+        images, manifest = world / "data/scenes/imagenet/val", world / "data/images/val.csv"
+        outs = (out / name for name in ("student.safetensors", "curve.csv", "report.json"))
+        return ["main", RUN, "0", *map(str, (labels, images, manifest, *outs))]
+
+    return words
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def kill_at_random(train: Callable[[Path], None], whole: Path, *, kills: int) -> None:
+    """SIGKILL trainings at random moments; what comes to its end must be as `whole`."""
+    start = time.monotonic()
+    train(whole)
+    moments, longest = random.Random(0), 0.6 * (time.monotonic() - start)
+    cut = whole.with_name("cut")
+    killed = True
+    while kills or killed:
+        process = get_context("fork").Process(target=train, args=(cut,))
+        process.start()
+        process.join(moments.uniform(0, longest) if kills else None)
+        killed = process.is_alive()
+        if killed:
+            process.kill()
+            process.join()
+            kills -= 1
+        else:
+            assert process.exitcode == 0
+            assert contents(cut) == contents(whole)
+            shutil.rmtree(cut)
+    assert sorted(path.name for path in Path().iterdir()) == ["params.yaml", "scratch", "whole"]
+    assert not list(Path("scratch").iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_simclr_killed_at_twenty_moments_ends_with_the_same_bytes(params, simclr_words):
+    params(SIMCLR)
+
+    def train(out: Path) -> None:
+        table, name, seed, *paths = simclr_words(out)
+        train_simclr.main(table, name, int(seed), *map(Path, paths))
+
+    kill_at_random(train, Path("whole"), kills=20)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_teacher_killed_at_twenty_moments_ends_with_the_same_bytes(params, world):
+    params(TEACHER)
+    kill_at_random(
+        lambda out: train_teacher.main(*teacher_words(out, world)), Path("whole"), kills=20
+    )
+
+
+@pytest.fixture
+def start(tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a script as DVC would, with errors to read; what is left is killed in the end."""
+    started = []
+
+    def call(script: str, *words: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(SOURCES / script), *words],
+            env=os.environ | {
+                "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
+                "ATTNLABELS_SCRATCH": str(tmp_path / "scratch"), **environment,
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(what: Callable[[], object], *, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def states() -> list[Path]:
+    return list(Path("scratch").rglob("state.pt"))
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Its child processes."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(pid) for pid in listed.split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_ends_the_step_keeps_the_state_and_leaves_with_its_own_status(
+    params, world, start, number
+):
+    params(TEACHER | {"train_teacher.epochs": 200, "train_teacher.checkpoint_minutes": 60.0})
+    process = start("train_teacher.py", *map(str, teacher_words(Path("out"), world)))
+    wait_for(lambda: list(Path("scratch").rglob("lock")))
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == STOPPED
+    assert f"{number.name} arrived; the state is kept, and the same command goes on" in said
+    assert len(states()) == 1 and not Path("out").exists()
+
+
+def test_two_processes_go_on_after_a_signal_and_after_the_loss_of_one(
+    params, simclr_words, start
+):
+    params(TWO)
+    whole = start("train_simclr.py", *simclr_words(Path("whole")))
+    _, said = whole.communicate(timeout=120)
+    assert whole.returncode == 0, said
+
+    asked = start("train_simclr.py", *simclr_words(Path("cut")))
+    wait_for(states)
+    both = children(asked)
+    asked.send_signal(signal.SIGUSR1)
+    _, said = asked.communicate(timeout=120)
+    assert asked.returncode == STOPPED and "SIGUSR1 arrived" in said
+    assert len(both) == 2 and not any(map(alive, both))
+
+    robbed = start("train_simclr.py", *simclr_words(Path("cut")))
+    before = states()[0].stat().st_mtime_ns
+    wait_for(lambda: states()[0].stat().st_mtime_ns != before)
+    both = children(robbed)
+    os.kill(both[1], signal.SIGKILL)
+    _, said = robbed.communicate(timeout=120)
+    assert robbed.returncode == 1 and "ended by SIGKILL" in said
+    assert not any(map(alive, both)) and not list(Path("cut").glob("*"))
+
+    last = start("train_simclr.py", *simclr_words(Path("cut")))
+    _, said = last.communicate(timeout=120)
+    assert last.returncode == 0, said
+    assert contents(Path("cut")) == contents(Path("whole"))
+
+
+def test_processes_with_other_parameters_are_refused(
+    params, tiny_params, simclr_words, start, tmp_path
+):
+    params(TWO)
+    (tmp_path / "other").mkdir()
+    tiny_params(tmp_path / "other", TWO | {"train_simclr.temperature": 0.2})
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        free_port = free.getsockname()[1]
+    processes = []
+    for rank, folder in enumerate((tmp_path, tmp_path / "other")):
+        os.chdir(folder)
+        processes.append(start(
+            "train_simclr.py", *simclr_words(Path("out")), RANK=str(rank), LOCAL_RANK=str(rank),
+            WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=str(free_port),
+        ))
+    said = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1]
+    assert all("the training of process 1 is not that of process 0" in each for each in said)
+
+
+def test_a_second_training_of_the_same_run_waits_its_turn(params, fail, world, start):
+    params(TEACHER | {"train_teacher.epochs": 200})
+    first = start("train_teacher.py", *map(str, teacher_words(Path("out"), world)))
+    wait_for(states)
+    message = fail(train_teacher, *teacher_words(Path("out"), world))
+    assert "is in use: another process is at the same run; wait until it ends" in message
+    assert first.poll() is None
+
+
+def test_a_lock_ends_with_its_process_and_goes_with_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path))
+    one, other = Scratch("run"), Scratch("run")
+    one.lock()
+    with pytest.raises(ValueError, match="in use"):
+        other.lock()
+    one.unlock()
+    other.lock()
+    other.unlock()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_clock_that_jumps_changes_nothing(params, world, monkeypatch):
+    params(TEACHER)
+    train_teacher.main(*teacher_words(Path("whole"), world))
+    jumps = random.Random(0)
+    monkeypatch.setattr(time, "time", lambda: jumps.uniform(0, 4e9))
+    train_teacher.main(*teacher_words(Path("jumped"), world))
+    assert contents(Path("jumped")) == contents(Path("whole"))
+
+
+STAGE = '''"""Write who this is, and wait."""
+import os, pathlib, time
+from attnlabels.script import run
+
+def main(out: pathlib.Path) -> None:
+    pathlib.Path("pid").write_text(str(os.getpid()))
+    time.sleep(600)
+
+if __name__ == "__main__":
+    run(main)
+'''
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's end")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_stage_outlives_its_dvc(tmp_path, monkeypatch, number):
+    monkeypatch.chdir(tmp_path)
+    Path("stage.py").write_text(STAGE)
+    stage = f"stages: {{one: {{cmd: {sys.executable} stage.py out, outs: [out]}}}}\n"
+    Path("dvc.yaml").write_text(stage)
+    dvc = [sys.executable, "-m", "dvc"]
+    environment = os.environ | {"PYTHONPATH": str(SOURCES)}
+    subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True, env=environment)
+    process = subprocess.Popen([*dvc, "repro", "-q"], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(lambda: Path("pid").is_file() and Path("pid").read_text())
+    pid = int(Path("pid").read_text())
+    process.send_signal(number)
+    process.wait(timeout=30)
+    wait_for(lambda: not alive(pid), seconds=10)
