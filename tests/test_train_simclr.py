@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -244,6 +245,8 @@ def test_the_baselines_encoder_does_not_feel_the_labels_and_the_other_does(train
     {"optimizer": "lars", "learning_rate_scaling": "sqrt", "learning_rate": 0.075},
     {"optimizer": "sgd", "learning_rate_scaling": "linear", "learning_rate": 0.1},
     {"precision": "bf16"},
+    {"precision": "fp16", "chunks": 3, "checkpoint_steps": 2},
+    {"deterministic": True},
     {"backbone": "resnet18", "attention_taps": "units"},
     {"stem": "cifar", "attention_select": "gap_argmax", "attention_output": "sigmoid"},
     {"joint_batch_norm": False, "clean_crop": 0.875, "eval_crop": 0.875, "blur": 0.5},
@@ -257,6 +260,43 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_terms(train):
     with pytest.raises(ValueError, match=r"step \d: the loss is not finite: .*'contrastive': nan"):
         train("out", learning_rate=1e30)
     assert not list(Path().glob("out/*"))
+
+
+def test_a_gradient_that_is_not_finite_stops_with_the_step_and_the_images(train, monkeypatch):
+    spread = train_simclr.spread  # asked once a step, within the loss
+
+    def infinite(z: torch.Tensor) -> torch.Tensor:
+        z.register_hook(lambda gradient: gradient * torch.inf)
+        return spread(z)
+
+    monkeypatch.setattr(train_simclr, "spread", infinite)
+    what = r"step 0: the gradient of the loss by z0 is not finite; the batch begins with image\d"
+    with pytest.raises(ValueError, match=what):
+        train("out")
+    assert not list(Path().glob("out/*"))
+
+
+@pytest.mark.parametrize(("row", "why"), [
+    ({"spread": 0.001, "contrastive": 3.0}, "collapsed to a point"),
+    ({"spread": 0.5, "contrastive": 2 * math.log(15)}, "no better than chance"),
+    ({"spread": 0.5, "contrastive": 3.0}, ""),
+    ({"spread": 0.5}, ""),
+])
+def test_a_collapse_is_seen(row, why):
+    assert why in train_simclr.collapsed(row, n=8) and bool(why) == bool(
+        train_simclr.collapsed(row, n=8)
+    )
+
+
+def test_a_collapse_is_in_the_log_and_in_the_report(train, capsys):
+    out = train("out")  # a batch of 6 at a high rate
+    warned = "warning: epoch 2: NT-Xent is no better than chance" in capsys.readouterr().err
+    assert warned and report(out)["collapsed"] == 1
+
+
+def test_a_batch_that_does_not_divide_into_chunks_is_refused(train):
+    with pytest.raises(ValueError, match="a batch of 6 does not divide into 1 processes times 4"):
+        train("out", chunks=4)
 
 
 def test_validation_images_of_other_classes_are_refused_before_training(
