@@ -7,9 +7,10 @@ IMAGENET_C and CIFAR10_C are benchmarks as published, or as `corrupt_images` gen
 ResNet-50 the features of one run take 5 GB for ImageNet's training images and 19 GB for ImageNet-C.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ from attnlabels.datasets.images import read_image, resize_centre_crop
 from attnlabels.datasets.imagenet_c import open_corrupted
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.folding import fold_batch_norm
 from attnlabels.params import load, record
 from attnlabels.report import replacing, write_json
 from attnlabels.script import run
@@ -75,8 +77,9 @@ def main(
             folder = aside / each.name
             folder.mkdir(parents=True)
             np.save(folder / "labels.npy", each.labels)
-            for key in tqdm(each.parts, desc=each.name, disable=None):
-                np.save(folder / f"{key}.npy", encode(each.images(key), crops=each.crops))
+            blocks = encode(each)
+            for key in each.parts:
+                save_rows(folder / f"{key}.npy", blocks, n=len(each.labels))
             if each.about:
                 write_json(folder / "set.json", each.about)
 
@@ -86,7 +89,7 @@ class ImageSet(NamedTuple):
 
     name: str
     parts: Sequence[str]
-    images: Callable[[str], Images]  # of a part
+    images: Callable[[str, slice], Images]  # some of a part
     labels: Int64[np.ndarray, "n"]
     crops: bool  # whether the images are still to be centre-cropped
     about: dict[str, int]
@@ -102,18 +105,23 @@ def open_class_folders(
             f"{val_manifest} lists {len(val.classes)} classes and {train_manifest} "
             f"{len(train.classes)}, or others; a classifier needs the same class folders in both"
         )
-    train_files = [train_images / path for path in train.paths]
-    val_files = [val_images / path for path in val.paths]
+    train_files = partial(files, train_images, train.paths)
+    val_files = partial(files, val_images, val.paths)
     return [
-        ImageSet("imagenet_train", WHOLE, lambda _: train_files, train.labels, True, {}),
-        ImageSet("imagenet_val", WHOLE, lambda _: val_files, val.labels, True, {}),
+        ImageSet("imagenet_train", WHOLE, train_files, train.labels, True, {}),
+        ImageSet("imagenet_val", WHOLE, val_files, val.labels, True, {}),
     ]
+
+
+def files(folder: Path, paths: Sequence[str], part: str, rows: slice) -> list[Path]:
+    """Some of the listed images; `part` is the one there is."""
+    return [folder / path for path in paths[rows]]
 
 
 def open_cifar10(folder: Path, split: Literal["train", "test"]) -> ImageSet:
     """One split of CIFAR-10, whose images are used whole."""
     pixels, labels = read_cifar10(folder, split=split)
-    return ImageSet(f"cifar10_{split}", WHOLE, lambda _: pixels, labels, False, {})
+    return ImageSet(f"cifar10_{split}", WHOLE, lambda _, rows: pixels[rows], labels, False, {})
 
 
 def open_benchmark(folder: Path, name: str) -> ImageSet:
@@ -121,62 +129,84 @@ def open_benchmark(folder: Path, name: str) -> ImageSet:
     corrupted = open_corrupted(folder, layout=load(Benchmark, "benchmarks", name).layout)
     parts = [f"{each}-{severity}" for each in corrupted.corruptions for severity in range(1, 6)]
 
-    def images(part: str) -> Images:
+    def images(part: str, rows: slice) -> Images:
         corruption, severity = part.rsplit("-", 1)
-        return corrupted.images(corruption, int(severity))
+        return corrupted.images(corruption, int(severity), rows=rows)
 
     about = {"generated": int(corrupted.generated), "n": len(corrupted.labels)}
     return ImageSet(name, parts, images, corrupted.labels, False, about)
 
 
-class Pictures(Dataset[UInt8[np.ndarray, "s s 3"]]):
-    """Files or arrays as squares of the encoder's input size."""
+class Squares(Dataset[UInt8[np.ndarray, "n s s 3"]]):
+    """A set's images as squares of the encoder's input size, part by part; an item is a batch.
 
-    def __init__(self, images: Images, *, size: int, crop: float) -> None:
+    A batch at a time, as collating image by image costs more than a small network does.
+    """
+
+    def __init__(self, images: ImageSet, *, size: int, crop: float, batch_size: int) -> None:
         self.images, self.size, self.crop = images, size, crop
+        starts = range(0, len(images.labels), batch_size)
+        self.spans = [
+            (part, slice(start, start + batch_size)) for part in images.parts for start in starts
+        ]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.spans)
 
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "s s 3"]:
-        image = self.images[index]
-        if isinstance(image, Path):
-            image = read_image(image)
-        if self.crop == 1 and image.shape[:2] == (self.size, self.size):
-            return np.array(image)  # a copy: a slice of a file that is mapped is read only
-        return resize_centre_crop(image, size=self.size, crop=self.crop)
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "n s s 3"]:
+        images = self.images.images(*self.spans[index])
+        if isinstance(images, np.ndarray) and self.crop == 1:
+            if images.shape[1:3] == (self.size, self.size):
+                return np.array(images)  # a copy: a slice of a file that is mapped is read only
+        pixels = (read_image(each) if isinstance(each, Path) else each for each in images)
+        return np.stack([resize_centre_crop(e, size=self.size, crop=self.crop) for e in pixels])
 
 
 class Encode(Protocol):
-    def __call__(self, images: Images, *, crops: bool) -> Features: ...
+    def __call__(self, images: ImageSet) -> Iterator[Features]: ...
 
 
 def build_encoder(weights: Path, p: ExtractFeatures) -> Encode:
-    """A function from images to their features, in order, each image once."""
+    """A function from a set to the features of its images, in order, a batch at a time."""
     config = read_config(weights, "encoder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[p.precision]
     encoder = Encoder(**config["encoder"])
     load_weights(weights, encoder, prefix="encoder.")
-    encoder.eval().to(device).to(memory_format=torch.channels_last)
+    encoder.eval()
+    fold_batch_norm(encoder)
+    encoder.to(device, dtype, memory_format=torch.channels_last)
     cv2.setNumThreads(0)
 
     @torch.no_grad()
-    def encode(images: Images, *, crops: bool) -> Features:
-        crop = config["eval_crop"] if crops else 1.0
-        pictures = Pictures(images, size=config["image_size"], crop=crop)
-        found = np.empty((len(pictures), encoder.n_features), np.float16)
-        loader = DataLoader(pictures, batch_size=p.batch_size, num_workers=p.workers)
-        first = 0
-        for batch in tqdm(loader, desc="features", disable=None, leave=False):
-            pixels = batch.to(device).permute(0, 3, 1, 2).float() / 255
-            with torch.autocast(device.type, torch.bfloat16, enabled=p.precision == "bf16"):
-                stages = encoder(pixels)
-            found[first : first + len(batch)] = features(stages).cpu().numpy()
-            first += len(batch)
-        assert first == len(pictures)
-        return found
+    def encode(images: ImageSet) -> Iterator[Features]:
+        crop = config["eval_crop"] if images.crops else 1.0
+        squares = Squares(images, size=config["image_size"], crop=crop, batch_size=p.batch_size)
+        loader: DataLoader[Any] = DataLoader(
+            squares, batch_size=None, num_workers=p.workers, pin_memory=device.type == "cuda"
+        )
+        for batch in tqdm(loader, desc=images.name, disable=None):
+            pixels = batch.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+            yield features(encoder(pixels.to(dtype))).to(torch.float16).cpu().numpy()
 
     return encode
+
+
+def save_rows(path: Path, blocks: Iterator[Features], *, n: int) -> None:
+    """Write the next `n` rows of `blocks` as `np.save` would, which needs them all at once.
+
+    Not into a memory map: there a full disk kills the process, here it is an OSError.
+    """
+    written = 0
+    with path.open("wb") as file:
+        while written < n:
+            block = next(blocks)
+            if not written:
+                shape = {"shape": (n, block.shape[1]), "fortran_order": False, "descr": "<f2"}
+                np.lib.format.write_array_header_1_0(file, shape)
+            file.write(block.astype("<f2").tobytes())
+            written += len(block)
+    assert written == n
 
 
 if __name__ == "__main__":

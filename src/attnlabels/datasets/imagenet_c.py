@@ -24,6 +24,7 @@ GROUPS = {
 }
 SEVERITIES = (1, 2, 3, 4, 5)
 CLASS_NAME = re.compile(r"n\d{8}")  # WordNet ids
+ALL = slice(None)
 IMAGE_SUFFIXES = (".JPEG", ".jpeg", ".jpg", ".png")
 
 
@@ -36,11 +37,13 @@ class CorruptedArrays:
     labels: Int64[np.ndarray, "n"]
     arrays: dict[str, UInt8[np.ndarray, "m h w 3"]] = field(repr=False)
 
-    def images(self, corruption: str, severity: int) -> UInt8[np.ndarray, "n h w 3"]:
-        """All images under one corruption and severity, in the order of `labels`; not yet read."""
+    def images(
+        self, corruption: str, severity: int, *, rows: slice = ALL
+    ) -> UInt8[np.ndarray, "n h w 3"]:
+        """Images under one corruption and severity, in the order of `labels`; not yet read."""
         _require_present(corruption, severity, self.corruptions)
         n = len(self.labels)
-        return self.arrays[corruption][(severity - 1) * n : severity * n]
+        return self.arrays[corruption][(severity - 1) * n : severity * n][rows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,11 @@ class CorruptedFolder:
     names: tuple[str, ...] = field(repr=False)
     folders: dict[str, Path] = field(repr=False)
 
-    def images(self, corruption: str, severity: int) -> list[Path]:
-        """The files under one corruption and severity, in the order of `labels`."""
+    def images(self, corruption: str, severity: int, *, rows: slice = ALL) -> list[Path]:
+        """Files under one corruption and severity, in the order of `labels`."""
         _require_present(corruption, severity, self.corruptions)
         folder = self.folders[corruption] / str(severity)
-        return [folder / name for name in self.names]
+        return [folder / name for name in self.names[rows]]
 
 
 def open_corrupted(
