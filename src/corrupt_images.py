@@ -102,7 +102,7 @@ def prepare_folder(
 ) -> tuple[list[str], Int64[np.ndarray, "n"]]:
     """Write the images of a manifest, resized and cropped, to `clean`; their names and labels."""
     listed = read_manifest(Path(which))
-    names = listed.paths
+    names = listed.paths.tolist()
     open_memmap(clean, "w+", np.uint8, (len(names), p.size, p.size, 3))
     jobs = [
         Preparation(

@@ -113,7 +113,7 @@ def open_class_folders(
     ]
 
 
-def files(folder: Path, paths: Sequence[str], part: str, rows: slice) -> list[Path]:
+def files(folder: Path, paths: np.ndarray, part: str, rows: slice) -> list[Path]:
     """Some of the listed images; `part` is the one there is."""
     return [folder / path for path in paths[rows]]
 
@@ -175,7 +175,7 @@ def build_encoder(weights: Path, p: ExtractFeatures) -> Encode:
     load_weights(weights, encoder, prefix="encoder.")
     encoder.eval()
     fold_batch_norm(encoder)
-    encoder.to(device, dtype, memory_format=torch.channels_last)
+    encoder.to(device, dtype).to(memory_format=torch.channels_last)
     cv2.setNumThreads(0)
 
     @torch.no_grad()

@@ -72,7 +72,7 @@ def test_every_image_is_labelled_once_in_the_lists_order_and_its_file_is_kept(
 ):
     shards, listed = label(), read_manifest(world / "data/images/train.csv")
     verify(shards.folder)
-    assert [shards[i]["name"] for i in range(len(shards))] == listed.paths
+    assert [shards[i]["name"] for i in range(len(shards))] == listed.paths.tolist()
     assert shards.labels.tolist() == listed.labels.tolist() and shards.classes == listed.classes
     for i, name in enumerate(listed.paths):
         path = world / "data/scenes/imagenet/train" / name

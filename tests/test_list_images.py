@@ -31,7 +31,7 @@ def world(tmp_path, monkeypatch) -> None:
 def test_images_are_listed(name):
     main(name, Path("out/train.csv"))
     manifest = read_manifest(Path("out/train.csv"))
-    assert manifest.paths == ["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"]
+    assert manifest.paths.tolist() == ["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"]
     assert manifest.labels.tolist() == [0, 0, 1]
 
 

@@ -1,27 +1,33 @@
 """List the images of a folder of class folders, ImageNet's layout, and keep the list as CSV.
 
-The list stands for the folder in the pipeline, which need not then hash a million files.
+The list stands for the folder in the pipeline, which need not then hash a million files. In memory
+it is three arrays: a million `str` would take 100 MB, and once more in each forked worker, which
+copies the page of every object whose references it counts.
 """
 
 import csv
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
+from numpy.dtypes import StringDType
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 COLUMNS = ["path", "label", "bytes"]
 N_NAMED = 5  # of many bad files, so many are named
+STRINGS = StringDType()
+BLOCK = 65536  # rows that are held as Python's objects at a time; changes no result
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The images of a data set, by class and then by name; a label is its class's place."""
 
-    paths: list[str]  # relative to the root, posix
+    paths: np.ndarray  # [n] of StringDType, an element is a str; relative to the root, posix
     labels: Int64[np.ndarray, "n"]
     sizes: Int64[np.ndarray, "n"]  # bytes
     classes: list[str]  # the folders' names, sorted
@@ -48,23 +54,22 @@ def list_images(root: Path, *, classes: int) -> Manifest:
             f"{root}: {len(folders)} class folders found, {classes} declared; complete the "
             "folder, or mend `classes` of its row of `list_images` in params.yaml"
         )
-    paths: list[str] = []
-    labels: list[int] = []
-    sizes: list[int] = []
-    for label, folder in enumerate(folders):
+    paths, sizes = [], []
+    for folder in folders:
         files = _class_files(folder)
-        paths += [f"{folder.name}/{file.name}" for file in files]
-        labels += [label] * len(files)
-        sizes += [file.stat().st_size for file in files]
-    empty = [path for path, size in zip(paths, sizes) if size == 0]
-    if empty:
-        raise ValueError(f"{root}: {_some(empty)} of 0 bytes; fetch the images again")
-    return Manifest(
-        paths=paths,
-        labels=np.array(labels, np.int64),
-        sizes=np.array(sizes, np.int64),
+        names = [f"{folder.name}/{file.name}" for file in files]
+        paths.append(np.array(names, STRINGS))
+        sizes.append(np.array([file.stat().st_size for file in files], np.int64))
+    manifest = Manifest(
+        paths=np.concatenate(paths),
+        labels=np.repeat(np.arange(len(folders), dtype=np.int64), [len(each) for each in sizes]),
+        sizes=np.concatenate(sizes),
         classes=[folder.name for folder in folders],
     )
+    empty = manifest.paths[manifest.sizes == 0].tolist()
+    if empty:
+        raise ValueError(f"{root}: {_some(empty)} of 0 bytes; fetch the images again")
+    return manifest
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -72,34 +77,41 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(
-            zip(manifest.paths, manifest.labels.tolist(), manifest.sizes.tolist())
-        )
+        writer.writerows(zip(manifest.paths, manifest.labels, manifest.sizes))
 
 
 def read_manifest(path: Path) -> Manifest:
     """What `write_manifest` wrote; the classes are the folders, in the order of their labels."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no list of images here; run the stage list_images")
+    columns: list[tuple[np.ndarray, ...]] = []
+    folders: set[tuple[int, str]] = set()
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         if next(reader, None) != COLUMNS:
             raise ValueError(f"{path}: expected the columns {','.join(COLUMNS)}; list it again")
-        rows = list(reader)
-    if not rows or any(len(row) != 3 or not (row[1] + row[2]).isdecimal() for row in rows):
-        raise ValueError(
-            f"{path}: empty, or a row is not a path and two whole numbers; list the images again"
-        )
-    paths = [row[0] for row in rows]
-    labels = np.array([row[1] for row in rows]).astype(np.int64)
-    folders = {(label, name.split("/", 1)[0]) for label, name in zip(labels.tolist(), paths)}
+        while rows := list(islice(reader, BLOCK)):
+            if any(len(row) != 3 or not (row[1] + row[2]).isdecimal() for row in rows):
+                raise ValueError(
+                    f"{path}: a row is not a path and two whole numbers; list the images again"
+                )
+            names, labels_text, sizes_text = zip(*rows)
+            block_labels = np.array(labels_text).astype(np.int64)
+            columns.append((
+                np.array(names, STRINGS), block_labels, np.array(sizes_text).astype(np.int64)
+            ))
+            folders |= {
+                (label, name.split("/", 1)[0]) for label, name in zip(block_labels.tolist(), names)
+            }
+    if not columns:
+        raise ValueError(f"{path}: empty; list the images again")
+    paths, labels, sizes = (np.concatenate(column) for column in zip(*columns))
     classes = [name for _, name in sorted(folders)]
     if [label for label, _ in sorted(folders)] != list(range(len(set(classes)))):
         raise ValueError(
             f"{path}: {len(folders)} pairs of label and class folder for {len(set(classes))} "
             "folders; expected label 0, 1, ... for one folder each: list the images again"
         )
-    sizes = np.array([row[2] for row in rows]).astype(np.int64)
     return Manifest(paths=paths, labels=labels, sizes=sizes, classes=classes)
 
 

@@ -1,8 +1,10 @@
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from attnlabels.datasets import image_folder
 from attnlabels.datasets.image_folder import list_images, read_manifest, write_manifest
 
 
@@ -18,7 +20,7 @@ def root(tmp_path) -> Path:
 def test_labels_are_the_places_of_the_sorted_class_folders(root):
     manifest = list_images(root, classes=3)
     assert manifest.classes == ["n01", "n02", "n10"]
-    assert manifest.paths == ["n01/z.png", "n02/a.jpg", "n02/b.JPEG", "n10/k,1.jpeg"]
+    assert manifest.paths.tolist() == ["n01/z.png", "n02/a.jpg", "n02/b.JPEG", "n10/k,1.jpeg"]
     assert manifest.labels.tolist() == [0, 1, 1, 2]
     assert manifest.sizes.tolist() == [9, 9, 10, 12]
 
@@ -29,9 +31,25 @@ def test_list_is_read_as_it_was_written(root, tmp_path):
     lines = (tmp_path / "a.csv").read_text().splitlines()
     assert lines[:2] == ["path,label,bytes", "n01/z.png,0,9"]
     read = read_manifest(tmp_path / "a.csv")
-    assert (read.paths, read.classes) == (manifest.paths, manifest.classes)
+    assert np.array_equal(read.paths, manifest.paths) and read.classes == manifest.classes
     assert np.array_equal(read.labels, manifest.labels)
     assert np.array_equal(read.sizes, manifest.sizes)
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 4, 5])
+def test_the_blocks_in_which_a_list_is_read_change_nothing(root, tmp_path, monkeypatch, n_rows):
+    manifest = list_images(root, classes=3)
+    write_manifest(tmp_path / "a.csv", manifest)
+    monkeypatch.setattr(image_folder, "BLOCK", n_rows)
+    read = read_manifest(tmp_path / "a.csv")
+    assert np.array_equal(read.paths, manifest.paths) and read.classes == manifest.classes
+    assert np.array_equal(read.labels, manifest.labels)
+    assert np.array_equal(read.sizes, manifest.sizes)
+
+
+def test_a_manifest_may_be_sent_to_another_process(root):
+    manifest = list_images(root, classes=3)
+    assert pickle.loads(pickle.dumps(manifest)).paths.tolist() == manifest.paths.tolist()
 
 
 def test_a_script_beside_the_class_folders_is_left_alone(root):
@@ -92,9 +110,9 @@ def test_empty_image_is_named(root):
     [
         ("a,b,c\n", "expected the columns path,label,bytes; list it again"),
         ("", "expected the columns"),
-        ("path,label,bytes\n", "empty, or a row is not a path and two whole numbers; list"),
-        ("path,label,bytes\nn/a.jpg,0\n", "empty, or a row is not a path"),
-        ("path,label,bytes\nn/a.jpg,x,1\n", "empty, or a row is not a path"),
+        ("path,label,bytes\n", "empty; list the images again"),
+        ("path,label,bytes\nn/a.jpg,0\n", "a row is not a path and two whole numbers; list"),
+        ("path,label,bytes\nn/a.jpg,x,1\n", "a row is not a path and two whole numbers; list"),
         ("path,label,bytes\nn/a.jpg,1,1\n", "1 pairs of label and class folder for 1 folders"),
         ("path,label,bytes\nn/a.jpg,0,1\nn/b.jpg,1,1\n", "2 pairs .*; expected label 0, 1"),
     ],
