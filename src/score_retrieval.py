@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Float16, Int, Int64
 from pydantic import Field
 from tqdm import tqdm
 
@@ -75,8 +75,8 @@ def main(name: str, seed: int, features: Path, curves: Path, report: Path) -> No
 
 
 def retrieve(
-    queries: Float32[np.ndarray, "n d"],
-    gallery: Float32[np.ndarray, "n d"],
+    queries: Float16[np.ndarray, "n d"],
+    gallery: Float16[np.ndarray, "n d"],
     *,
     labels: Int64[np.ndarray, "n"],
     split: tuple[Int[np.ndarray, "q"], Int[np.ndarray, "g"]],

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float16, Float64, Int64
 
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 from attnlabels.datasets.features import read_features, require_same_images
@@ -32,6 +32,8 @@ SETS = {  # clean, corrupted
     "imagenet": ("imagenet_val", "imagenet_c"),
     "cifar10": ("cifar10_test", "cifar10_c"),
 }
+
+BLOCK = 8192  # rows in float64 at a time, which bounds the memory and changes no result
 
 
 def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -> None:
@@ -67,7 +69,7 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
 
 
 def accuracy(
-    x: Float32[np.ndarray, "n d"],
+    x: Float16[np.ndarray, "n d"],
     y: Int64[np.ndarray, "n"],
     *,
     weight: Float64[np.ndarray, "k d"],
@@ -79,7 +81,11 @@ def accuracy(
             f"the features have {x.shape[1]} dimensions, the classifier takes {weight.shape[1]}; "
             "run the stage probe_linear on these features"
         )
-    return float(((x @ weight.T + bias).argmax(axis=1) == y).mean())
+    hits = 0
+    for first in range(0, len(x), BLOCK):
+        z = x[first:first + BLOCK].astype(np.float64) @ weight.T + bias
+        hits += int((z.argmax(axis=1) == y[first:first + BLOCK]).sum())
+    return hits / len(x)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,10 @@ def test_a_teacher_that_knows_the_densities_has_a_cc_of_1_on_every_image(
     for name in ("val", "eye"):
         for sample in Shards(world / "data/attention" / name):
             known[decode(sample["image"], name="").tobytes()] = sample["map"]
-    monkeypatch.setattr(evaluate_teacher, "predict", lambda _, image, __: known[image.tobytes()])
+    monkeypatch.setattr(
+        evaluate_teacher, "predict",
+        lambda _, images, __: np.stack([known[each.tobytes()] for each in images]),
+    )
     _, scores = evaluate()
     teacher = scores[scores["readout"] == "teacher"]
     assert len(teacher) == 8
@@ -103,6 +106,13 @@ def test_examples_are_the_first_eye_images_with_both_maps(evaluate, world):
         images = [resize(decode(eye[i]["image"], name=""), 24, 32) for i in range(2)]
         np.testing.assert_array_equal(examples["images"], images)
         assert examples["maps"].shape == (2, 24, 32)
+
+
+def test_the_size_of_a_batch_changes_no_more_than_rounding(evaluate, params):
+    _, one = evaluate()
+    params({"evaluate_teacher.batch_size": 3})
+    _, other = evaluate()
+    pd.testing.assert_frame_equal(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_another_seed_splits_the_observers_otherwise_and_moves_nothing_else(evaluate, params):

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,18 +51,18 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
 
 
 def write_rows(
-    path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]
+    path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]
 ) -> None:
     """Write a CSV table; a row that lacks a column leaves its cell empty.
 
     Raises ValueError for a key that is no column, and for a number that is not finite.
     """
-    for number, row in enumerate(rows):
-        _check(row, f"{path.name}: row {number}", separator=", ")
     with replacing(path) as aside, open(aside, "w", newline="") as file:
         table = csv.DictWriter(file, columns, lineterminator="\n")
         table.writeheader()
-        table.writerows(rows)
+        for number, row in enumerate(rows):
+            _check(row, f"{path.name}: row {number}", separator=", ")
+            table.writerow(row)
 
 
 def _check(node: Any, where: str, *, separator: str = ".") -> None:

@@ -18,9 +18,10 @@ from numpy.dtypes import StringDType
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 COLUMNS = ["path", "label", "bytes"]
+NOT_A_ROW = "a row is not a path and two whole numbers; list the images again"
 N_NAMED = 5  # of many bad files, so many are named
 STRINGS = StringDType()
-BLOCK = 65536  # rows that are held as Python's objects at a time; changes no result
+BLOCK = 8192  # rows that are held as Python's objects at a time; changes no result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,18 +92,17 @@ def read_manifest(path: Path) -> Manifest:
         if next(reader, None) != COLUMNS:
             raise ValueError(f"{path}: expected the columns {','.join(COLUMNS)}; list it again")
         while rows := list(islice(reader, BLOCK)):
-            if any(len(row) != 3 or not (row[1] + row[2]).isdecimal() for row in rows):
-                raise ValueError(
-                    f"{path}: a row is not a path and two whole numbers; list the images again"
-                )
-            names, labels_text, sizes_text = zip(*rows)
-            block_labels = np.array(labels_text).astype(np.int64)
+            if set(map(len, rows)) != {3}:
+                raise ValueError(f"{path}: {NOT_A_ROW}")
+            names, places, lengths = zip(*rows)
+            if not all(map(str.isdecimal, places + lengths)):
+                raise ValueError(f"{path}: {NOT_A_ROW}")
             columns.append((
-                np.array(names, STRINGS), block_labels, np.array(sizes_text).astype(np.int64)
+                np.array(names, STRINGS),
+                np.fromiter(map(int, places), np.int64),
+                np.fromiter(map(int, lengths), np.int64),
             ))
-            folders |= {
-                (label, name.split("/", 1)[0]) for label, name in zip(block_labels.tolist(), names)
-            }
+            folders.update(zip(map(int, places), (name.split("/", 1)[0] for name in names)))
     if not columns:
         raise ValueError(f"{path}: empty; list the images again")
     paths, labels, sizes = (np.concatenate(column) for column in zip(*columns))

@@ -29,19 +29,37 @@ def score_maps(
     sizes = {map.shape for map in (*predictions, *humans)}
     if len(sizes) != 1:
         raise ValueError(f"maps of sizes {sorted(sizes)}; expected one size for all, to compare at")
-    everywhere = sum(_counts(each, humans[0].shape) for each in points)
-    rows = []
-    for map, human, fixations in zip(predictions, humans, points):
-        elsewhere = everywhere - _counts(fixations, human.shape)
-        rows.append({
-            "cc": saliency.cc(map, human),
-            "nss": saliency.nss(map, fixations),
-            "kl": saliency.kl(map, human),
-            "sim": saliency.sim(map, human),
-            "auc": saliency.auc_judd(map, fixations),
-            "sauc": saliency.sauc(map, fixations, negatives=elsewhere),
-        })
-    return rows
+    everywhere = np.sum([count(each, humans[0].shape) for each in points], axis=0)
+    return [
+        score_map(map, human, fixations, everywhere=everywhere)
+        for map, human, fixations in zip(predictions, humans, points)
+    ]
+
+
+def score_map(
+    prediction: Float[np.ndarray, "_ _"],
+    human: Float[np.ndarray, "_ _"],
+    points: Int[np.ndarray, "p 2"],
+    *,
+    everywhere: Int[np.ndarray, "h w"],
+) -> dict[str, float]:
+    """The six scores of one image; `everywhere` is the sum of `count` over all images, it too.
+
+    Raises ValueError if the maps are not of its size, at which all images are compared.
+    """
+    if not prediction.shape == human.shape == everywhere.shape:
+        sizes = sorted({prediction.shape, human.shape, everywhere.shape})
+        raise ValueError(f"maps of sizes {sizes}; expected one size for all, to compare at")
+    return {
+        "cc": saliency.cc(prediction, human),
+        "nss": saliency.nss(prediction, points),
+        "kl": saliency.kl(prediction, human),
+        "sim": saliency.sim(prediction, human),
+        "auc": saliency.auc_judd(prediction, points),
+        "sauc": saliency.sauc(
+            prediction, points, negatives=everywhere - count(points, human.shape)
+        ),
+    }
 
 
 def mean_scores(rows: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -49,8 +67,7 @@ def mean_scores(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
-def _counts(
-    points: Int[np.ndarray, "p 2"], shape: tuple[int, ...]
-) -> Int[np.ndarray, "h w"]:
+def count(points: Int[np.ndarray, "p 2"], shape: tuple[int, ...]) -> Int[np.ndarray, "h w"]:
+    """How many of the points fell on each pixel."""
     flat = np.ravel_multi_index(tuple(points.T), shape)
     return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
