@@ -23,7 +23,12 @@ from tqdm import tqdm
 
 from attnlabels.datasets.crops import centre_box, count_points, crop_map
 from attnlabels.datasets.image_folder import Manifest, read_manifest
-from attnlabels.datasets.images import decode, read_image, resize_centre_crop
+from attnlabels.datasets.images import (
+    decode_reduced,
+    read_image,
+    reduction,
+    resize_centre_crop,
+)
 from attnlabels.datasets.shards import Shards
 from attnlabels.launch import launch
 from attnlabels.models.attention_head import AttentionHead, Output, Select
@@ -43,7 +48,7 @@ from attnlabels.training.processes import World, joined
 from attnlabels.training.resumable import Resumable
 from attnlabels.training.schedule import warmup_cosine
 from attnlabels.training.step import Precision, Step, set_determinism
-from attnlabels.training.views import view
+from attnlabels.training.views import draw_view, view
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -159,12 +164,12 @@ class Views(Dataset[dict[str, Any]]):
         epoch, index = item
         p = self.p
         sample = self.samples[index]
-        image = decode(sample["image"], name=f"{self.samples.folder}: {sample['key']}")
+        height, width = sample["image_size"]
         rng = np.random.default_rng([self.seed, epoch, index])
-        views = [
-            view(
-                image,
-                size=p.image_size,
+        drawn = [
+            draw_view(
+                height,
+                width,
                 area=p.crop_area,
                 strength=p.jitter_strength,
                 hue=p.jitter_hue,
@@ -174,7 +179,18 @@ class Views(Dataset[dict[str, Any]]):
             )
             for _ in range(2)
         ]
-        box = centre_box(image.shape[0], image.shape[1], p.clean_crop)
+        # Paper: a JPEG of which every part that is used shrinks to a half or less is decoded at
+        # 1/2, 1/4 or 1/8: the same crops, from pixels that differ by some grey levels.
+        side = min(int(p.clean_crop * min(height, width)), *drawn[0].box[2:], *drawn[1].box[2:])
+        times = reduction(sample["image"], side=side, size=p.image_size)
+        image = decode_reduced(
+            sample["image"],
+            size=(height, width),
+            reduction=times,
+            name=f"{self.samples.folder}: {sample['key']}",
+        )
+        views = [view(image, each, size=p.image_size, reduction=times) for each in drawn]
+        box = centre_box(height, width, p.clean_crop)
         size = (p.map_size, p.map_size)
         return {
             "view0": views[0],

@@ -38,7 +38,7 @@ from attnlabels.training.processes import World, joined
 from attnlabels.training.resumable import Resumable
 from attnlabels.training.schedule import warmup_cosine
 from attnlabels.training.step import Precision, Step, set_determinism
-from attnlabels.training.views import jitter_colour
+from attnlabels.training.views import draw_jitter, jitter_colour
 
 Count = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -129,7 +129,8 @@ class Recordings(Dataset[dict[str, Any]]):
         box = (rng.uniform(0, 1 - height), rng.uniform(0, 1 - width), height, width)
         image = crop_image(self.images[index], box).astype(np.float32) / 255
         if p.jitter_strength > 0:
-            image = jitter_colour(image, strength=p.jitter_strength, hue=p.jitter_hue, rng=rng)
+            jitter = draw_jitter(strength=p.jitter_strength, hue=p.jitter_hue, rng=rng)
+            jitter_colour(image, jitter)
         map = crop_map(self.maps[index], box, size=p.image_size)
         points = count_points(
             self.points[index], grid=self.grids[index], box=box, size=p.image_size

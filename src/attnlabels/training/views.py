@@ -1,10 +1,16 @@
 """SimCLR's augmentation of one image, in its order (google-research/simclr:data_util.py).
 
+`draw_view` draws all that is random in a view, from the generator that is passed in and the image's
+size alone; `view` applies it. In between, the caller knows how small the image may be decoded.
+
 Images are RGB, uint8 while they are cut and float32 in [0, 1] while they are coloured; every step
-of colouring clips back into that range. All draws come from the generator that is passed in.
+of colouring clips back into that range. Rounding to bytes between the steps would be no faster
+(OpenCV's float paths are vectorised; a look-up table is not) and goes astray by several levels.
 """
 
 import math
+from dataclasses import dataclass
+from enum import IntEnum
 
 import cv2
 import numpy as np
@@ -14,6 +20,29 @@ Image = Float[np.ndarray, "h w 3"]
 Box = tuple[int, int, int, int]
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as TensorFlow's rgb_to_grayscale
+
+
+class Step(IntEnum):
+    """A step of the colour jitter; its amount is a factor, or degrees of hue."""
+
+    BRIGHTNESS = 0
+    CONTRAST = 1
+    SATURATION = 2
+    HUE = 3
+
+
+Jitter = tuple[tuple[Step, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """All that is random in one view of an image."""
+
+    box: Box
+    mirrored: bool
+    jitter: Jitter  # empty: none
+    grey: bool
+    sigma_px: float | None  # of the blur; None: not blurred
 
 
 def crop_box(
@@ -39,82 +68,120 @@ def crop_and_resize(
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """The part of `image` inside `box`, size × size."""
     top, left, h, w = box
+    part = image[top : top + h, left : left + w]
     # Paper: SimCLR resizes with bicubic weights without antialiasing, which skips pixels where it
     # shrinks. We average areas there; torchvision, in PyTorch's SimCLRs, antialiases too.
-    method = cv2.INTER_AREA if h * w > size * size else cv2.INTER_CUBIC
-    return cv2.resize(image[top : top + h, left : left + w], (size, size), interpolation=method)
+    if min(h, w) < size:
+        method = cv2.INTER_AREA if h * w > size * size else cv2.INTER_CUBIC
+        return cv2.resize(part, (size, size), interpolation=method)
+    # By way of floats: the same bytes, a quarter sooner, and this is the dearest step of a view.
+    means = cv2.resize(part.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    return cv2.convertScaleAbs(means)  # rounds
 
 
-def jitter_colour(
-    image: Image, *, strength: float, hue: float, rng: np.random.Generator
-) -> Image:
-    """Brightness, contrast, saturation and hue, in random order, each clipped (SimCLR v2's form).
+def draw_jitter(*, strength: float, hue: float, rng: np.random.Generator) -> Jitter:
+    """Brightness, contrast, saturation and hue, in random order (SimCLR v2's form).
 
-    The first three are multiplied by U(max(0, 1 - 0.8 s), 1 + 0.8 s) at strength s; contrast is
-    about each channel's mean, saturation that of HSV. Hue turns by U(-`hue`, `hue`) of the circle
-    (0.2 s in SimCLR).
+    The first three are factors of U(max(0, 1 - 0.8 s), 1 + 0.8 s) at strength s. Hue turns by
+    U(-`hue`, `hue`) of the circle (0.2 s in SimCLR).
     """
     low, high = max(0.0, 1 - 0.8 * strength), 1 + 0.8 * strength
-    for step in rng.permutation(4):
-        factor = np.float32(rng.uniform(low, high))
-        if step == 0:
-            image = image * factor
-        elif step == 1:
-            mean = image.mean(axis=(0, 1), dtype=np.float32)
-            image = (image - mean) * factor + mean
-        elif step == 2:
-            hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-            hsv[..., 1] = np.minimum(hsv[..., 1] * factor, 1)
-            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-        else:
-            hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-            hsv[..., 0] = (hsv[..., 0] + np.float32(360 * rng.uniform(-hue, hue))) % 360
-            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-        image = np.clip(image, 0, 1)
-    return image
+    steps = []
+    for step in map(Step, rng.permutation(4)):
+        amount = rng.uniform(low, high)  # drawn for hue too, so that all four draw alike
+        if step is Step.HUE:
+            amount = 360 * rng.uniform(-hue, hue)
+        steps.append((step, amount))
+    return tuple(steps)
+
+
+def jitter_colour(image: Image, jitter: Jitter) -> None:
+    """Take `image` itself through those steps, each clipped before the next.
+
+    Contrast is about each channel's mean, saturation that of HSV.
+    """
+    # In place: where images are this large, new memory costs several times the arithmetic.
+    hsv = np.empty_like(image)
+    for step, amount in jitter:
+        if step == Step.BRIGHTNESS:
+            image *= np.float32(amount)
+            np.clip(image, 0, 1, out=image)
+        elif step == Step.CONTRAST:
+            matrix = amount * np.eye(3, 4)
+            matrix[:, 3] = np.multiply(cv2.mean(image)[:3], 1 - amount)
+            # One pass; numpy takes ten times as long to add three numbers to every pixel.
+            cv2.transform(image, matrix, dst=image)
+            np.clip(image, 0, 1, out=image)
+        else:  # what HSV can say is in range
+            cv2.cvtColor(image, cv2.COLOR_RGB2HSV, dst=hsv)
+            if step == Step.SATURATION:
+                hsv[..., 1] = np.minimum(hsv[..., 1] * np.float32(amount), 1)
+            else:
+                # OpenCV wraps what is above 360, but not what is below 0.
+                hsv[..., 0] += np.float32(amount % 360)
+            cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=image)
 
 
 def to_grey(image: Image) -> Image:
     """Luma in all three channels."""
-    return np.repeat((image @ GREY)[..., None], 3, axis=2)
+    return cv2.transform(image, np.tile(GREY, (3, 1)))
 
 
-def blur(image: Image, *, rng: np.random.Generator) -> Image:
-    """Gaussian blur with σ ~ U(0.1, 2) px and a kernel of a tenth of the height (23 at 224).
+def blur(image: Image, sigma_px: float) -> Image:
+    """Gaussian blur with a kernel of a tenth of the height (23 at 224), or of 4 σ to either side.
 
     Below 20 pixels that kernel is one pixel, and the image stays as it is.
     """
     # Paper: SimCLR's batched code draws one σ a batch and view, and pads with black; here each
-    # image has its own σ and is mirrored at its border.
-    sigma = rng.uniform(0.1, 2.0)
-    kernel = 2 * (image.shape[0] // 10 // 2) + 1
-    return cv2.GaussianBlur(image, (kernel, kernel), sigma, borderType=cv2.BORDER_REFLECT_101)
+    # image has its own σ and is mirrored at its border. What lies beyond 4 σ weighs too little to
+    # move a grey level: at most 0.03 of one. Beyond 3 σ it could move one by 1.4.
+    reach = min(image.shape[0] // 10 // 2, math.ceil(4 * sigma_px))
+    kernel = (2 * reach + 1, 2 * reach + 1)
+    return cv2.GaussianBlur(image, kernel, sigma_px, borderType=cv2.BORDER_REFLECT_101)
 
 
-def view(
-    image: UInt8[np.ndarray, "h w 3"],
+def draw_view(
+    height: int,
+    width: int,
     *,
-    size: int,
     area: tuple[float, float],
     strength: float,
     hue: float,
     grey: float,
     blurred: float,
     rng: np.random.Generator,
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """One training view: crop, flip (chance 0.5), colour jitter (0.8), grey, blur.
+) -> Drawn:
+    """A training view of an image of that size.
 
-    `grey` and `blurred` are the chances of those steps.
+    Crop, flip (chance 0.5), colour jitter (0.8), grey and blur; `grey` and `blurred` are the
+    chances of those steps. The blur's σ is U(0.1, 2) px of the view.
     """
-    box = crop_box(*image.shape[:2], area=area, rng=rng)
-    cropped = crop_and_resize(image, box, size=size)
-    if rng.random() < 0.5:
-        cropped = cropped[:, ::-1]
-    seen = cropped.astype(np.float32) / 255
-    if rng.random() < 0.8:
-        seen = jitter_colour(seen, strength=strength, hue=hue, rng=rng)
-    if rng.random() < grey:
+    return Drawn(
+        box=crop_box(height, width, area=area, rng=rng),
+        mirrored=rng.random() < 0.5,
+        jitter=draw_jitter(strength=strength, hue=hue, rng=rng) if rng.random() < 0.8 else (),
+        grey=rng.random() < grey,
+        sigma_px=rng.uniform(0.1, 2.0) if rng.random() < blurred else None,
+    )
+
+
+def view(
+    image: UInt8[np.ndarray, "h w 3"], drawn: Drawn, *, size: int, reduction: int
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """The view that was drawn, of the image decoded at a `reduction`-th of its size (1: in full).
+
+    The crop grows to whole pixels of the reduced image, so by less than `reduction` pixels a side.
+    """
+    top, left, h, w = drawn.box
+    bottom, right = -(-(top + h) // reduction), -(-(left + w) // reduction)
+    top, left = top // reduction, left // reduction
+    seen = crop_and_resize(image, (top, left, bottom - top, right - left), size=size)
+    if drawn.mirrored:
+        seen = cv2.flip(seen, 1)
+    seen = np.multiply(seen, np.float32(1 / 255), dtype=np.float32)
+    jitter_colour(seen, drawn.jitter)
+    if drawn.grey:
         seen = to_grey(seen)
-    if rng.random() < blurred:
-        seen = blur(seen, rng=rng)
-    return np.rint(np.clip(seen, 0, 1) * 255).astype(np.uint8)
+    if drawn.sigma_px is not None:
+        seen = blur(seen, drawn.sigma_px)
+    return cv2.convertScaleAbs(seen, alpha=255)  # rounds and saturates; nothing is negative here

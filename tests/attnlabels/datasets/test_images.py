@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnlabels.datasets.images import decode, read_image, resize, resize_centre_crop
+from attnlabels.datasets.images import (
+    decode,
+    decode_reduced,
+    read_image,
+    reduction,
+    resize,
+    resize_centre_crop,
+)
 
 RED, GREEN = (200, 30, 20), (10, 180, 40)
 
@@ -98,6 +105,46 @@ def test_read_image_names_the_whole_path(tmp_path):
         read_image(path)
 
 
+@pytest.mark.parametrize(
+    ("side", "times"), [(10, 1), (127, 1), (128, 2), (255, 2), (256, 4), (511, 4), (4000, 8)]
+)
+def test_reduction_leaves_as_many_pixels_as_are_asked(side, times):
+    assert reduction(noise(), side=side, size=64) == times
+
+
+def test_only_jpegs_are_reduced():
+    assert reduction(encoded(photograph(), "PNG"), side=4000, size=64) == 1
+
+
+def test_a_photograph_that_is_not_reduced_is_decoded_exactly():
+    found = decode_reduced(noise(), size=(120, 120), reduction=1, name="a")
+    assert np.array_equal(found, decode(noise(), name="a"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("times", [2, 4, 8])
+def test_a_reduced_photograph_is_near_the_means_of_areas(times, progressive, mode):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # ignored, as in full
+    smooth = cv2.GaussianBlur(decode(noise(128), name="a"), (0, 0), 12)[:, :96]
+    image = Image.fromarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)).convert(mode)
+    data = encoded(image, "JPEG", quality=95, exif=exif, progressive=progressive)
+    found = decode_reduced(data, size=(128, 96), reduction=times, name="a").astype(int)
+    means = resize(decode(data, name="a"), 128 // times, 96 // times)
+    assert found.shape == means.shape and abs(found - means).max() <= 5
+
+
+def test_a_reduced_side_is_rounded_up():
+    data = encoded(photograph(size=(65, 47)), "JPEG")
+    assert decode_reduced(data, size=(47, 65), reduction=4, name="a").shape == (12, 17, 3)
+
+
+def test_a_photograph_of_another_size_than_said_is_refused():
+    with pytest.raises(ValueError, match="a.jpg: 60 x 60 pixels at 1/2; expected 60 x 80"):
+        decode_reduced(noise(), size=(120, 160), reduction=2, name="a.jpg")
+
+
 def test_shrinking_averages_every_pixel():
     board = np.indices((64, 64)).sum(0).astype(np.uint8) % 2 * 200
     assert (resize(board, 16, 16) == 100).all()
@@ -128,7 +175,12 @@ def test_centre_crop_equals_pillows_crop_then_antialiased_bicubic():
     near = np.asarray(cropped.resize((40, 40), Image.Resampling.BICUBIC), int)
     shifted = Image.fromarray(pixels).crop((8, 8, 113, 113))
     exact = np.asarray(shifted.resize((40, 40), Image.Resampling.BICUBIC), int)
-    assert np.array_equal(square, exact) and not np.array_equal(square, near)
+    assert abs(square - exact).max() <= 1 < abs(square - near).max()
+
+
+def test_a_square_of_that_size_is_copied():
+    pixels = decode(noise(48), name="a")
+    assert np.array_equal(resize_centre_crop(pixels, size=48, crop=1.0), pixels)
 
 
 def test_crop_outside_its_range_is_refused():

@@ -7,13 +7,16 @@ import pytest
 
 from attnlabels.training.views import (
     GREY,
+    Drawn,
     blur,
     crop_and_resize,
     crop_box,
+    draw_jitter,
+    draw_view,
     jitter_colour,
     to_grey,
-    view,
 )
+from attnlabels.training.views import view as apply
 
 SIMCLR = {"area": (0.08, 1.0), "strength": 1.0, "hue": 0.2, "grey": 0.2, "blurred": 0.5}
 PLAIN = {"area": (1.0, 1.0), "strength": 0.0, "hue": 0.0, "grey": 0.0, "blurred": 0.0}
@@ -36,6 +39,16 @@ class Draws(np.random.Generator):
     def uniform(self, low, high):
         self.ranges.append((low, high))
         return low + (high - low) * self.shares.pop(0)
+
+
+def jittered(image, *, strength, hue, rng):
+    image = image.copy()
+    jitter_colour(image, draw_jitter(strength=strength, hue=hue, rng=rng))
+    return image
+
+
+def view(image, *, size, **settings):
+    return apply(image, draw_view(*image.shape[:2], **settings), size=size, reduction=1)
 
 
 def photograph(h=40, w=56, *, seed=0):
@@ -117,14 +130,14 @@ def test_enlarging_is_bicubic():
 def test_brightness_multiplies():
     image = coloured()
     for share, factor in ((0.0, 0.6), (0.5, 1.0), (1.0, 1.4)):  # strength 0.5: 1 ± 0.4
-        found = jitter_colour(image, strength=0.5, hue=0.0, rng=only(0, share))
+        found = jittered(image, strength=0.5, hue=0.0, rng=only(0, share))
         np.testing.assert_allclose(found, np.clip(image * factor, 0, 1), atol=2e-6)
 
 
 def test_contrast_is_about_the_mean_of_each_channel():
     image = coloured()
     for share, factor in ((0.0, 0.6), (1.0, 1.4)):
-        found = jitter_colour(image, strength=0.5, hue=0.0, rng=only(1, share))
+        found = jittered(image, strength=0.5, hue=0.0, rng=only(1, share))
         expected = np.empty_like(image)
         for channel in range(3):
             mean = image[..., channel].mean()
@@ -143,20 +156,20 @@ def by_colorsys(image, *, saturation=1.0, turn=0.0):
 def test_saturation_is_that_of_hsv():
     image = coloured()
     for share, factor in ((0.0, 0.6), (1.0, 1.4)):
-        found = jitter_colour(image, strength=0.5, hue=0.0, rng=only(2, share))
+        found = jittered(image, strength=0.5, hue=0.0, rng=only(2, share))
         np.testing.assert_allclose(found, by_colorsys(image, saturation=factor), atol=1e-5)
 
 
 def test_hue_turns_by_shares_of_the_circle():
     image = coloured()
     for share, turn in ((0.0, -0.2), (0.5, 0.0), (1.0, 0.2)):
-        found = jitter_colour(image, strength=0.5, hue=0.2, rng=only(3, share))
+        found = jittered(image, strength=0.5, hue=0.2, rng=only(3, share))
         np.testing.assert_allclose(found, by_colorsys(image, turn=turn), atol=1e-5)
 
 
 def test_factors_are_never_negative():
     draws = Draws(*[0.5] * 5)
-    jitter_colour(coloured(), strength=2.0, hue=0.1, rng=draws)
+    draw_jitter(strength=2.0, hue=0.1, rng=draws)
     assert set(draws.ranges) == {(0.0, 1 + 0.8 * 2.0), (-0.1, 0.1)}
 
 
@@ -164,7 +177,7 @@ def test_each_step_clips_before_the_next():
     image = np.full((2, 2, 3), 0.8, np.float32)
     image[0, 0] = 0.1
     # brightness 1.4 clips 1.12 to 1, of which contrast then takes the mean
-    found = jitter_colour(image, strength=0.5, hue=0.0, rng=Draws(1.0, 0.0, 0.5, 0.5, 0.5))
+    found = jittered(image, strength=0.5, hue=0.0, rng=Draws(1.0, 0.0, 0.5, 0.5, 0.5))
     mean = (0.14 + 3) / 4
     expected = np.where(image == image[0, 0], mean + 0.6 * (0.14 - mean), mean + 0.6 * (1 - mean))
     np.testing.assert_allclose(found, expected, atol=2e-6)
@@ -173,7 +186,7 @@ def test_each_step_clips_before_the_next():
 def test_steps_come_in_the_order_that_was_drawn():
     image = coloured()
     one, other = (
-        jitter_colour(image, strength=1.0, hue=0.0, rng=Draws(0.9, 0.1, 0.5, 0.5, 0.5, order=order))
+        jittered(image, strength=1.0, hue=0.0, rng=Draws(0.9, 0.1, 0.5, 0.5, 0.5, order=order))
         for order in ((0, 1, 2, 3), (1, 0, 2, 3))
     )
     assert not np.allclose(one, other)
@@ -183,17 +196,14 @@ def test_no_strength_and_no_hue_change_nothing():
     image = coloured()
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        found = jitter_colour(image, strength=0.0, hue=0.0, rng=rng)
+        found = jittered(image, strength=0.0, hue=0.0, rng=rng)
         np.testing.assert_allclose(found, image, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_jittered_images_stay_float32_in_range_and_leave_the_input_alone(seed):
-    image = coloured()
-    before = image.copy()
-    found = jitter_colour(image, strength=1.5, hue=0.5, rng=np.random.default_rng(seed))
+def test_jittered_images_stay_in_range(seed):
+    found = jittered(coloured(), strength=1.5, hue=0.5, rng=np.random.default_rng(seed))
     assert found.dtype == np.float32 and found.min() >= 0 and found.max() <= 1
-    assert np.array_equal(image, before)
 
 
 def test_grey_has_equal_channels_of_rec_601_luma():
@@ -210,12 +220,12 @@ def test_grey_has_equal_channels_of_rec_601_luma():
 # --- Blur
 
 
-@pytest.mark.parametrize("height, kernel", [(224, 23), (96, 9), (48, 5), (32, 3), (20, 3), (19, 1)])
-def test_blur_reaches_half_a_kernel_of_a_tenth_of_the_height(height, kernel):
+@pytest.mark.parametrize("height, kernel", [(224, 17), (96, 9), (48, 5), (32, 3), (20, 3), (19, 1)])
+def test_blur_reaches_half_a_kernel_of_a_tenth_of_the_height_or_four_sigma(height, kernel):
     spot = np.zeros((height, height, 3), np.float32)
     centre = height // 2
     spot[centre, centre] = 1
-    found = blur(spot, rng=Draws(1.0))
+    found = blur(spot, 2.0)
     rows = np.flatnonzero(found[:, centre, 0])
     assert rows.max() - rows.min() + 1 == kernel == len(rows)
     taps = [math.exp(-((r - centre) ** 2) / (2 * 2.0**2)) for r in rows]  # σ of 2
@@ -224,11 +234,87 @@ def test_blur_reaches_half_a_kernel_of_a_tenth_of_the_height(height, kernel):
     np.testing.assert_allclose(inside, expected, atol=1e-6)
 
 
-def test_blur_draws_its_sigma_from_a_tenth_to_two():
-    draws = Draws(0.0)
-    image = coloured(30, 30)
-    np.testing.assert_allclose(blur(image, rng=draws), image, atol=1e-6)  # σ 0.1: none to speak of
-    assert draws.ranges == [(0.1, 2.0)]
+@pytest.mark.parametrize("sigma_px", [0.1, 0.5, 1.0, 1.4, 2.0])
+def test_what_blur_cuts_off_moves_no_grey_level(sigma_px):
+    for height in (224, 64):
+        kernel = 2 * (height // 10 // 2) + 1
+        hard = np.random.default_rng(0).integers(0, 2, (height, height, 3)).astype(np.float32)
+        full = cv2.GaussianBlur(
+            hard, (kernel, kernel), sigma_px, borderType=cv2.BORDER_REFLECT_101
+        )
+        np.testing.assert_allclose(blur(hard, sigma_px), full, atol=0.03 / 255)
+
+
+def test_sigma_is_drawn_from_a_tenth_to_two():
+    rng = np.random.default_rng(0)
+    drawn = [draw_view(9, 9, rng=rng, **{**SIMCLR, "blurred": 1.0}).sigma_px for _ in range(1000)]
+    assert 0.1 <= min(drawn) < 0.11 and 1.99 < max(drawn) <= 2
+
+
+# --- The plain order of operations, in as many passes as it has steps
+
+
+def plainly(image, *, size, area, strength, hue, grey, blurred, rng):
+    top, left, h, w = crop_box(*image.shape[:2], area=area, rng=rng)
+    method = cv2.INTER_AREA if h * w > size * size else cv2.INTER_CUBIC
+    seen = cv2.resize(image[top:top + h, left:left + w], (size, size), interpolation=method)
+    seen = seen[:, ::-1] if rng.random() < 0.5 else seen
+    seen = seen.astype(np.float32) / 255
+    if rng.random() < 0.8:
+        for step in rng.permutation(4):
+            factor = np.float32(rng.uniform(max(0, 1 - 0.8 * strength), 1 + 0.8 * strength))
+            if step == 0:
+                seen = seen * factor
+            elif step == 1:
+                mean = seen.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+                seen = (seen - mean) * factor + mean
+            elif step == 2:
+                hsv = cv2.cvtColor(seen, cv2.COLOR_RGB2HSV)
+                hsv[..., 1] = np.minimum(hsv[..., 1] * factor, 1)
+                seen = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+            else:
+                hsv = cv2.cvtColor(seen, cv2.COLOR_RGB2HSV)
+                hsv[..., 0] = (hsv[..., 0] + np.float32(360 * rng.uniform(-hue, hue))) % 360
+                seen = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+            seen = np.clip(seen, 0, 1)
+    if rng.random() < grey:
+        seen = np.repeat((seen @ GREY)[..., None], 3, axis=2)
+    if rng.random() < blurred:
+        sigma, kernel = rng.uniform(0.1, 2.0), 2 * (size // 10 // 2) + 1
+        seen = cv2.GaussianBlur(seen, (kernel, kernel), sigma, borderType=cv2.BORDER_REFLECT_101)
+    return np.rint(np.clip(seen, 0, 1) * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [32, 64, 224])
+def test_a_view_is_within_one_grey_level_of_the_plain_order_of_operations(size):
+    smooth = cv2.GaussianBlur(photograph(200, 260), (0, 0), 2)
+    vivid = cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)
+    for image in (vivid, photograph(200, 260)):
+        for seed in range(40):
+            one, other = np.random.default_rng(seed), np.random.default_rng(seed)
+            found = view(image, size=size, rng=one, **SIMCLR).astype(int)
+            expected = plainly(image, size=size, rng=other, **SIMCLR)
+            assert abs(found - expected).max() <= 1
+            assert one.random() == other.random()  # as many draws
+
+
+# --- Reduced images
+
+
+@pytest.mark.parametrize("times", [2, 4, 8])
+def test_a_crop_of_a_reduced_image_grows_to_whole_pixels(times):
+    small = photograph(11, 13)
+    image = small.repeat(times, axis=0).repeat(times, axis=1)
+    inner = Drawn(
+        box=(2 * times + 1, 3 * times, 6 * times - 1, 7 * times + 1),
+        mirrored=False, jitter=(), grey=False, sigma_px=None,
+    )
+    outer = Drawn(
+        box=(2 * times, 3 * times, 6 * times, 8 * times),
+        mirrored=False, jitter=(), grey=False, sigma_px=None,
+    )
+    found = apply(small, inner, size=5, reduction=times).astype(int)
+    assert abs(found - apply(image, outer, size=5, reduction=1)).max() <= 1
 
 
 # --- The whole view
