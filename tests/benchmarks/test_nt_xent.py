@@ -1,0 +1,44 @@
+"""Runs the benchmark on a few images, against the loss itself where lightly is wanted."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from attnlabels.losses.nt_xent import nt_xent
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("nt_xent")
+
+
+def test_a_loss_is_as_fast_as_itself_and_keeps_to_its_memory(benchmark: ModuleType) -> None:
+    seconds, bounds = benchmark.measure(
+        lambda z0, z1: nt_xent(z0, z1, temperature=0.1), n=256, rounds=5
+    )
+    assert [len(each) for each in seconds.values()] == [5, 5, 5]
+    faster, cost, memory = bounds
+    assert 0.3 < sorted(faster.measured)[2] < 3 and not faster.kept
+    assert all(0.5 < each < 20 for each in cost.measured)
+    assert 0 <= memory.measured[0] < 30 and memory.kept
+
+
+def test_it_says_when_lightly_is_absent(tmp_path: Path) -> None:
+    (tmp_path / "lightly.py").write_text("raise ImportError")
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "nt_xent.py"],
+        env={"PYTHONPATH": f"{tmp_path}:{BENCHMARKS.parent / 'src'}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "benchmarks/nt_xent.py: compares with lightly; pip install lightly\n"
+    )
