@@ -94,7 +94,8 @@ def resize_centre_crop(
         top, left = (h - side + 1) // 2, (w - side + 1) // 2
         image = image[top:top + side, left:left + side]
     # The antialiased bicubic of Pillow to one grey level, in an eighth of its time.
-    planes = torch.from_numpy(image).permute(2, 0, 1)[None]
+    writable = np.require(image, requirements="W")  # of a mapped file a copy
+    planes = torch.from_numpy(writable).permute(2, 0, 1)[None]
     square = F.interpolate(planes, (size, size), mode="bicubic", antialias=True)
     return np.ascontiguousarray(square[0].permute(1, 2, 0).numpy())
 
