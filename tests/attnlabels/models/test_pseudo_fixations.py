@@ -93,6 +93,67 @@ def test_batch_equals_one_by_one(h: int, w: int, sigma_px: float, threshold: flo
         assert found(points, counts, i) == expected
 
 
+def by_whole_gaussians(m: np.ndarray, *, sigma_px: float, threshold: float) -> list[tuple]:
+    """The rule in numpy, a Gaussian over the whole map at a time.
+
+    The Gaussian is the product of that down and that across, as ours is: the exponential of the
+    sum is another in its last bit, and that decides between pixels that tie.
+    """
+    left, points = m.astype(np.float64), []
+    least = threshold * left.max()
+    rows, cols = np.indices(m.shape)
+    profile = np.exp(-np.arange(max(m.shape)) ** 2 / (2 * sigma_px**2))
+    while True:
+        y, x = np.unravel_index(int(left.argmax()), left.shape)
+        peak = left[y, x]
+        if peak < least:
+            return points
+        points.append((int(y), int(x)))
+        left -= peak * (profile[abs(rows - y)] * profile[abs(cols - x)])
+
+
+@pytest.mark.parametrize("h, w, n", [(224, 224, 24), (480, 640, 6), (56, 56, 100)])
+@pytest.mark.parametrize("threshold", [0.05, 0.2])
+def test_points_are_those_of_whole_gaussians(h: int, w: int, n: int, threshold: float) -> None:
+    sigma, draw = 19 * w / 640, np.random.default_rng(h)
+    maps = np.zeros((n, h, w))
+    for m in maps:
+        for _ in range(draw.integers(1, 25)):
+            y, x = int(draw.integers(h)), int(draw.integers(w))
+            wide = sigma * draw.uniform(0.7, 2)
+            m += draw.uniform(0.1, 1) * blobs(h, w, (y, x), sigma_px=wide).numpy()
+    single = maps.astype(np.float32)
+    points, counts = pseudo_fixations(
+        torch.from_numpy(single), sigma_px=sigma, threshold=threshold, maximum=400
+    )
+    for i, m in enumerate(single):
+        expected = by_whole_gaussians(m, sigma_px=sigma, threshold=threshold)
+        assert found(points, counts, i) == expected
+    assert counts.double().mean() > 4 and counts.max() < 400
+
+
+@pytest.mark.parametrize("apart, first", [(12, "far"), (17, "far"), (18, "near")])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_gaussian_reaches_as_far_as_double_does(apart: int, first: str, turned: bool) -> None:
+    """At 6 σ it takes 2e-8 of its height, at 8.5 σ a last bit, and beyond 8.8 σ none."""
+    m = torch.zeros(40, 40)
+    peak, near, far = (0, 0), (apart, 0), (39, 39)
+    m[peak], m[near], m[far] = 1, 0.5, 0.5
+    order = [peak, near, far] if first == "near" else [peak, far, near]
+    if turned:
+        m, order = m.T, [each[::-1] for each in order]
+    points, counts = pseudo_fixations(m[None], sigma_px=2.0, threshold=0.2, maximum=9)
+    assert found(points, counts, 0) == order
+
+
+def test_half_precision_and_views_of_maps_are_searched_like_copies_in_single() -> None:
+    m = random_maps(2, 20, 24).bfloat16()
+    search = partial(pseudo_fixations, sigma_px=1.5, threshold=0.2, maximum=30)
+    expected = search(m[:, ::2, ::2].float().clone())
+    for got, want in zip(search(m[:, ::2, ::2]), expected):
+        assert torch.equal(got, want)
+
+
 def test_each_map_is_searched_alone_in_a_mixed_batch() -> None:
     sigma = 2.0
     maps = torch.stack(
