@@ -1,7 +1,9 @@
 """What the benchmarks share: timing in turns on one thread, and tables of ratios with limits.
 
 A machine shared with others slows down and recovers; what is compared is therefore run in turns,
-and a ratio is taken within each round. Reported are the median and, in brackets, the extremes.
+and a ratio is taken within each round. All of it is one thread, so its time on the processor is
+its time on an idle machine: waiting for others does not count. Reported are the median and, in
+brackets, the extremes.
 """
 
 import statistics
@@ -28,14 +30,14 @@ class Bound(NamedTuple):
 def in_turns(
     functions: Mapping[str, Callable[[], object]], *, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each function in each round, after one unmeasured round."""
+    """Processor seconds of each function in each round, after one unmeasured round."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for measured in range(-1, rounds):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = time.process_time()
             function()
             if measured >= 0:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(time.process_time() - start)
     return seconds
 
 
@@ -52,7 +54,7 @@ def spread(values: Sequence[float], *, digits: int) -> str:
 
 
 def seconds_table(seconds: Mapping[str, Sequence[float]]) -> str:
-    lines = ["| what | milliseconds |", "|---|---:|"]
+    lines = ["| what | milliseconds of one core |", "|---|---:|"]
     lines += [
         f"| {name} | {spread([1e3 * each for each in values], digits=1)} |"
         for name, values in seconds.items()

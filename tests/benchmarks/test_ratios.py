@@ -26,7 +26,7 @@ def test_medians_are_reported_and_held_against_their_limits(
     faster = module.Bound("a over b", module.ratios(a, b), 1.0, True, "")
     module.report({"a": a}, [faster])
     assert capsys.readouterr().out.splitlines() == [
-        "| what | milliseconds |",
+        "| what | milliseconds of one core |",
         "|---|---:|",
         "| a | 2.0 [1.0, 500.0] |",
         "",
