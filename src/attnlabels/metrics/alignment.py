@@ -29,7 +29,9 @@ def score_maps(
     sizes = {map.shape for map in (*predictions, *humans)}
     if len(sizes) != 1:
         raise ValueError(f"maps of sizes {sorted(sizes)}; expected one size for all, to compare at")
-    everywhere = np.sum([count(each, humans[0].shape) for each in points], axis=0)
+    everywhere = np.zeros(humans[0].shape, np.int64)
+    for each in points:
+        everywhere += count(each, humans[0].shape)
     return [
         score_map(map, human, fixations, everywhere=everywhere)
         for map, human, fixations in zip(predictions, humans, points)

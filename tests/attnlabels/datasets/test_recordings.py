@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from attnlabels.datasets.recordings import enlarge, read_recordings
+from attnlabels.datasets.recordings import count_recorded, enlarge, read_recordings
 from attnlabels.datasets.shards import Sample, ShardWriter
 
 
@@ -90,3 +90,17 @@ def test_enlarging_one_side_stays_bilinear_where_the_other_shrinks():
 def test_a_map_of_the_right_size_is_kept():
     map = np.random.default_rng(0).random((6, 8), np.float32)
     assert np.array_equal(enlarge(map, (6, 8)), map)
+
+
+@pytest.mark.parametrize("crop", [1.0, 0.5])
+def test_all_points_together_are_those_of_the_recordings(tmp_path, crop):
+    folder = write(tmp_path / "set", [(8, 13), (29, 39), (15, 20)], [(15, 20), (16, 20), (8, 13)])
+    total = np.zeros((6, 8), int)
+    for recording in read_recordings(folder, crop=crop):
+        np.add.at(total, tuple(recording.points.T), 1)
+    assert count_recorded(folder, crop=crop).tolist() == total.tolist()
+
+
+def test_points_of_a_teachers_set_are_not_counted(tmp_path):
+    with pytest.raises(ValueError, match="its maps are a teacher's"):
+        count_recorded(write(tmp_path / "set", [(0, 0)], kind="teacher"), crop=1.0)
