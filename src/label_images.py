@@ -2,17 +2,20 @@
 
     python src/label_images.py TEACHER IMAGES MANIFEST RECORDINGS SHARDS EXAMPLES
 
-Writes webdataset shards that hold the original image bytes, the map, the points and the label.
-Two runs write the same bytes. EXAMPLES are the labels of a few images of RECORDINGS, shards of
+Writes webdataset shards that hold the original image bytes, the map, the points and the label;
+shard k those of the MANIFEST's rows from k * shard_size on. Process r of n makes the shards r,
+r + n, ..., and any number of processes the same bytes. A labelling that was killed goes on at the
+first shard that is not finished. EXAMPLES are the labels of a few images of RECORDINGS, shards of
 people's attention, so that one may look at both.
 """
 
-import hashlib
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -24,16 +27,31 @@ from tqdm import tqdm
 
 from attnlabels.datasets.image_folder import Manifest, read_manifest
 from attnlabels.datasets.images import decode, resize
-from attnlabels.datasets.shards import Sample, Shards, ShardWriter
+from attnlabels.datasets.kept_shards import (
+    clear_unfinished,
+    is_current,
+    keep_shard,
+    link_or_copy,
+    read_kept,
+)
+from attnlabels.datasets.shards import Sample, Shard, Shards, sha256_of, shard_name, write_index
+from attnlabels.launch import launch
 from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.folding import fold_batch_norm
 from attnlabels.models.pseudo_fixations import pseudo_fixations
 from attnlabels.models.teacher import Teacher
 from attnlabels.params import load, record
 from attnlabels.report import replacing
 from attnlabels.script import run
+from attnlabels.training.checkpoint import Scratch, fingerprint
+from attnlabels.training.loading import as_input, start_worker
+from attnlabels.training.processes import World, joined
 
 Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
+
+CHANGE_NO_SHARD = {"broken", "processes", "workers", "examples"}  # of the parameters
+LOOK_S = 0.2  # between looks at whether the other processes are done
 
 
 @record
@@ -50,6 +68,7 @@ class LabelImages:
     broken: Literal["stop", "skip"]
     batch_size: Count
     precision: Literal["fp32", "bf16"]
+    processes: Count
     workers: Annotated[int, Field(ge=0)]
     shard_size: Count
     examples: Count
@@ -59,110 +78,250 @@ def main(
     weights: Path, images: Path, manifest: Path, recordings: Path, shards: Path, examples: Path
 ) -> None:
     p = load(LabelImages, "label_images")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    listed, people = read_manifest(manifest), Shards(recordings)
+    require_distinct_keys(listed)
+    teacher = read_teacher(weights)
+    parts = cut(range(len(listed.paths)), p.shard_size)
+    values = {key: value for key, value in vars(p).items() if key not in CHANGE_NO_SHARD}
+    code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
+    with joined() as world:
+        about = [values, str(images), world.device.type]
+        scratch = Scratch(f"labels-{fingerprint(about, [*code, weights, manifest])}")
+        with alone_in(scratch, world):
+            teacher.to(world.device).to(memory_format=torch.channels_last)
+            photographs = Photographs(images, listed, p.image_size)
+            label_parts(parts, photographs, teacher, scratch.folder, p=p, world=world)
+            if not world.first:
+                return
+            await_others(scratch.folder, world)
+            drawn_by = {"kind": "teacher", "sha256": sha256_of(weights)}
+            with replacing(shards) as aside:
+                collect(
+                    scratch.folder, aside,
+                    n_shards=len(parts), maps_by=drawn_by, classes=listed.classes,
+                )
+            write_examples(examples, people, teacher, p=p, device=world.device)
+            scratch.clear()
+
+
+def key_of(name: str) -> str:
+    """An image's key: its name, of which webdataset would end a key at the first dot."""
+    return name.rsplit(".", 1)[0].replace("/", "-").replace(".", "_")
+
+
+def require_distinct_keys(listed: Manifest) -> None:
+    """Raise ValueError, before hours of work, if two images would have one key.
+
+    Compares 64-bit hashes, as a million strings take 100 MB; that two of a million keys share one
+    has a chance of 3e-8.
+    """
+    hashes = np.array([hash(key_of(str(path))) for path in listed.paths])
+    values, counts = np.unique(hashes, return_counts=True)
+    if len(values) < len(hashes):
+        same = np.flatnonzero(hashes == values[counts > 1][0])
+        names = [str(listed.paths[i]) for i in same]
+        raise ValueError(
+            f"{' and '.join(names)} have one key, {key_of(names[0])!r}; rename or remove one and "
+            "list the images again"
+        )
+
+
+def read_teacher(weights: Path) -> Teacher:
+    """The teacher as it labels, its batch norm folded into its convolutions."""
     teacher = Teacher(**read_config(weights, "teacher")["teacher"])
     load_weights(weights, teacher)
-    teacher.eval().to(device).to(memory_format=torch.channels_last)
-    listed, people = read_manifest(manifest), Shards(recordings)
-    drawn_by = {"kind": "teacher", "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
-    with (
-        replacing(shards) as aside,
-        ShardWriter(
-            aside, maximum_count=p.shard_size, maps_by=drawn_by, classes=listed.classes
-        ) as writer,
-    ):
-        for batch in tqdm(batches(images, listed, p), desc="labelling", disable=None):
-            for broken in (each for each in batch if each.error):
-                cure = "mend or remove the file and list the images again"
-                leave_out(writer, broken.name, f"{broken.error}; {cure}", p=p)
-            whole = [each for each in batch if not each.error]
-            if not whole:
-                continue
-            pixels = np.stack([each.pixels for each in whole])
-            maps, points, counts = label(teacher, pixels, p=p, device=device)
-            for i, each in enumerate(whole):
-                if not counts[i]:
-                    flat = f"{images / each.name}: the teacher's map is the same everywhere"
-                    leave_out(writer, each.name, f"{flat}; train the teacher again", p=p)
-                    continue
-                writer.write(Sample(
-                    key=each.name.rsplit(".", 1)[0].replace("/", "-").replace(".", "_"),
-                    image=each.data,
-                    map=maps[i].numpy(),
-                    points=points[i, : counts[i]].numpy(),
-                    observers=None,
-                    label=each.label,
-                    grid=(p.map_size, p.map_size),
-                    image_size=each.size,
-                    source="teacher",
-                    name=each.name,
-                ))
-    write_examples(examples, people, teacher, p=p, device=device)
+    teacher.eval()
+    fold_batch_norm(teacher)
+    return teacher
 
 
-def leave_out(writer: ShardWriter, name: str, why: str, *, p: LabelImages) -> None:
-    """Count an image that gets no label, or stop at it, as the parameter `broken` says."""
-    if p.broken == "stop":
-        raise ValueError(f"{why}, or set label_images.broken to skip")
-    writer.skip(name)
+@contextmanager
+def alone_in(scratch: Scratch, world: World) -> Iterator[None]:
+    """Keep other runs out of the scratch, which is first rid of what a killed one left behind.
+
+    Raises ValueError if another run is in it, or if the processes do not share it.
+    """
+    if world.first:
+        scratch.lock()
+        clear_unfinished(scratch.folder)
+        for rank in scratch.folder.glob("done-*"):
+            rank.unlink()
+    try:
+        world.agree("the labelling", scratch.folder.name)  # nor does any begin before that
+        if not (scratch.folder / "lock").is_file():
+            raise ValueError(
+                f"{scratch.folder} is not where process 0 has it; set ATTNLABELS_SCRATCH to a "
+                "folder that all processes reach"
+            )
+        yield
+    finally:
+        if world.first:
+            scratch.unlock()
 
 
 class Photograph(NamedTuple):
-    """An image file, and its pixels at the teacher's input size or what is wrong with it."""
+    """An image file, or what is wrong with it."""
 
     name: str
     data: bytes
-    pixels: np.ndarray
-    size: tuple[int, int]
+    height: int
+    width: int
     label: int
     error: str
 
 
-class Photographs(Dataset[Photograph]):
-    """The files of a manifest, in its order."""
+class Batch(NamedTuple):
+    """Photographs, and the pixels of those that are whole at the teacher's input size."""
+
+    photographs: list[Photograph]
+    pixels: Tensor  # uint8 [n, h, w, 3]
+
+
+class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
+    """The files of a manifest, each with its pixels at the teacher's input size."""
 
     def __init__(self, images: Path, listed: Manifest, size: tuple[int, int]) -> None:
         self.images, self.listed, self.size = images, listed, size
 
-    def __len__(self) -> int:
-        return len(self.listed.paths)
-
-    def __getitem__(self, index: int) -> Photograph:
+    def __getitem__(self, index: int) -> tuple[Photograph, np.ndarray]:
         name, label = str(self.listed.paths[index]), int(self.listed.labels[index])
-        data, error, size = b"", "", (0, 0)
-        pixels = np.zeros(0, np.uint8)
         try:
             data = (self.images / name).read_bytes()
             decoded = decode(data, name=str(self.images / name))
-            size = (decoded.shape[0], decoded.shape[1])
-            pixels = resize(decoded, *self.size)
         except (ValueError, FileNotFoundError) as broken:  # `broken` decides: stop, or skip
-            error = str(broken)
-        return Photograph(name, data, pixels, size, label, error)
+            return Photograph(name, b"", 0, 0, label, str(broken)), np.zeros(0)
+        height, width = decoded.shape[:2]
+        return Photograph(name, data, height, width, label, ""), resize(decoded, *self.size)
 
 
-def batches(images: Path, listed: Manifest, p: LabelImages) -> Iterable[list[Photograph]]:
-    """The photographs in batches, decoded by `workers` processes, in the manifest's order."""
-    cv2.setNumThreads(0)
+def collate(items: Sequence[tuple[Photograph, np.ndarray]]) -> Batch:
+    """A batch that a worker sends; its pixels pass through shared memory."""
+    photographs = [each for each, _ in items]
+    pixels = [pixels for each, pixels in items if not each.error]
+    return Batch(photographs, torch.from_numpy(np.stack(pixels)) if pixels else torch.zeros(0))
+
+
+def cut(rows: range, size: int) -> list[range]:
+    """`rows` in pieces of `size`; the last may be shorter."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def label_parts(
+    parts: Sequence[range],
+    photographs: Photographs,
+    teacher: Teacher,
+    folder: Path,
+    *,
+    p: LabelImages,
+    world: World,
+) -> None:
+    """Make this process's share of the shards, one of each of `parts`, in `folder`.
+
+    No batch reaches from one shard into another: how a map is rounded may depend on what else is
+    in its batch.
+    """
+    share = range(world.rank, len(parts), world.size)
+    left: dict[int, list[Any]] = {  # torch's types ask for lists where ranges do
+        number: cut(parts[number], p.batch_size) for number in share
+        if not is_finished(folder / shard_name(number), photographs.images, broken=p.broken)
+    }
     loader: DataLoader[Any] = DataLoader(
-        Photographs(images, listed, p.image_size),
-        batch_size=p.batch_size,
+        photographs,
+        batch_sampler=chain.from_iterable(left.values()),
         num_workers=p.workers,
-        collate_fn=list,
+        collate_fn=collate,
+        pin_memory=world.device.type == "cuda",
+        worker_init_fn=start_worker,
     )
-    return loader
+    total = sum(len(parts[number]) for number in share)
+    done = total - sum(len(parts[number]) for number in left)
+    quiet = None if world.first else True
+    with tqdm(desc="labelling", total=total, initial=done, disable=quiet) as progress:
+        loaded = iter(loader)
+        for number, batches in left.items():
+            skipped: list[str] = []
+            own = counted(islice(loaded, len(batches)), progress)
+            keep_shard(
+                folder / shard_name(number),
+                label_batches(own, teacher, skipped, p=p, device=world.device),
+                n_classes=len(photographs.listed.classes),
+                images=photographs.images,
+                skipped=skipped,
+            )
+    (folder / f"done-{world.rank}").touch()
+
+
+def counted(batches: Iterable[Batch], progress: "tqdm[NoReturn]") -> Iterator[Batch]:
+    """The batches; after each, as many images are shown to be done."""
+    for batch in batches:
+        yield batch
+        progress.update(len(batch.photographs))
+
+
+def is_finished(path: Path, images: Path, *, broken: Literal["stop", "skip"]) -> bool:
+    """Whether an earlier run made this shard; a `broken` image that it left out may be to stop."""
+    kept = read_kept(path)
+    if kept is None or (kept.skipped and broken == "stop"):
+        return False
+    return is_current(path, kept, images=images)
+
+
+def label_batches(
+    batches: Iterable[Batch],
+    teacher: Teacher,
+    skipped: list[str],
+    *,
+    p: LabelImages,
+    device: torch.device,
+) -> Iterator[Sample]:
+    """The samples of batches; the names of the images left out are appended to `skipped`."""
+    for batch in batches:
+        for each in batch.photographs:
+            if each.error:
+                cure = "mend or remove the file and list the images again"
+                leave_out(skipped, each.name, f"{each.error}; {cure}", broken=p.broken)
+        whole = [each for each in batch.photographs if not each.error]
+        if not whole:
+            continue
+        maps, points, counts = label(teacher, batch.pixels.to(device, non_blocking=True), p=p)
+        for i, (each, count) in enumerate(zip(whole, counts.tolist())):
+            if not count:
+                flat = f"{each.name}: the teacher's map is the same everywhere"
+                leave_out(skipped, each.name, f"{flat}; train the teacher again", broken=p.broken)
+                continue
+            yield Sample(
+                key=key_of(each.name),
+                image=each.data,
+                map=maps[i].numpy(),
+                points=points[i, :count].numpy(),
+                observers=None,
+                label=each.label,
+                grid=(p.map_size, p.map_size),
+                image_size=(each.height, each.width),
+                source="teacher",
+                name=each.name,
+            )
+
+
+def leave_out(
+    skipped: list[str], name: str, why: str, *, broken: Literal["stop", "skip"]
+) -> None:
+    """Note an image that gets no label, or stop at it, as the parameter `broken` says."""
+    if broken == "stop":
+        raise ValueError(f"{why}, or set label_images.broken to skip")
+    skipped.append(name)
 
 
 def label(
-    teacher: Teacher, pixels: UInt8[np.ndarray, "n h w 3"], *, p: LabelImages, device: torch.device
+    teacher: Teacher, pixels: UInt8[Tensor, "n h w 3"], *, p: LabelImages
 ) -> tuple[Float[Tensor, "n s s"], Int16[Tensor, "n p 2"], Int[Tensor, "n"]]:
-    """Maps at `map_size`, their pseudo fixations padded with -1, and how many there are.
+    """On the CPU: maps at `map_size`, pseudo fixations padded with -1, and how many there are.
 
     With `mirror`, a map is the mean of the image's and its mirror image's.
     """
-    batch = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
+    batch = as_input(pixels)
     with torch.no_grad(), torch.autocast(
-        device.type, torch.bfloat16, enabled=p.precision == "bf16"
+        pixels.device.type, torch.bfloat16, enabled=p.precision == "bf16"
     ):
         maps = teacher(batch)
         if p.mirror:
@@ -183,14 +342,45 @@ def label(
     return maps, points, counts
 
 
+def await_others(folder: Path, world: World) -> None:
+    """Return once each process has said that its share is done.
+
+    No collective operation: these time out within minutes, and hold back signals. If a process
+    fails, torchrun ends this one.
+    """
+    said = [folder / f"done-{rank}" for rank in range(world.size)]
+    while not all(each.exists() for each in said):
+        time.sleep(LOOK_S)
+
+
+def collect(
+    folder: Path, out: Path, *, n_shards: int, maps_by: dict[str, Any], classes: list[str]
+) -> None:
+    """Put the shards of `folder`, where all are finished, into the new folder `out`, with an index.
+
+    A shard whose images were all left out is not put there.
+    """
+    out.mkdir()
+    shards: dict[str, Shard] = {}
+    skipped: list[str] = []
+    for name in map(shard_name, range(n_shards)):
+        kept = read_kept(folder / name)
+        assert kept is not None
+        skipped += kept.skipped
+        if len(kept.shard.rows):
+            link_or_copy(folder / name, out / name)
+            shards[name] = kept.shard
+    write_index(out, shards, maps_by=maps_by, classes=classes, skipped=skipped)
+
+
 def write_examples(
     path: Path, people: Shards, teacher: Teacher, *, p: LabelImages, device: torch.device
 ) -> None:
     """The first images of `people` with people's maps and with their labels."""
     samples = [people[i] for i in range(min(p.examples, len(people)))]
     images = [decode(each["image"], name=each["name"]) for each in samples]
-    pixels = np.stack([resize(each, *p.image_size) for each in images])
-    maps, points, _ = label(teacher, pixels, p=p, device=device)
+    pixels = torch.from_numpy(np.stack([resize(each, *p.image_size) for each in images]))
+    maps, points, _ = label(teacher, pixels.to(device), p=p)
     h, w = samples[0]["map"].shape
     with replacing(path) as aside, open(aside, "wb") as file:
         np.savez(
@@ -204,4 +394,4 @@ def write_examples(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, before=lambda: launch(load(LabelImages, "label_images").processes))

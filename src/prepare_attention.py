@@ -10,6 +10,7 @@ images take some minutes on one core.
 """
 
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,7 +23,7 @@ from tqdm import tqdm
 from attnlabels.datasets.density import density
 from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.salicon import Recording, read_json, read_mat, read_osie
-from attnlabels.datasets.shards import Sample, ShardWriter
+from attnlabels.datasets.shards import Sample, write_shards
 from attnlabels.params import load, record
 from attnlabels.report import replacing
 from attnlabels.script import run
@@ -76,35 +77,53 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
         "sigma_width": p.sigma_width, "folds": p.folds, "keep": p.keep,
         "clipped_points": sum(each.n_clipped for each in recordings),
     }
-    n_skipped = 0
-    with (
-        replacing(out) as aside,
-        ShardWriter(aside, maximum_count=p.shard_size, maps_by=maps_by, classes=[]) as writer,
-    ):
-        for recording in tqdm(recordings, desc=name, disable=None):
-            try:
-                image = read_photograph(images / recording.name, recording)
-                if p.maps is None:
-                    sigma_px = p.sigma_px * recording.width / p.sigma_width
-                    map = density(
-                        recording.points, height=recording.height, width=recording.width,
-                        sigma_px=sigma_px, count=p.count,
-                    )
-                else:
-                    map = read_map(Path(p.maps) / f"{stem(recording)}.png", recording)
-            except (ValueError, FileNotFoundError):
-                if p.broken == "stop":
-                    raise
-                writer.skip(recording.name)
-                n_skipped += 1
-                continue
-            size = (recording.height, recording.width)
-            writer.write(Sample(
-                key=stem(recording), image=image, map=resize(map, *p.map_size).clip(min=0),
-                points=recording.points, observers=recording.observers, label=-1, grid=size,
-                image_size=size, source=annotations.name, name=recording.name,
-            ))
-    print(f"{name}: {len(recordings) - n_skipped} images, {n_skipped} skipped")
+    skipped: list[str] = []
+    with replacing(out) as aside:
+        write_shards(
+            aside,
+            draw_samples(
+                tqdm(recordings, desc=name, disable=None), images, skipped,
+                p=p, source=annotations.name,
+            ),
+            maximum_count=p.shard_size,
+            maps_by=maps_by,
+            classes=[],
+            skipped=skipped,
+        )
+    print(f"{name}: {len(recordings) - len(skipped)} images, {len(skipped)} skipped")
+
+
+def draw_samples(
+    recordings: Iterable[Recording],
+    images: Path,
+    skipped: list[str],
+    *,
+    p: PrepareAttention,
+    source: str,
+) -> Iterator[Sample]:
+    """A sample a recording; the names of those left out are appended to `skipped`."""
+    for recording in recordings:
+        try:
+            image = read_photograph(images / recording.name, recording)
+            if p.maps is None:
+                sigma_px = p.sigma_px * recording.width / p.sigma_width
+                map = density(
+                    recording.points, height=recording.height, width=recording.width,
+                    sigma_px=sigma_px, count=p.count,
+                )
+            else:
+                map = read_map(Path(p.maps) / f"{stem(recording)}.png", recording)
+        except (ValueError, FileNotFoundError):
+            if p.broken == "stop":
+                raise
+            skipped.append(recording.name)
+            continue
+        size = (recording.height, recording.width)
+        yield Sample(
+            key=stem(recording), image=image, map=resize(map, *p.map_size).clip(min=0),
+            points=recording.points, observers=recording.observers, label=-1, grid=size,
+            image_size=size, source=source, name=recording.name,
+        )
 
 
 def read_recordings(annotations: Path, *, layout: Layout, points: Points) -> list[Recording]:

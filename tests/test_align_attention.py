@@ -11,7 +11,7 @@ import torch
 import align_attention
 from attnlabels.datasets.images import decode, resize_centre_crop
 from attnlabels.datasets.recordings import enlarge
-from attnlabels.datasets.shards import Shards, ShardWriter
+from attnlabels.datasets.shards import Sample, Shards, write_shards
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.encoder import Encoder
@@ -29,9 +29,10 @@ def labels(world, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("align") / "labels"
     people = Shards(world / "data/attention/train")
     maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    with ShardWriter(folder, maximum_count=100, maps_by=maps_by, classes=["a"]) as writer:
-        for i in range(len(people)):
-            writer.write({**people[i], "observers": None, "label": 0})
+    samples: list[Sample] = [
+        {**people[i], "observers": None, "label": 0} for i in range(len(people))
+    ]
+    write_shards(folder, samples, maximum_count=100, maps_by=maps_by, classes=["a"])
     return folder
 
 

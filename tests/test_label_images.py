@@ -1,5 +1,10 @@
+import fcntl
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +27,27 @@ from attnlabels.params import load, read
 MODEL: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
 BROKEN = "n00000002/n00000002_5.JPEG"
 Label = Callable[..., Shards]
+SOURCES = Path(label_images.__file__).parent
+
+# Runs the stage; process KILLED's leaves by force as it begins its second shard.
+KILLED = """
+import os, signal
+import label_images
+from attnlabels.launch import launch
+from attnlabels.script import run
+
+keep, made = label_images.keep_shard, []
+
+def keep_one(path, samples, **about):
+    if os.environ.get("RANK", "0") == os.environ["KILLED"] and made:
+        path.with_name(path.name + ".part").write_bytes(b"half of a shard")
+        os.kill(os.getpid(), signal.Signals[os.environ["BY"]])
+    made.append(path)
+    keep(path, samples, **about)
+
+label_images.keep_shard = keep_one
+run(label_images.main, before=lambda: launch(int(os.environ["PROCESSES"])))
+"""
 
 
 def words(out: Path, teacher: Path, world: Path, images: Path | None = None) -> list[Path]:
@@ -125,7 +151,7 @@ def test_labels_of_a_mirror_image_are_the_mirrored_labels(params, network, world
     path = world / "data/scenes/imagenet/train/n00000001/n00000001_1.JPEG"
     pixels = resize(read_image(path), 32, 32)
     both = np.stack([pixels, pixels[:, ::-1]])
-    maps, _, _ = label_images.label(network, both, p=p, device=torch.device("cpu"))
+    maps, _, _ = label_images.label(network, torch.from_numpy(both), p=p)
     torch.testing.assert_close(maps[0], maps[1].flip(1))
     assert not torch.allclose(maps[0], maps[0].flip(1))
 
@@ -161,7 +187,7 @@ def test_a_broken_file_stops_or_is_skipped_and_counted(label, photographs, harm,
     with pytest.raises(ValueError, match=what) as stopped:
         label(images=photographs)
     assert BROKEN in str(stopped.value) and "set label_images.broken to skip" in str(stopped.value)
-    assert not list(Path("out").iterdir())
+    assert not list(Path().glob("out/*"))
     shards = label(images=photographs, broken="skip")
     assert len(shards) == 23 and shards.index["samples"] == 23
     assert shards.index["skipped"] == [BROKEN]
@@ -183,7 +209,7 @@ def test_nothing_but_broken_files_is_an_error(label, photographs):
         cut(path)
     with pytest.raises(ValueError, match="no sample was written; check the stage's input"):
         label(images=photographs, broken="skip")
-    assert not list(Path("out").iterdir())
+    assert not list(Path().glob("out/*"))
 
 
 def spoil(teacher: Path, *, value: float) -> Path:
@@ -201,13 +227,13 @@ def test_maps_that_are_not_finite_are_refused_even_where_files_are_skipped(param
     params({"label_images.broken": "skip"})
     with pytest.raises(ValueError, match="maps are not finite; train it again, or set label_im"):
         label_images.main(*words(Path("out"), spoil(teacher, value=float("nan")), world))
-    assert not list(Path("out").iterdir())
+    assert not list(Path().glob("out/*"))
 
 
 def test_a_constant_map_is_refused(params, fail, teacher, world):
     message = fail(label_images, *words(Path("out"), spoil(teacher, value=0.0), world))
     assert "n00000001_1.JPEG: the teacher's map is the same everywhere; train the" in message
-    assert not list(Path("out").iterdir())
+    assert not list(Path().glob("out/*"))
 
 
 def test_weights_of_another_network_are_refused(params, fail, student, world):
@@ -249,5 +275,235 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
 ):
     with full_disk(4_000):
         message = fail(label_images, *words(Path("out"), teacher, world))
-    assert "labels: cannot be written" in message and "File too large" in message
+    assert "shard-000000.tar: cannot be written" in message and "File too large" in message
+    assert "make room, or set ATTNLABELS_SCRATCH to another folder" in message
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
+
+
+def run_stage(
+    *words: Path, script: str = "", **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """The stage as a command, or `script`, on one thread of the CPU."""
+    Path("stage.py").write_text(script)
+    return subprocess.run(
+        [sys.executable, "stage.py" if script else SOURCES / "label_images.py", *words],
+        env=os.environ | environment | {
+            "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        },
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[int]:
+    """Grows by the number of each shard that is made."""
+    numbers: list[int] = []
+    keep = label_images.keep_shard
+
+    def noted(path: Path, samples, **about) -> None:
+        keep(path, samples, **about)
+        numbers.append(int(path.stem.removeprefix("shard-")))
+
+    monkeypatch.setattr(label_images, "keep_shard", noted)
+    return numbers
+
+
+def stop_in(shard: int, monkeypatch) -> None:
+    """Interrupt the labelling when it has begun a shard."""
+    keep = label_images.keep_shard
+
+    def stopping(path: Path, samples, **about) -> None:
+        def until(samples):
+            yield next(samples)
+            raise KeyboardInterrupt
+
+        keep(path, until(samples) if path.stem == f"shard-{shard:06d}" else samples, **about)
+
+    monkeypatch.setattr(label_images, "keep_shard", stopping)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_any_number_of_processes_leaves_the_same_bytes(
+    label, params, photographs, teacher, world, processes
+):
+    cut(photographs / BROKEN)
+    label("one", images=photographs, broken="skip", shard_size=5)
+    params({
+        "label_images.processes": processes, "label_images.broken": "skip",
+        "label_images.shard_size": 5,
+    })
+    done = run_stage(*words(Path("many"), teacher, world, photographs))
+    assert done.returncode == 0, done.stderr
+    assert contents(Path("many")) == contents(Path("one"))
+    assert not list(Path("scratch").iterdir())
+
+
+def test_a_shard_is_rows_of_the_list_whatever_is_skipped(label, photographs):
+    whole = contents(label("whole").folder)
+    cut(photographs / BROKEN)  # of the second shard
+    rest = label("rest", images=photographs, broken="skip")
+    assert [each["count"] for each in rest.index["shards"]] == [10, 9, 4]
+    for name in ("shard-000000.tar", "shard-000002.tar"):
+        assert contents(rest.folder)[name] == whole[name]
+
+
+def test_a_shard_of_which_nothing_is_left_is_not_there(label, photographs, world):
+    for name in read_manifest(world / "data/images/train.csv").paths[10:20]:
+        cut(photographs / name)
+    shards = label(images=photographs, broken="skip")
+    assert [each["name"] for each in shards.index["shards"]] == [
+        "shard-000000.tar", "shard-000002.tar",
+    ]
+    assert len(shards) == 14 and len(shards.index["skipped"]) == 10
+    verify(shards.folder)
+
+
+@pytest.mark.parametrize("shard", [0, 1, 2])
+def test_a_labelling_interrupted_in_any_shard_goes_on_with_that_one_to_the_same_bytes(
+    label, made, monkeypatch, shard
+):
+    label("whole")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_in(shard, patch)
+        label("cut")
+    assert not list(Path().glob("cut/*")) and not list(Path("scratch").rglob("*.part"))
+    made.clear()
+    label("cut")
+    assert made == list(range(shard, 3))
+    assert contents(Path("cut")) == contents(Path("whole"))
+
+
+@pytest.mark.parametrize(("by", "processes", "killed"), [
+    ("SIGKILL", "1", "0"), ("SIGTERM", "1", "0"), ("SIGKILL", "2", "1"),
+])
+def test_a_killed_labelling_goes_on_at_its_first_missing_shard_to_the_same_bytes(
+    label, params, made, teacher, world, by, processes, killed
+):
+    label("whole", shard_size=5)
+    made.clear()
+    params({"label_images.shard_size": 5})
+    arguments = words(Path("cut"), teacher, world)
+    killing = {"KILLED": killed, "BY": by, "PROCESSES": processes}
+    done = run_stage(*arguments, script=KILLED, **killing)
+    if processes == "2":
+        assert done.returncode == 1, done.stderr
+        error = f"error: process {killed} was ended by SIGKILL, and so are the others; the same com"
+        assert error in done.stderr and "Traceback" not in done.stderr
+    else:
+        number = signal.Signals[by]
+        assert done.returncode == (-number if by == "SIGKILL" else 128 + number), done.stderr
+    (kept,) = Path("scratch").iterdir()
+    before = {int(path.stem[6:]) for path in kept.glob("*.json")}
+    assert int(killed) in before and not list(Path().glob("cut/*"))
+    label("cut", shard_size=5)
+    assert sorted(made) == sorted(set(range(5)) - before)
+    assert contents(Path("cut")) == contents(Path("whole"))
+    assert not list(Path("scratch").iterdir())
+
+
+def altered(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[700] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("harm", "suffix"), [
+    (cut, "tar"), (altered, "tar"), (remove, "tar"), (cut, "json"), (remove, "json"),
+])
+def test_a_kept_shard_that_is_not_as_it_was_is_made_again(label, made, monkeypatch, harm, suffix):
+    label("whole")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_in(2, patch)
+        label("cut")
+    (kept,) = Path("scratch").glob(f"*/shard-000000.{suffix}")
+    harm(kept)
+    made.clear()
+    label("cut")
+    assert made == [0, 2] and contents(Path("cut")) == contents(Path("whole"))
+
+
+@pytest.mark.parametrize("change", ["parameter", "teacher", "list"])
+def test_what_is_changed_does_not_go_on_from_the_old_shards(
+    label, params, made, monkeypatch, teacher, world, change
+):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_in(2, patch)
+        label("cut")
+    made.clear()
+    params({"label_images.threshold": 0.3} if change == "parameter" else {})
+    arguments = words(Path("cut"), teacher, world)
+    if change == "teacher":
+        torch.manual_seed(1)
+        other = Teacher(**MODEL)
+        arguments[0] = Path("other.safetensors")
+        write_weights(arguments[0], other, {"teacher": MODEL, "image_size": [24, 32]})
+    if change == "list":
+        rows = arguments[2].read_text().splitlines(keepends=True)
+        arguments[2] = Path("fewer.csv")
+        arguments[2].write_text("".join(rows[:-1]))
+    label_images.main(*arguments)
+    assert made == [0, 1, 2]
+
+
+def test_shards_go_on_where_only_what_changes_none_of_them_is_changed(label, made, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_in(2, patch)
+        label("cut")
+    made.clear()
+    label("cut", broken="skip", examples=1)
+    assert made == [2]
+
+
+def test_an_image_that_was_skipped_is_looked_at_again_once_it_is_another_file(
+    label, made, monkeypatch, photographs
+):
+    whole = photographs.joinpath(BROKEN).read_bytes()
+    cut(photographs / BROKEN)  # of the second shard
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            stop_in(2, patch)
+            label("cut", images=photographs, broken="skip")
+    assert made == [0, 1]  # once
+    (photographs / BROKEN).write_bytes(whole)
+    made.clear()
+    assert label("cut", images=photographs, broken="skip").index["skipped"] == []
+    assert made == [1, 2]
+
+
+def test_a_second_run_at_the_same_time_is_refused(label, params, fail, monkeypatch, teacher, world):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_in(1, patch)
+        label("cut")
+    (kept,) = Path("scratch").iterdir()
+    with open(kept / "lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        message = fail(label_images, *words(Path("cut"), teacher, world))
+        params({"label_images.processes": 2})
+        done = run_stage(*words(Path("cut"), teacher, world))
+    assert f"{kept.name} is in use: another process is at the same run; wait" in message
+    assert done.returncode == 1 and "is in use: another process" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_shards_are_copied_where_they_cannot_be_linked(label, monkeypatch):
+    def refuse(old: Path, new: Path) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    label("linked")
+    monkeypatch.setattr(os, "link", refuse)
+    label("copied")
+    assert contents(Path("copied")) == contents(Path("linked"))
+
+
+def test_two_images_of_one_key_are_refused_before_any_is_labelled(
+    params, fail, monkeypatch, teacher, world
+):
+    monkeypatch.setattr(label_images, "label", None)
+    arguments = words(Path("out"), teacher, world)
+    rows = arguments[2].read_text() + "n00000003/a.b.jpg,2,9\nn00000003/a_b.png,2,9\n"
+    arguments[2] = Path("doubled.csv")
+    arguments[2].write_text(rows)
+    message = fail(label_images, *arguments)
+    names = "n00000003/a.b.jpg and n00000003/a_b.png"
+    assert f"{names} have one key, 'n00000003-a_b'; rename or remove one" in message

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import train_simclr
-from attnlabels.datasets.shards import Sample, ShardWriter
+from attnlabels.datasets.shards import Sample, write_shards
 from attnlabels.models.files import read_config
 from attnlabels.params import read
 
@@ -33,19 +33,20 @@ def write_labels(folder: Path, *, seed: int) -> Path:
     """Eighteen noisy images with a square in the class's colour, which is looked at."""
     rng = np.random.default_rng(seed)
     maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    with ShardWriter(folder, maximum_count=10, maps_by=maps_by, classes=CLASSES) as writer:
-        for k in range(18):
-            image = rng.integers(0, 100, (30, 36, 3), np.uint8)
-            row, col = rng.integers(0, (20, 26))
-            image[row:row + 10, col:col + 10, k % 3] += 120
-            y, x = np.mgrid[:12, :12]
-            centre = np.array([(row + 5) * 12 / 30, (col + 5) * 12 / 36])
-            map = np.exp(-((y + 0.5 - centre[0]) ** 2 + (x + 0.5 - centre[1]) ** 2) / 8)
-            writer.write(Sample(
-                key=f"image{k}", image=cv2.imencode(".png", image)[1].tobytes(), map=map,
-                points=centre.astype(np.int64)[None], observers=None, label=k % 3, grid=(12, 12),
-                image_size=(30, 36), source="test", name=f"image{k}.png",
-            ))
+    samples = []
+    for k in range(18):
+        image = rng.integers(0, 100, (30, 36, 3), np.uint8)
+        row, col = rng.integers(0, (20, 26))
+        image[row:row + 10, col:col + 10, k % 3] += 120
+        y, x = np.mgrid[:12, :12]
+        centre = np.array([(row + 5) * 12 / 30, (col + 5) * 12 / 36])
+        map = np.exp(-((y + 0.5 - centre[0]) ** 2 + (x + 0.5 - centre[1]) ** 2) / 8)
+        samples.append(Sample(
+            key=f"image{k}", image=cv2.imencode(".png", image)[1].tobytes(), map=map,
+            points=centre.astype(np.int64)[None], observers=None, label=k % 3, grid=(12, 12),
+            image_size=(30, 36), source="test", name=f"image{k}.png",
+        ))
+    write_shards(folder, samples, maximum_count=10, maps_by=maps_by, classes=CLASSES)
     return folder
 
 

@@ -11,7 +11,7 @@ import torch
 import train_teacher
 from attnlabels.datasets.crops import WHOLE, crop_map
 from attnlabels.datasets.images import decode, resize
-from attnlabels.datasets.shards import Sample, Shards, ShardWriter
+from attnlabels.datasets.shards import Sample, Shards, write_shards
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
@@ -137,12 +137,12 @@ def test_image_map_and_points_stay_on_one_another_under_any_augmentation(params,
     spot = np.exp(-((y - 35) ** 2 + (x - 30) ** 2) / (2 * 4**2)).astype(np.float32)
     image = np.repeat(np.rint(255 * spot).astype(np.uint8)[..., None], 3, axis=2)
     folder = tmp_path / "shards"
-    with ShardWriter(folder, maximum_count=1, maps_by={"kind": "human"}, classes=[]) as writer:
-        writer.write(Sample(
-            key="spot", image=cv2.imencode(".png", image)[1].tobytes(), map=spot,
-            points=np.array([[35, 30]]), observers=None, label=-1, grid=(60, 80),
-            image_size=(60, 80), source="test", name="spot.png",
-        ))
+    sample = Sample(
+        key="spot", image=cv2.imencode(".png", image)[1].tobytes(), map=spot,
+        points=np.array([[35, 30]]), observers=None, label=-1, grid=(60, 80),
+        image_size=(60, 80), source="test", name="spot.png",
+    )
+    write_shards(folder, [sample], maximum_count=1, maps_by={"kind": "human"}, classes=[])
     samples = train_teacher.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
     places = []
     for epoch in range(20):

@@ -16,11 +16,11 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import cv2
 import numpy as np
@@ -69,144 +69,119 @@ def decode_map(png: bytes) -> Float[np.ndarray, "h w"]:
     return grey.astype(np.float32) / np.float32(MAP_MAX)
 
 
-class ShardWriter:
-    """Writes samples into the new folder `folder`, at most `maximum_count` to a shard.
+class Shard(NamedTuple):
+    """What the index will say of a shard that is written."""
+
+    bytes: int
+    sha256: str
+    rows: np.ndarray  # of SAMPLE, one a sample; `write_index` numbers their shards
+
+
+def shard_name(number: int) -> str:
+    """The file name of the shard of that number."""
+    return f"shard-{number:06d}.tar"
+
+
+def write_shard(path: Path, samples: Iterable[Sample], *, n_classes: int) -> Shard:
+    """Write samples, taken one at a time, to the file `path`; their labels are below `n_classes`.
+
+    Raises ValueError with a sample's key if it is no sample. Keys are unique among all shards of
+    a folder, which who divides samples among shards sees to. On any error `path` is unfinished.
+    """
+    spans: list[tuple[int, int, int]] = []  # offset, length, label
+    with path.open("wb") as file:
+        tar = TarWriter(file, encoder=False, mtime=0)
+        try:
+            for sample in samples:
+                offset = tar.tarstream.offset
+                for suffix, data in _members(sample, n_classes):  # TarWriter sorts what it gets
+                    tar.write({"__key__": sample["key"], suffix: data})
+                spans.append((offset, tar.tarstream.offset - offset, sample["label"]))
+        except BaseException:
+            with suppress(OSError):  # an error is under way; that of a full disk says so
+                tar.close()
+            raise
+        tar.close()
+    digest = hashlib.sha256()
+    rows = np.zeros(len(spans), SAMPLE)
+    with path.open("rb") as file:
+        for i, (offset, length, label) in enumerate(spans):
+            span = file.read(length)
+            digest.update(span)
+            rows[i] = (0, offset, length, label, zlib.crc32(span))
+        digest.update(file.read())  # the end of the tar
+    return Shard(path.stat().st_size, digest.hexdigest(), rows)
+
+
+def write_index(
+    folder: Path,
+    shards: Mapping[str, Shard],
+    *,
+    maps_by: Mapping[str, Any],
+    classes: Sequence[str],
+    skipped: Sequence[str] = (),
+) -> None:
+    """Write the table and the index of the shards in `folder`, named and in order.
 
     `maps_by` says who drew the maps: {"kind": "human" | "teacher", ...}. `classes` names the
-    labels, in order. The index is written last, so a folder without one is unfinished.
+    labels, in order, and `skipped` the images that were left out. The index is written last, so a
+    folder without one is unfinished. Raises ValueError if there is no sample.
     """
+    if maps_by.get("kind") not in ("human", "teacher"):
+        raise ValueError(f"{folder}: maps_by is {maps_by}; its kind is human or teacher")
+    counts = [len(each.rows) for each in shards.values()]
+    if not sum(counts):
+        raise ValueError(f"{folder}: no sample was written; check the stage's input")
+    table = np.concatenate([each.rows for each in shards.values()])
+    table["shard"] = np.repeat(np.arange(len(counts)), counts)
+    np.save(folder / "samples.npy", table)
+    index = {
+        "format": FORMAT,
+        "maps_by": dict(maps_by),
+        "samples": len(table),
+        "shards": [
+            {"name": name, "count": count, "bytes": each.bytes, "sha256": each.sha256}
+            for (name, each), count in zip(shards.items(), counts)
+        ],
+        "skipped": list(skipped),
+        "classes": list(classes),
+    }
+    text = json.dumps(index, indent=1, allow_nan=False)
+    (folder / "index.json").write_text(text + "\n")
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        maximum_count: int,
-        maps_by: Mapping[str, Any],
-        classes: Sequence[str],
-    ) -> None:
-        if maximum_count < 1:
-            raise ValueError(f"{folder}: {maximum_count} samples to a shard; expected at least 1")
-        if maps_by.get("kind") not in ("human", "teacher"):
-            raise ValueError(f"{folder}: maps_by is {maps_by}; its kind is human or teacher")
-        folder.mkdir(parents=True)
-        self.folder = folder
-        self.maximum_count = maximum_count
-        self.maps_by = dict(maps_by)
-        self.classes = list(classes)
-        self._skipped: list[str] = []
-        self._keys: set[str] = set()
-        self._shards: list[dict[str, Any]] = []
-        self._tables: list[np.ndarray] = []
-        self._rows: list[tuple[int, int, int]] = []  # offset, length, label in the open shard
-        self._file: BinaryIO | None = None
 
-    def __enter__(self) -> "ShardWriter":
-        return self
+def write_shards(
+    folder: Path,
+    samples: Iterable[Sample],
+    *,
+    maximum_count: int,
+    maps_by: Mapping[str, Any],
+    classes: Sequence[str],
+    skipped: Sequence[str] = (),
+) -> None:
+    """Write samples into the new folder `folder`, `maximum_count` to a shard, and its index.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                self.close()
-        finally:
-            if self._file is not None:  # an error is under way; that of a full disk says so
-                with suppress(OSError):
-                    self._tar.close()
-                with suppress(OSError):
-                    self._file.close()
+    The rest is as `write_index` has it; `skipped` may grow while the samples are taken.
+    """
+    if maximum_count < 1:
+        raise ValueError(f"{folder}: {maximum_count} samples to a shard; expected at least 1")
+    folder.mkdir(parents=True)
+    shards: dict[str, Shard] = {}
+    left = _distinct(samples, folder)
+    for sample in left:
+        name = shard_name(len(shards))
+        group = chain([sample], islice(left, maximum_count - 1))
+        shards[name] = write_shard(folder / name, group, n_classes=len(classes))
+    write_index(folder, shards, maps_by=maps_by, classes=classes, skipped=skipped)
 
-    def write(self, sample: Sample) -> None:
-        """Append a sample; raises ValueError with its key if it is not one."""
-        members = self._members(sample)
-        if self._file is None:
-            self._file = (self.folder / f"shard-{len(self._shards):06d}.tar").open("wb")
-            self._tar = TarWriter(self._file, encoder=False, mtime=0)
-        offset = self._tar.tarstream.offset
-        for suffix, data in members:  # one by one: TarWriter sorts what it gets at once
-            self._tar.write({"__key__": sample["key"], suffix: data})
-        length = self._tar.tarstream.offset - offset
-        self._keys.add(sample["key"])
-        self._rows.append((offset, length, sample["label"]))
-        if len(self._rows) == self.maximum_count:
-            self._close_shard()
 
-    def skip(self, name: str) -> None:
-        """List `name` in the index as an image that was left out."""
-        self._skipped.append(name)
-
-    def close(self) -> None:
-        """Finish the last shard and write the table and the index."""
-        if self._file is not None:
-            self._close_shard()
-        if not self._shards:
-            raise ValueError(f"{self.folder}: no sample was written; check the stage's input")
-        table = np.concatenate(self._tables)
-        np.save(self.folder / "samples.npy", table)
-        index = {
-            "format": FORMAT,
-            "maps_by": self.maps_by,
-            "samples": len(table),
-            "shards": self._shards,
-            "skipped": self._skipped,
-            "classes": self.classes,
-        }
-        text = json.dumps(index, indent=1, allow_nan=False)
-        (self.folder / "index.json").write_text(text + "\n")
-
-    def _members(self, sample: Sample) -> list[tuple[str, bytes]]:
-        key, points, observers = sample["key"], sample["points"], sample["observers"]
-        if not KEY.fullmatch(key):
-            raise ValueError(f"key {key!r}: expected 1 to 80 letters, digits, '_' or '-'")
-        if key in self._keys:
-            raise ValueError(f"key {key!r} is already in {self.folder}; keys are unique")
-        if sample["label"] < -1 or sample["label"] >= max(len(self.classes), 1):
-            raise ValueError(f"{key}: label {sample['label']} of {len(self.classes)} classes")
-        _require_points(points, sample["grid"], key)
-        if observers is not None:
-            _require_observers(observers, len(points), key)
-        try:
-            map_png = encode_map(sample["map"])
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from None
-        about = {
-            "label": sample["label"],
-            "grid": list(sample["grid"]),
-            "image": list(sample["image_size"]),
-            "source": sample["source"],
-            "name": sample["name"],
-        }
-        members = [
-            (_image_suffix(sample["image"], key), sample["image"]),
-            ("map.png", map_png),
-            ("points.npy", _npy(points)),
-        ]
-        if observers is not None:
-            members.append(("observers.npy", _npy(observers)))
-        return members + [("json", json.dumps(about).encode())]
-
-    def _close_shard(self) -> None:
-        assert self._file is not None
-        self._tar.close()
-        self._file.close()
-        self._file = None
-        path = self.folder / f"shard-{len(self._shards):06d}.tar"
-        data = memoryview(path.read_bytes())
-        rows = [
-            (len(self._shards), offset, length, label, zlib.crc32(data[offset:offset + length]))
-            for offset, length, label in self._rows
-        ]
-        self._tables.append(np.array(rows, SAMPLE))
-        self._shards.append({
-            "name": path.name,
-            "count": len(rows),
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-        })
-        self._rows = []
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, which need not fit into memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -233,7 +208,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 def verify(folder: Path) -> None:
     """Read every shard in full and compare its sha256 with the index."""
     for shard in read_index(folder)["shards"]:
-        found = hashlib.sha256((folder / shard["name"]).read_bytes()).hexdigest()
+        found = sha256_of(folder / shard["name"])
         if found != shard["sha256"]:
             expected = shard["sha256"]
             raise ValueError(f"{folder / shard['name']}: sha256 {found}, not {expected}; {CURE}")
@@ -290,6 +265,46 @@ class Shards:
             source=about["source"],
             name=about["name"],
         )
+
+
+def _distinct(samples: Iterable[Sample], folder: Path) -> Iterator[Sample]:
+    keys: set[str] = set()
+    for sample in samples:
+        key = sample["key"]
+        if key in keys:
+            raise ValueError(f"key {key!r} is already in {folder}; keys are unique")
+        keys.add(key)
+        yield sample
+
+
+def _members(sample: Sample, n_classes: int) -> list[tuple[str, bytes]]:
+    key, points, observers = sample["key"], sample["points"], sample["observers"]
+    if not KEY.fullmatch(key):
+        raise ValueError(f"key {key!r}: expected 1 to 80 letters, digits, '_' or '-'")
+    if sample["label"] < -1 or sample["label"] >= max(n_classes, 1):
+        raise ValueError(f"{key}: label {sample['label']} of {n_classes} classes")
+    _require_points(points, sample["grid"], key)
+    if observers is not None:
+        _require_observers(observers, len(points), key)
+    try:
+        map_png = encode_map(sample["map"])
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+    about = {
+        "label": sample["label"],
+        "grid": list(sample["grid"]),
+        "image": list(sample["image_size"]),
+        "source": sample["source"],
+        "name": sample["name"],
+    }
+    members = [
+        (_image_suffix(sample["image"], key), sample["image"]),
+        ("map.png", map_png),
+        ("points.npy", _npy(points)),
+    ]
+    if observers is not None:
+        members.append(("observers.npy", _npy(observers)))
+    return members + [("json", json.dumps(about).encode())]
 
 
 def _require_points(points: np.ndarray, grid: tuple[int, int], key: str) -> None:

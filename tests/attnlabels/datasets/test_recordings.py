@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from attnlabels.datasets.recordings import count_recorded, enlarge, read_recordings
-from attnlabels.datasets.shards import Sample, ShardWriter
+from attnlabels.datasets.shards import Sample, write_shards
 
 
 def picture(h=30, w=40, *, seed=0):
@@ -12,22 +12,23 @@ def picture(h=30, w=40, *, seed=0):
 
 def write(folder, *points, kind="human"):
     """A set of one image for each array of points, which lie on a grid of 30 x 40."""
-    with ShardWriter(folder, maximum_count=9, maps_by={"kind": kind}, classes=["a"]) as writer:
-        for i, each in enumerate(points):
-            pixels = cv2.cvtColor(picture(seed=i), cv2.COLOR_RGB2BGR)
-            density = np.random.default_rng(i).random((6, 8), np.float32)
-            writer.write(Sample(
-                key=f"image_{i}",
-                image=cv2.imencode(".png", pixels)[1].tobytes(),
-                map=density / density.max(),
-                points=np.array(each, np.int16).reshape(-1, 2),
-                observers=None,
-                label=0,
-                grid=(30, 40),
-                image_size=(30, 40),
-                source="made by the test",
-                name=f"image {i}.jpg",
-            ))
+    samples = []
+    for i, each in enumerate(points):
+        pixels = cv2.cvtColor(picture(seed=i), cv2.COLOR_RGB2BGR)
+        density = np.random.default_rng(i).random((6, 8), np.float32)
+        samples.append(Sample(
+            key=f"image_{i}",
+            image=cv2.imencode(".png", pixels)[1].tobytes(),
+            map=density / density.max(),
+            points=np.array(each, np.int16).reshape(-1, 2),
+            observers=None,
+            label=0,
+            grid=(30, 40),
+            image_size=(30, 40),
+            source="made by the test",
+            name=f"image {i}.jpg",
+        ))
+    write_shards(folder, samples, maximum_count=9, maps_by={"kind": kind}, classes=["a"])
     return folder
 
 

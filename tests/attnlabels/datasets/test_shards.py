@@ -12,11 +12,13 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 from attnlabels.datasets.shards import (
     Sample,
     Shards,
-    ShardWriter,
     decode_map,
     encode_map,
     read_index,
     verify,
+    write_index,
+    write_shard,
+    write_shards,
 )
 
 TEACHER = {"kind": "teacher", "checkpoint": "abc"}
@@ -42,9 +44,7 @@ def a_sample(i: int, **changes) -> Sample:
 
 def write(folder: Path, samples: list[Sample], **options) -> Path:
     options = {"maximum_count": 2, "maps_by": TEACHER, "classes": ["a", "b", "c"]} | options
-    with ShardWriter(folder, **options) as writer:
-        for sample in samples:
-            writer.write(sample)
+    write_shards(folder, samples, **options)
     return folder
 
 
@@ -94,6 +94,28 @@ def test_second_write_is_byte_identical(tmp_path, five):
         assert (five / name).read_bytes() == (again / name).read_bytes(), name
 
 
+def test_shards_made_alone_in_any_order_are_those_of_one_write(tmp_path, five):
+    shards = {}
+    for number in (2, 0, 1):
+        name = f"shard-{number:06d}.tar"
+        group = (a_sample(i) for i in range(5) if i // 2 == number)
+        shards[name] = write_shard(tmp_path / name, group, n_classes=3)
+    write_index(tmp_path, dict(sorted(shards.items())), maps_by=TEACHER, classes=["a", "b", "c"])
+    for path in five.iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_the_names_of_shards_may_have_gaps(tmp_path):
+    names = ["shard-000001.tar", "shard-000007.tar"]
+    shards = {
+        name: write_shard(tmp_path / name, [a_sample(i)], n_classes=3)
+        for i, name in enumerate(names)
+    }
+    write_index(tmp_path, shards, maps_by=TEACHER, classes=["a", "b", "c"])
+    verify(tmp_path)
+    assert [Shards(tmp_path)[i]["key"] for i in range(2)] == ["image_0", "image_1"]
+
+
 def test_members_lie_in_the_documented_order(five):
     with tarfile.open(five / "shard-000000.tar") as tar:
         assert tar.getnames() == [
@@ -120,10 +142,7 @@ def test_a_pickled_copy_reads_the_same(five):
 
 
 def test_index_holds_provenance_and_what_was_skipped(tmp_path):
-    with ShardWriter(tmp_path / "s", maximum_count=9, maps_by=TEACHER, classes=["a"]) as writer:
-        writer.skip("broken.jpg")
-        writer.write(a_sample(0))
-    index = read_index(tmp_path / "s")
+    index = read_index(write(tmp_path / "s", [a_sample(0)], skipped=["broken.jpg"]))
     assert index["maps_by"] == TEACHER and index["skipped"] == ["broken.jpg"]
     assert index["samples"] == 1 and index["shards"][0]["count"] == 1
 
@@ -238,7 +257,7 @@ def test_writer_refuses(tmp_path, changes, message):
 
 def test_doubled_key_is_refused(tmp_path):
     with pytest.raises(ValueError, match="key 'image_0' is already in .*keys are unique"):
-        write(tmp_path / "s", [a_sample(0), a_sample(0)])
+        write(tmp_path / "s", [a_sample(0), a_sample(1), a_sample(0)])
 
 
 def test_empty_set_is_refused(tmp_path):

@@ -1,8 +1,12 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from attnlabels.losses.attention import kld
+from attnlabels.models.folding import fold_batch_norm
 from attnlabels.models.teacher import OUTPUT, Teacher, minmax
 
 KERAS = (3, 5, 7, 9)  # "conv 2, 4, 6, 8" as Keras counts, as slim counts and as torchvision counts
@@ -167,3 +171,16 @@ def test_weights_are_drawn_from_the_generator_and_not_fetched():
     one, same, other = build(), build(), build(seed=1)
     assert torch.equal(one.backbone[0][0].weight, same.backbone[0][0].weight)
     assert not torch.equal(one.backbone[0][0].weight, other.backbone[0][0].weight)
+
+
+@torch.no_grad()
+def test_folding_batch_norm_changes_no_map():
+    network = build(taps=KERAS, output="learnt_offset").double().eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.bias, 0.0, 0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    folded = copy.deepcopy(network)
+    fold_batch_norm(folded)
+    assert not any(isinstance(each, nn.BatchNorm2d) for each in folded.modules())
+    torch.testing.assert_close(folded(images().double()), network(images().double()))
