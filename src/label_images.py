@@ -141,13 +141,19 @@ def alone_in(scratch: Scratch, world: World) -> Iterator[None]:
 
     Raises ValueError if another run is in it, or if the processes do not share it.
     """
+    refused = None
     if world.first:
-        scratch.lock()
-        clear_unfinished(scratch.folder)
-        for rank in scratch.folder.glob("done-*"):
-            rank.unlink()
+        try:
+            scratch.lock()
+            clear_unfinished(scratch.folder)
+            for rank in scratch.folder.glob("done-*"):
+                rank.unlink()
+        except ValueError as error:  # all are told: who waits for one that left shows a traceback
+            refused = error
+    if world.total(refused is not None):
+        raise refused or ValueError("process 0 did not begin; its own message says why")
     try:
-        world.agree("the labelling", scratch.folder.name)  # nor does any begin before that
+        world.agree("the labelling", scratch.folder.name)
         if not (scratch.folder / "lock").is_file():
             raise ValueError(
                 f"{scratch.folder} is not where process 0 has it; set ATTNLABELS_SCRATCH to a "
