@@ -19,9 +19,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from attnlabels.datasets.crops import centre_box, count_points, crop_map
-from attnlabels.datasets.images import decode, resize, resize_centre_crop
+from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.recordings import enlarge, read_recordings
 from attnlabels.datasets.shards import Shards
+from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.losses.attention import kld, nss
 from attnlabels.metrics.alignment import SCORES, mean_scores, score_maps
 from attnlabels.models.attention_head import AttentionHead

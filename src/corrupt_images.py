@@ -34,7 +34,8 @@ from attnlabels.datasets.corruptions import (
     rng_for,
 )
 from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.images import read_image, resize_centre_crop
+from attnlabels.datasets.images import read_image
+from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.params import load, record
 from attnlabels.report import replacing, write_json
 from attnlabels.script import run

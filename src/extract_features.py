@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from attnlabels.datasets.cifar10 import read_cifar10
 from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.images import read_image, resize_centre_crop
+from attnlabels.datasets.images import read_image
 from attnlabels.datasets.imagenet_c import open_corrupted
+from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.folding import fold_batch_norm

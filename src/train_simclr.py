@@ -23,13 +23,9 @@ from tqdm import tqdm
 
 from attnlabels.datasets.crops import centre_box, count_points, crop_map
 from attnlabels.datasets.image_folder import Manifest, read_manifest
-from attnlabels.datasets.images import (
-    decode_reduced,
-    read_image,
-    reduction,
-    resize_centre_crop,
-)
+from attnlabels.datasets.images import decode_reduced, read_image, reduction
 from attnlabels.datasets.shards import Shards
+from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.launch import launch
 from attnlabels.models.attention_head import AttentionHead, Output, Select
 from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps, features

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import align_attention
-from attnlabels.datasets.images import decode, resize_centre_crop
+from attnlabels.datasets.images import decode
 from attnlabels.datasets.recordings import enlarge
 from attnlabels.datasets.shards import Sample, Shards, write_shards
+from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.encoder import Encoder

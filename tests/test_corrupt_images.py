@@ -12,8 +12,9 @@ import pytest
 
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, corrupt, rng_for
 from attnlabels.datasets.image_folder import list_images, write_manifest
-from attnlabels.datasets.images import read_image, resize_centre_crop
+from attnlabels.datasets.images import read_image
 from attnlabels.datasets.imagenet_c import open_corrupted
+from attnlabels.datasets.squares import resize_centre_crop
 
 ALL = (*CORRUPTIONS, *EXTRA)
 PARAMS = """

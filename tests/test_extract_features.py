@@ -11,8 +11,9 @@ import torch
 import extract_features
 from attnlabels.datasets.features import read_features, require_same_images
 from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.images import read_image, resize_centre_crop
+from attnlabels.datasets.images import read_image
 from attnlabels.datasets.imagenet_c import GROUPS
+from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import load_weights, read_config, write_weights
 from attnlabels.params import read

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -75,29 +73,6 @@ def resize(image: np.ndarray, h: int, w: int) -> np.ndarray:
     shrinks = h <= image.shape[0] and w <= image.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(image, (w, h), interpolation=interpolation)
-
-
-def resize_centre_crop(
-    image: UInt8[np.ndarray, "h w 3"], *, size: int, crop: float
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """SimCLR's view for evaluation: the central `crop` of the shorter side, resized to a square.
-
-    google-research/simclr data_util.py `center_crop` takes 0.875 at size 224; its bicubic
-    resize is antialiased, as Pillow's is. With `crop` 1 the whole image is resized and nothing
-    is cut off.
-    """
-    if not 0 < crop <= 1:
-        raise ValueError(f"crop is {crop}; expected a share of the side, above 0 and at most 1")
-    if crop < 1:
-        h, w = image.shape[:2]
-        side = round(crop * min(h, w))
-        top, left = (h - side + 1) // 2, (w - side + 1) // 2
-        image = image[top:top + side, left:left + side]
-    # The antialiased bicubic of Pillow to one grey level, in an eighth of its time.
-    writable = np.require(image, requirements="W")  # of a mapped file a copy
-    planes = torch.from_numpy(writable).permute(2, 0, 1)[None]
-    square = F.interpolate(planes, (size, size), mode="bicubic", antialias=True)
-    return np.ascontiguousarray(square[0].permute(1, 2, 0).numpy())
 
 
 def _decode(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:

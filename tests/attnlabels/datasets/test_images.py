@@ -12,7 +12,6 @@ from attnlabels.datasets.images import (
     read_image,
     reduction,
     resize,
-    resize_centre_crop,
 )
 
 RED, GREEN = (200, 30, 20), (10, 180, 40)
@@ -153,36 +152,3 @@ def test_shrinking_averages_every_pixel():
 def test_enlarging_keeps_a_constant_image_and_the_asked_shape():
     assert (resize(np.full((5, 7, 3), 90, np.uint8), 20, 30) == 90).all()
     assert resize(np.zeros((5, 7, 3), np.uint8), 20, 30).shape == (20, 30, 3)
-
-
-def test_centre_crop_takes_the_middle_of_the_longer_side():
-    wide = np.zeros((100, 200, 3), np.uint8)
-    wide[:, :50], wide[:, 150:] = 255, 255  # outside the central 100 columns
-    assert resize_centre_crop(wide, size=32, crop=0.875).max() == 0
-
-
-def test_crop_of_one_keeps_the_whole_image():
-    wide = np.zeros((100, 200, 3), np.uint8)
-    wide[:, :100] = 255
-    square = resize_centre_crop(wide, size=32, crop=1.0)
-    assert (square[:, :14] == 255).all() and (square[:, 18:] == 0).all()
-
-
-def test_centre_crop_equals_pillows_crop_then_antialiased_bicubic():
-    pixels = decode(noise(), name="a")
-    cropped = Image.fromarray(pixels).crop((7, 7, 112, 112))  # 0.875 * 120 = 105, margin 7.5
-    square = resize_centre_crop(pixels, size=40, crop=0.875)
-    near = np.asarray(cropped.resize((40, 40), Image.Resampling.BICUBIC), int)
-    shifted = Image.fromarray(pixels).crop((8, 8, 113, 113))
-    exact = np.asarray(shifted.resize((40, 40), Image.Resampling.BICUBIC), int)
-    assert abs(square - exact).max() <= 1 < abs(square - near).max()
-
-
-def test_a_square_of_that_size_is_copied():
-    pixels = decode(noise(48), name="a")
-    assert np.array_equal(resize_centre_crop(pixels, size=48, crop=1.0), pixels)
-
-
-def test_crop_outside_its_range_is_refused():
-    with pytest.raises(ValueError, match="crop is 1.5; expected a share"):
-        resize_centre_crop(np.zeros((9, 9, 3), np.uint8), size=4, crop=1.5)
