@@ -20,10 +20,9 @@ from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 from attnlabels.datasets.features import read_features, require_same_images
 from attnlabels.metrics.retrieval import (
     k_grid,
-    mean_average_precision,
     pr_area,
-    precision_recall,
     rank_matches,
+    score_ranks,
     split_queries,
 )
 from attnlabels.params import load, record
@@ -88,23 +87,18 @@ def retrieve(
             f"a gallery of {len(stored)} images has no precision at 10; take more images or lower "
             "score_retrieval.queries"
         )
-    ranks = rank_matches(
-        queries[asked],
-        gallery[stored],
-        query_labels=labels[asked],
-        gallery_labels=labels[stored],
-    )
-    precision, recall = precision_recall(ranks, n_gallery=len(stored))
+    ranks = rank_matches(queries, gallery, labels=labels, split=split)
+    found = score_ranks(ranks, n_gallery=len(stored))
     scores = {
-        "map": mean_average_precision(ranks),
-        "pr_area": pr_area(precision, recall),
-        "precision_at_10": float(precision[9]),
+        "map": found.map,
+        "pr_area": pr_area(found.precision, found.recall),
+        "precision_at_10": float(found.precision[9]),
         "n_queries": len(asked),
         "n_gallery": len(stored),
     }
     k = k_grid(len(stored))
-    points = zip(k.tolist(), precision[k - 1].round(6).tolist(), recall[k - 1].round(6).tolist())
-    return scores, list(points)
+    precision, recall = found.precision[k - 1].round(6), found.recall[k - 1].round(6)
+    return scores, list(zip(k.tolist(), precision.tolist(), recall.tolist()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ Every score follows from the ranks at which a query's relevant images come back,
 query's class: `rank_matches` finds them once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
@@ -12,8 +13,18 @@ from jaxtyping import Float, Int, Integer
 # Paper: gives curves over k without its values. These are ours.
 K_GRID = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
-# Queries compared at a time. It bounds memory and changes no score.
+# Queries, rows of the gallery and similarities at a time. They bound memory and change no score.
 CHUNK = 256
+BLOCK = 8192
+CELLS = 2**21
+
+
+class Found(NamedTuple):
+    """Mean average precision, and precision and recall among the first 1, 2, ..., g images."""
+
+    map: float
+    precision: Float[np.ndarray, "g"]
+    recall: Float[np.ndarray, "g"]
 
 
 def split_queries(
@@ -27,43 +38,53 @@ def split_queries(
 
 
 def rank_matches(
-    queries: Float[np.ndarray, "q d"],
-    gallery: Float[np.ndarray, "g d"],
+    queries: Float[np.ndarray, "n d"],
+    gallery: Float[np.ndarray, "n d"],
     *,
-    query_labels: Integer[np.ndarray, "q"],
-    gallery_labels: Integer[np.ndarray, "g"],
-) -> list[Int[np.ndarray, "matches"]]:
+    labels: Integer[np.ndarray, "n"],
+    split: tuple[Int[np.ndarray, "q"], Int[np.ndarray, "g"]],
+) -> Iterator[Int[np.ndarray, "matches"]]:
     """For each query the ranks, from 1 and ascending, of the gallery's images of its class.
 
-    Images equally similar to a query rank in the gallery's order.
+    `split` has the rows of `queries` that ask and those of `gallery` that are ranked; both may be
+    mapped from files. Images equally similar to a query rank in the gallery's order. Raises
+    ValueError for a query without any match, and for features that have no direction.
     """
-    missing = np.setdiff1d(query_labels, gallery_labels)
+    asked, stored = split
+    gallery_labels = labels[stored]
+    missing = np.setdiff1d(labels[asked], gallery_labels)
     if len(missing):
         raise ValueError(
             f"{len(missing)} classes of queries have no image in the gallery, the first "
             f"{missing[0]}; take fewer queries or another seed"
         )
-    queries, gallery = _normalised(queries, "queries"), _normalised(gallery, "gallery")
-    ranks = []
-    for start in range(0, len(queries), CHUNK):
-        similarity = queries[start:start + CHUNK] @ gallery.T
-        ascending = np.sort(similarity, axis=1)
-        for i, label in enumerate(query_labels[start:start + CHUNK]):
-            matches = np.flatnonzero(gallery_labels == label)
-            ranks.append(_ranks(similarity[i], ascending[i], matches))
-    return ranks
+    size = min(CHUNK, max(1, CELLS // len(stored)))
+    for start in range(0, len(asked), size):
+        chunk = _normalised(queries, asked[start:start + size], "queries")
+        similarity = np.empty((len(chunk), len(stored)), np.float32)
+        for first in range(0, len(stored), BLOCK):
+            block = _normalised(gallery, stored[first:first + BLOCK], "gallery")
+            similarity[:, first:first + BLOCK] = chunk @ block.T
+        for row, label in zip(similarity, labels[asked[start:start + size]]):
+            yield _ranks(row, np.sort(row), np.flatnonzero(gallery_labels == label))
 
 
-def precision_recall(
-    ranks: Sequence[Int[np.ndarray, "_"]], *, n_gallery: int
-) -> tuple[Float[np.ndarray, "g"], Float[np.ndarray, "g"]]:
-    """Precision and recall among the first 1, 2, ..., `n_gallery` images, mean over queries."""
-    places = np.concatenate(ranks) - 1
-    share = np.concatenate([np.full(len(r), 1 / len(r)) for r in ranks])
-    hits = np.bincount(places, minlength=n_gallery).cumsum()
-    recalled = np.bincount(places, weights=share, minlength=n_gallery).cumsum()
-    k = np.arange(1, n_gallery + 1)
-    return hits / (k * len(ranks)), recalled / len(ranks)
+def score_ranks(ranks: Iterable[Int[np.ndarray, "_"]], *, n_gallery: int) -> Found:
+    """The scores of all queries, each a mean over them; of each query, the matches' ranks.
+
+    A query's average precision is the mean of the precision at each relevant image's rank.
+    """
+    hits, recalled = np.zeros(n_gallery, np.int64), np.zeros(n_gallery)
+    averages = []
+    for found in ranks:
+        hits[found - 1] += 1
+        recalled[found - 1] += 1 / len(found)
+        averages.append(np.mean(np.arange(1, len(found) + 1) / found))
+    return Found(
+        map=float(np.mean(averages)),
+        precision=hits.cumsum() / (np.arange(1, n_gallery + 1) * len(averages)),
+        recall=recalled.cumsum() / len(averages),
+    )
 
 
 def k_grid(n_gallery: int) -> Int[np.ndarray, "_"]:
@@ -76,21 +97,16 @@ def pr_area(precision: Float[np.ndarray, "g"], recall: Float[np.ndarray, "g"]) -
     return float(np.trapezoid(np.r_[precision[0], precision], np.r_[0.0, recall]))
 
 
-def mean_average_precision(ranks: Sequence[Int[np.ndarray, "_"]]) -> float:
-    """Mean over queries of the mean precision at each relevant image's rank."""
-    return float(np.mean([np.mean(np.arange(1, len(r) + 1) / r) for r in ranks]))
-
-
-def _normalised(features: np.ndarray, name: str) -> np.ndarray:
-    features = features.astype(np.float32)
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
+def _normalised(features: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
+    chosen = features[rows].astype(np.float32)
+    norms = np.linalg.norm(chosen, axis=1, keepdims=True)
     bad = ~(np.isfinite(norms) & (norms > 0))[:, 0]
     if bad.any():
         raise ValueError(
-            f"{name}: features of image {bad.argmax()} and {bad.sum() - 1} more are all 0 or not "
-            "finite, so they have no cosine similarity"
+            f"{name}: features of image {rows[bad.argmax()]} are all 0 or not finite, so they have "
+            "no cosine similarity"
         )
-    return features / norms
+    return chosen / norms
 
 
 def _ranks(similarity: np.ndarray, ascending: np.ndarray, matches: np.ndarray) -> np.ndarray:

@@ -5,10 +5,9 @@ from sklearn.metrics import average_precision_score
 from attnlabels.metrics import retrieval
 from attnlabels.metrics.retrieval import (
     k_grid,
-    mean_average_precision,
     pr_area,
-    precision_recall,
     rank_matches,
+    score_ranks,
     split_queries,
 )
 
@@ -20,6 +19,21 @@ def on_circle(*degrees: float) -> np.ndarray:
 
 def labels(*values: int) -> np.ndarray:
     return np.array(values)
+
+
+def ranked(
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    *,
+    query_labels: np.ndarray,
+    gallery_labels: np.ndarray,
+) -> list[np.ndarray]:
+    """The ranks where the two sets stand one behind the other."""
+    both = np.concatenate([queries, gallery])
+    q = len(queries)
+    split = (np.arange(q), np.arange(q, len(both)))
+    told = np.concatenate([query_labels, gallery_labels])
+    return list(rank_matches(both, both, labels=told, split=split))
 
 
 def random_world(q: int, g: int, k: int) -> dict[str, np.ndarray]:
@@ -34,32 +48,32 @@ def random_world(q: int, g: int, k: int) -> dict[str, np.ndarray]:
 
 def test_worked_by_hand() -> None:
     # one query at 0 degrees, gallery at 10, 20, 30, 40: relevant are the 1st and the 3rd
-    ranks = rank_matches(
+    ranks = ranked(
         on_circle(0),
         on_circle(30, 10, 40, 20),
         query_labels=labels(7),
         gallery_labels=labels(7, 7, 1, 2),
     )
     assert [r.tolist() for r in ranks] == [[1, 3]]
-    precision, recall = precision_recall(ranks, n_gallery=4)
+    _, precision, recall = score_ranks(ranks, n_gallery=4)
     assert precision == pytest.approx([1, 1 / 2, 2 / 3, 1 / 2])
     assert recall == pytest.approx([1 / 2, 1 / 2, 1, 1])
-    assert mean_average_precision(ranks) == pytest.approx((1 + 2 / 3) / 2)
+    assert score_ranks(ranks, n_gallery=4).map == pytest.approx((1 + 2 / 3) / 2)
     # 1 up to recall 1/2, down to 1/2 there, then the trapezoid up to 2/3
     assert pr_area(precision, recall) == pytest.approx(1 / 2 + (1 / 2 + 2 / 3) / 2 / 2)
 
 
 def test_scores_are_means_over_queries_with_unlike_numbers_of_matches() -> None:
     ranks = [np.array([1]), np.array([1, 2, 4])]
-    precision, recall = precision_recall(ranks, n_gallery=4)
+    _, precision, recall = score_ranks(ranks, n_gallery=4)
     assert precision == pytest.approx([1, (1 / 2 + 1) / 2, (1 / 3 + 2 / 3) / 2, 1 / 2])
     assert recall == pytest.approx([(1 + 1 / 3) / 2, (1 + 2 / 3) / 2, (1 + 2 / 3) / 2, 1])
-    assert mean_average_precision(ranks) == pytest.approx((1 + (1 + 1 + 3 / 4) / 3) / 2)
+    assert score_ranks(ranks, n_gallery=4).map == pytest.approx((1 + (1 + 1 + 3 / 4) / 3) / 2)
 
 
 def test_equals_sorting_each_query_in_full() -> None:
     world = random_world(q=30, g=200, k=4)
-    ranks = rank_matches(**world)
+    ranks = ranked(**world)
     unit = {
         name: world[name] / np.linalg.norm(world[name], axis=1, keepdims=True)
         for name in ("queries", "gallery")
@@ -68,7 +82,7 @@ def test_equals_sorting_each_query_in_full() -> None:
         order = sorted(range(200), key=lambda j: -float(unit["gallery"][j] @ query))
         expected = [r + 1 for r, j in enumerate(order) if world["gallery_labels"][j] == label]
         assert found.tolist() == expected
-    precision, recall = precision_recall(ranks, n_gallery=200)
+    _, precision, recall = score_ranks(ranks, n_gallery=200)
     for k in (1, 2, 5, 50, 200):
         hits = [sum(r <= k for r in found) for found in ranks]
         assert precision[k - 1] == pytest.approx(np.mean([h / k for h in hits]))
@@ -83,11 +97,11 @@ def test_average_precision_equals_scikit_learn() -> None:
         average_precision_score(world["gallery_labels"] == label, s)
         for label, s in zip(world["query_labels"], similarity)
     ])
-    assert mean_average_precision(rank_matches(**world)) == pytest.approx(expected)
+    assert score_ranks(ranked(**world), n_gallery=200).map == pytest.approx(expected)
 
 
 def test_ties_rank_in_the_gallerys_order() -> None:
-    ranks = rank_matches(
+    ranks = ranked(
         on_circle(0, 0),
         on_circle(5, 20, 20, 20, 90),
         query_labels=labels(1, 2),
@@ -97,7 +111,7 @@ def test_ties_rank_in_the_gallerys_order() -> None:
 
 
 def test_equal_features_rank_in_the_gallerys_order() -> None:
-    ranks = rank_matches(
+    ranks = ranked(
         np.ones((1, 4)),
         np.ones((6, 4)),
         query_labels=labels(1),
@@ -106,43 +120,46 @@ def test_equal_features_rank_in_the_gallerys_order() -> None:
     assert ranks[0].tolist() == [2, 4, 5]
 
 
-def test_size_of_the_chunk_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "size"), [("CHUNK", 7), ("BLOCK", 33), ("CELLS", 450)])
+def test_sizes_of_the_parts_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, name: str, size: int
+) -> None:
     world = random_world(q=30, g=200, k=4)
-    whole = rank_matches(**world)
-    monkeypatch.setattr(retrieval, "CHUNK", 7)
-    for one, other in zip(whole, rank_matches(**world), strict=True):
+    whole = ranked(**world)
+    monkeypatch.setattr(retrieval, name, size)
+    for one, other in zip(whole, ranked(**world), strict=True):
         assert one.tolist() == other.tolist()
 
 
 def test_length_and_precision_of_features_do_not_matter() -> None:
     queries, gallery = on_circle(0, 90), on_circle(10, 40, 80)
     told = {"query_labels": labels(0, 1), "gallery_labels": labels(0, 1, 1)}
-    expected = [r.tolist() for r in rank_matches(queries, gallery, **told)]
+    expected = [r.tolist() for r in ranked(queries, gallery, **told)]
     lengths = np.array([[9.0], [0.5], [3.0]])
-    longer = rank_matches(4 * queries, lengths * gallery, **told)
-    halves = rank_matches(queries.astype(np.float16), gallery.astype(np.float16), **told)
+    longer = ranked(4 * queries, lengths * gallery, **told)
+    halves = ranked(queries.astype(np.float16), gallery.astype(np.float16), **told)
     assert [r.tolist() for r in longer] == [r.tolist() for r in halves] == expected
 
 
 def test_perfect_retrieval_scores_one_and_finds_all() -> None:
     ranks = [np.arange(1, 6), np.arange(1, 4)]
-    precision, recall = precision_recall(ranks, n_gallery=10)
-    assert mean_average_precision(ranks) == 1
+    _, precision, recall = score_ranks(ranks, n_gallery=10)
+    assert score_ranks(ranks, n_gallery=10).map == 1
     assert recall[-1] == pytest.approx(1) and recall[4] == pytest.approx(1)
-    assert pr_area(*precision_recall(ranks[:1], n_gallery=10)) == pytest.approx(1)
+    assert pr_area(*score_ranks(ranks[:1], n_gallery=10)[1:]) == pytest.approx(1)
 
 
 def test_random_features_score_the_share_of_their_class() -> None:
     world = random_world(q=200, g=2000, k=4)
-    ranks = rank_matches(**world)
-    precision, recall = precision_recall(ranks, n_gallery=2000)
-    assert mean_average_precision(ranks) == pytest.approx(0.25, abs=0.01)
+    ranks = ranked(**world)
+    _, precision, recall = score_ranks(ranks, n_gallery=2000)
+    assert score_ranks(ranks, n_gallery=2000).map == pytest.approx(0.25, abs=0.01)
     assert pr_area(precision, recall) == pytest.approx(0.25, abs=0.01)
 
 
 def test_query_without_a_match_is_refused() -> None:
     with pytest.raises(ValueError, match="1 classes of queries.*the first 5"):
-        rank_matches(
+        ranked(
             on_circle(0, 1),
             on_circle(2),
             query_labels=labels(0, 5),
@@ -154,8 +171,8 @@ def test_query_without_a_match_is_refused() -> None:
 def test_features_without_direction_are_refused(value: float) -> None:
     gallery = on_circle(0, 10, 20)
     gallery[1] = value
-    with pytest.raises(ValueError, match="gallery: features of image 1 and 0 more"):
-        rank_matches(
+    with pytest.raises(ValueError, match="gallery: features of image 2 are all 0"):
+        ranked(
             on_circle(0), gallery, query_labels=labels(0), gallery_labels=labels(0, 0, 0)
         )
 
