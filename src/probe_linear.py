@@ -34,7 +34,7 @@ SETS = {  # train, test
     "imagenet": ("imagenet_train", "imagenet_val"),
     "cifar10": ("cifar10_train", "cifar10_test"),
 }
-BLOCK = 8192  # rows in float64 at a time, which bounds the memory and changes no result
+BLOCK = 2048  # rows in float64 at a time, which bounds the memory and changes no result
 Block: TypeAlias = tuple[Float64[np.ndarray, "b d"], Int64[np.ndarray, "b"]]
 
 

@@ -33,7 +33,7 @@ SETS = {  # clean, corrupted
     "cifar10": ("cifar10_test", "cifar10_c"),
 }
 
-BLOCK = 8192  # rows in float64 at a time, which bounds the memory and changes no result
+BLOCK = 2048  # rows in float64 at a time, which bounds the memory and changes no result
 
 
 def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float16, Int64
 
-BLOCK = 8192  # rows that are looked at together; changes no result
+BLOCK = 2048  # rows that are looked at together; changes no result
 CURE = "run the stage extract_features again"
 
 
@@ -44,7 +44,7 @@ def read_features(
             f"{folder / name}.npy: {(~finite).sum()} of {len(features)} rows are not finite, the "
             f"first is row {finite.argmin()}; the encoder overflows float16 or has diverged"
         )
-    return features, labels.astype(np.int64)
+    return features, labels.astype(np.int64, copy=False)
 
 
 def require_same_images(clean: Path, corrupted: Path) -> None:
