@@ -87,7 +87,7 @@ class Teacher(nn.Module):
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
         """Maps at the resolution of `images`, which lie in [0, 1]."""
-        x = images * 2 - 1  # Keras' MobileNetV3 rescales pixels to [-1, 1] too
+        x = (images * 2).sub_(1)  # Keras' MobileNetV3 rescales pixels to [-1, 1] too
         total = x.new_zeros(len(x), 1, *x.shape[2:], dtype=torch.float32)
         if self.offset is not None:
             total = total + self.offset
@@ -95,5 +95,5 @@ class Teacher(nn.Module):
         for tap, branch in zip(self.taps, self.branches):
             x = self.backbone[depth : tap + 1](x)
             depth = tap + 1
-            total = total + F.interpolate(branch(x).float(), total.shape[2:], mode="bilinear")
+            total += F.interpolate(branch(x).float(), total.shape[2:], mode="bilinear")
         return self.output(total.squeeze(1))

@@ -22,4 +22,4 @@ def start_worker(worker: int) -> None:
 
 def as_input(images: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
     """Pixels in [0, 1]; channels last in memory."""
-    return images.permute(0, 3, 1, 2).float() / 255
+    return images.permute(0, 3, 1, 2).float().div_(255)
