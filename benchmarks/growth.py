@@ -37,7 +37,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.datasets.image_folder import STRINGS, Manifest, read_manifest, write_manifest
-from attnlabels.datasets.shards import Sample, Shards, ShardWriter
+from attnlabels.datasets.shards import Sample, Shards, write_shards
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
 from attnlabels.models.teacher import Teacher
@@ -270,16 +270,15 @@ def sample(key: str, *, side: int, image: bytes) -> Sample:
 def write_people(folder: Path, n: int) -> None:
     drawn = {"kind": "human", "sigma_px": 1.0, "sigma_width": 8, "count": "binary"}
     image = noise(1)
-    with ShardWriter(folder, maximum_count=N_SHARD, maps_by=drawn, classes=[]) as writer:
-        for i in range(n):
-            writer.write(sample(f"{i:08d}", side=8, image=image))
+    samples = (sample(f"{i:08d}", side=8, image=image) for i in range(n))
+    write_shards(folder, samples, maximum_count=N_SHARD, maps_by=drawn, classes=[])
 
 
 def write_sparse_shards(folder: Path, n: int) -> None:
     """Shards of `n` samples which are all the one that each shard begins with."""
     one = folder.with_name("one")
-    with ShardWriter(one, maximum_count=1, maps_by={"kind": "human"}, classes=[]) as writer:
-        writer.write(sample("one", side=8, image=noise(1)))
+    samples = [sample("one", side=8, image=noise(1))]
+    write_shards(one, samples, maximum_count=1, maps_by={"kind": "human"}, classes=[])
     index, tar = json.loads((one / "index.json").read_text()), (one / "shard-000000.tar")
     table = np.repeat(np.load(one / "samples.npy"), n)
     table["shard"] = np.arange(n) // N_SHARD

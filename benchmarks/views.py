@@ -24,8 +24,9 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from attnlabels.datasets.images import decode, decode_reduced, reduction, resize_centre_crop
-from attnlabels.datasets.shards import Sample, Shards, ShardWriter
+from attnlabels.datasets.images import decode, decode_reduced, reduction
+from attnlabels.datasets.shards import Sample, Shards, write_shards
+from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.training.views import Drawn, draw_view, view
 
 BOUNDS = {224: 3.0, 64: 2.8}
@@ -116,17 +117,18 @@ def write_sets(
     (scratch / "images" / "all").mkdir(parents=True)
     (scratch / "maps").mkdir()
     maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    with ShardWriter(scratch / "set", maximum_count=1000, maps_by=maps_by, classes=[]) as writer:
-        for i, (data, size) in enumerate(zip(encoded, sizes)):
-            map = cv2.GaussianBlur(rng.random((56, 56)).astype(np.float32), (0, 0), 4)
-            (scratch / "images" / "all" / f"{i:06d}.jpg").write_bytes(data)
-            grey = np.rint(255 * map / map.max()).astype(np.uint8)
-            Image.fromarray(grey).save(scratch / "maps" / f"{i:06d}.png")
-            writer.write(Sample(
-                key=f"{i:06d}", image=data, map=map, points=np.zeros((1, 2), np.int64),
-                observers=None, label=-1, grid=(56, 56), image_size=size, source="benchmark",
-                name=f"{i:06d}.jpg",
-            ))
+    samples = []
+    for i, (data, size) in enumerate(zip(encoded, sizes)):
+        map = cv2.GaussianBlur(rng.random((56, 56)).astype(np.float32), (0, 0), 4)
+        (scratch / "images" / "all" / f"{i:06d}.jpg").write_bytes(data)
+        grey = np.rint(255 * map / map.max()).astype(np.uint8)
+        Image.fromarray(grey).save(scratch / "maps" / f"{i:06d}.png")
+        samples.append(Sample(
+            key=f"{i:06d}", image=data, map=map, points=np.zeros((1, 2), np.int64),
+            observers=None, label=-1, grid=(56, 56), image_size=size, source="benchmark",
+            name=f"{i:06d}.jpg",
+        ))
+    write_shards(scratch / "set", samples, maximum_count=1000, maps_by=maps_by, classes=[])
     return Shards(scratch / "set"), scratch
 
 

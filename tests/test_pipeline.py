@@ -384,7 +384,8 @@ KEYS = {
         )
     },
     "train_simclr": {
-        *keys("loss", "contrastive", "kld", "nss", "probe", of="loss."), "probe.top1", "steps",
+        *keys("loss", "contrastive", "kld", "nss", "probe", of="loss."),
+        "collapsed", "probe.top1", "spread", "steps",
     },
     "probe_linear": keys(*PROBED, of="imagenet.") | keys(*PROBED, of="cifar10."),
     "score_robustness": (
