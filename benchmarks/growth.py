@@ -12,7 +12,8 @@ a process that has imported PyTorch and, of a worker, what it shares with nobody
 
 Growth: each stage runs on few and on ten times as many images. Counted is the peak of memory that
 is not a file's, so what is mapped from a file is left out. It is read every 5 ms: a shorter peak
-may be missed.
+may be missed. Some MB are passed over: labels and row numbers, some tens of bytes an image, show in
+a process that is itself no more than Python.
 """
 
 import json
@@ -48,7 +49,7 @@ N_IMAGENET, N_SHARD, N_CLASSES = 1_300_000, 1000, 1000
 BATCH, N_READ = 512, 40  # batches that the workers read
 LIMIT_S, LIMIT_MB = 5.0, 500.0
 FEW, MANY = 10_000, 100_000
-LIMIT_GROWTH = 1.05
+LIMIT_GROWTH, GRAIN_MB = 1.05, 8.0
 SRC = Path(__file__).resolve().parents[1] / "src"
 TEACHER = {"taps": [3], "pool_stride": 1, "output": "tanh_half"}
 ENCODER = {
@@ -80,7 +81,8 @@ def main() -> None:
         seconds > LIMIT_S or max(data, worker) > LIMIT_MB
         for seconds, _, data, worker in starts.values()
     )
-    if slow or any(many > LIMIT_GROWTH * few for few, many in peaks.values()):
+    limits = {name: max(LIMIT_GROWTH * few, few + GRAIN_MB) for name, (few, _) in peaks.items()}
+    if slow or any(many > limits[name] for name, (_, many) in peaks.items()):
         raise SystemExit(1)
 
 
@@ -206,7 +208,7 @@ def small_params(tree: dict[str, Any]) -> dict[str, Any]:
     arrays = {"layout": "arrays", "path": "corrupted", "watch": "corrupted"}
     tree["benchmarks"] = {"imagenet_c": arrays, "cifar10_c": arrays}
     tree["probe_linear"] |= {"l2": [0.1], "tolerance": 1e-3}
-    tree["score_retrieval"] |= {"queries": 0.002, "corrupted": "whole_set"}
+    tree["score_retrieval"] |= {"queries": 0.001, "corrupted": "whole_set"}
     return tree
 
 
@@ -337,7 +339,7 @@ def start_table(starts: dict[str, Start]) -> str:
 
 def growth_table(peaks: dict[str, tuple[float, float]]) -> str:
     lines = [
-        f"| stage | MB at {FEW:,} | MB at {MANY:,} | growth, limit {LIMIT_GROWTH} |",
+        f"| stage | MB at {FEW:,} | MB at {MANY:,} | growth; limit {LIMIT_GROWTH}, or {GRAIN_MB:g} MB |",
         "|---|---:|---:|---:|",
     ]
     for name, (few, many) in peaks.items():
