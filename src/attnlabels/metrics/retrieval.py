@@ -16,7 +16,7 @@ K_GRID = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 # Queries, rows of the gallery and similarities at a time. They bound memory and change no score.
 CHUNK = 256
 BLOCK = 2048
-CELLS = 2**21
+CELLS = 2**24  # 64 MB; fewer would read ImageNet's gallery more often than it is multiplied
 
 
 class Found(NamedTuple):
