@@ -10,11 +10,12 @@ people's attention, so that one may look at both.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -45,10 +46,13 @@ from attnlabels.report import replacing
 from attnlabels.script import run
 from attnlabels.training.checkpoint import Scratch, fingerprint
 from attnlabels.training.loading import as_input, start_worker
+from attnlabels.training.memory import keep_freed_memory
 from attnlabels.training.processes import World, joined
 
 Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
+A = TypeVar("A")
+B = TypeVar("B")
 
 CHANGE_NO_SHARD = {"broken", "processes", "workers", "examples"}  # of the parameters
 LOOK_S = 0.2  # between looks at whether the other processes are done
@@ -80,6 +84,7 @@ def main(
     p = load(LabelImages, "label_images")
     listed, people = read_manifest(manifest), Shards(recordings)
     require_distinct_keys(listed)
+    keep_freed_memory()
     teacher = read_teacher(weights)
     parts = cut(range(len(listed.paths)), p.shard_size)
     values = {key: value for key, value in vars(p).items() if key not in CHANGE_NO_SHARD}
@@ -204,7 +209,8 @@ def collate(items: Sequence[tuple[Photograph, np.ndarray]]) -> Batch:
     """A batch that a worker sends; its pixels pass through shared memory."""
     photographs = [each for each, _ in items]
     pixels = [pixels for each, pixels in items if not each.error]
-    return Batch(photographs, torch.from_numpy(np.stack(pixels)) if pixels else torch.zeros(0))
+    stacked = np.stack(pixels) if pixels else np.zeros((0, 1, 1, 3), np.uint8)
+    return Batch(photographs, torch.from_numpy(stacked))
 
 
 def cut(rows: range, size: int) -> list[range]:
@@ -280,17 +286,24 @@ def label_batches(
     p: LabelImages,
     device: torch.device,
 ) -> Iterator[Sample]:
-    """The samples of batches; the names of the images left out are appended to `skipped`."""
-    for batch in batches:
+    """The samples of batches; the names of the images left out are appended to `skipped`.
+
+    The teacher is a batch ahead, in a thread of its own, while the samples are written.
+    """
+
+    def look(batch: Batch) -> tuple[Batch, Tensor]:
+        return batch, draw_maps(teacher, batch.pixels.to(device, non_blocking=True), p=p)
+
+    for batch, maps in one_ahead(look, batches):
+        whole = []
         for each in batch.photographs:
             if each.error:
                 cure = "mend or remove the file and list the images again"
                 leave_out(skipped, each.name, f"{each.error}; {cure}", broken=p.broken)
-        whole = [each for each in batch.photographs if not each.error]
-        if not whole:
-            continue
-        maps, points, counts = label(teacher, batch.pixels.to(device, non_blocking=True), p=p)
-        for i, (each, count) in enumerate(zip(whole, counts.tolist())):
+            else:
+                whole.append(each)
+        points, counts = find_points(maps, p=p)
+        for i, (each, count) in enumerate(zip(whole, counts.tolist(), strict=True)):
             if not count:
                 flat = f"{each.name}: the teacher's map is the same everywhere"
                 leave_out(skipped, each.name, f"{flat}; train the teacher again", broken=p.broken)
@@ -309,6 +322,18 @@ def label_batches(
             )
 
 
+def one_ahead(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """What `map` gives, made by another thread while the caller is at the one before."""
+    items = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        coming = [thread.submit(function, item) for item in islice(items, 1)]
+        while coming:
+            done = coming.pop()
+            result = done.result()
+            coming = [thread.submit(function, item) for item in islice(items, 1)]
+            yield result
+
+
 def leave_out(
     skipped: list[str], name: str, why: str, *, broken: Literal["stop", "skip"]
 ) -> None:
@@ -318,34 +343,43 @@ def leave_out(
     skipped.append(name)
 
 
-def label(
+def draw_maps(
     teacher: Teacher, pixels: UInt8[Tensor, "n h w 3"], *, p: LabelImages
-) -> tuple[Float[Tensor, "n s s"], Int16[Tensor, "n p 2"], Int[Tensor, "n"]]:
-    """On the CPU: maps at `map_size`, pseudo fixations padded with -1, and how many there are.
+) -> Float[Tensor, "n s s"]:
+    """The teacher's maps of images at `map_size`, on the CPU.
 
     With `mirror`, a map is the mean of the image's and its mirror image's.
     """
+    size = (p.map_size, p.map_size)
+    if not len(pixels):
+        return torch.zeros(0, *size)
     batch = as_input(pixels)
-    with torch.no_grad(), torch.autocast(
+    with torch.inference_mode(), torch.autocast(
         pixels.device.type, torch.bfloat16, enabled=p.precision == "bf16"
     ):
         maps = teacher(batch)
         if p.mirror:
             maps = (maps + teacher(batch.flip(3)).flip(2)) / 2
+        # A mean of values that are not all finite is not finite.
+        maps = F.interpolate(maps.float().unsqueeze(1), size, mode="area").squeeze(1).cpu()
     if not maps.isfinite().all():
         raise ValueError(
             "the teacher's maps are not finite; train it again, or set label_images.precision to "
             "fp32"
         )
-    size = (p.map_size, p.map_size)
-    maps = F.interpolate(maps.float().unsqueeze(1), size, mode="area").squeeze(1).cpu()
-    points, counts = pseudo_fixations(
+    return maps
+
+
+def find_points(
+    maps: Float[Tensor, "n s s"], *, p: LabelImages
+) -> tuple[Int16[Tensor, "n p 2"], Int[Tensor, "n"]]:
+    """The pseudo fixations of maps, padded with -1, and how many there are."""
+    return pseudo_fixations(
         maps,
         sigma_px=p.sigma_px * p.map_size / p.sigma_width,  # the σ of the densities, at this width
         threshold=p.threshold,
         maximum=p.maximum_points,
     )
-    return maps, points, counts
 
 
 def await_others(folder: Path, world: World) -> None:
@@ -386,7 +420,8 @@ def write_examples(
     samples = [people[i] for i in range(min(p.examples, len(people)))]
     images = [decode(each["image"], name=each["name"]) for each in samples]
     pixels = torch.from_numpy(np.stack([resize(each, *p.image_size) for each in images]))
-    maps, points, _ = label(teacher, pixels.to(device), p=p)
+    maps = draw_maps(teacher, pixels.to(device), p=p)
+    points, _ = find_points(maps, p=p)
     h, w = samples[0]["map"].shape
     with replacing(path) as aside, open(aside, "wb") as file:
         np.savez(

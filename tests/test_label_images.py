@@ -151,7 +151,7 @@ def test_labels_of_a_mirror_image_are_the_mirrored_labels(params, network, world
     path = world / "data/scenes/imagenet/train/n00000001/n00000001_1.JPEG"
     pixels = resize(read_image(path), 32, 32)
     both = np.stack([pixels, pixels[:, ::-1]])
-    maps, _, _ = label_images.label(network, torch.from_numpy(both), p=p)
+    maps = label_images.draw_maps(network, torch.from_numpy(both), p=p)
     torch.testing.assert_close(maps[0], maps[1].flip(1))
     assert not torch.allclose(maps[0], maps[0].flip(1))
 
@@ -250,7 +250,7 @@ def test_weights_of_another_network_are_refused(params, fail, student, world):
 def test_missing_recordings_stop_before_any_image_is_labelled(
     params, monkeypatch, teacher, world
 ):
-    monkeypatch.setattr(label_images, "label", None)
+    monkeypatch.setattr(label_images, "draw_maps", None)
     arguments = words(Path("out"), teacher, world)
     arguments[3] = Path("nowhere")
     with pytest.raises(FileNotFoundError, match="nowhere/index.json: not here"):
@@ -499,7 +499,7 @@ def test_shards_are_copied_where_they_cannot_be_linked(label, monkeypatch):
 def test_two_images_of_one_key_are_refused_before_any_is_labelled(
     params, fail, monkeypatch, teacher, world
 ):
-    monkeypatch.setattr(label_images, "label", None)
+    monkeypatch.setattr(label_images, "draw_maps", None)
     arguments = words(Path("out"), teacher, world)
     rows = arguments[2].read_text() + "n00000003/a.b.jpg,2,9\nn00000003/a_b.png,2,9\n"
     arguments[2] = Path("doubled.csv")

@@ -1,0 +1,19 @@
+"""How the C library keeps memory between one batch and the next."""
+
+import ctypes
+import sys
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
+LARGEST_KEPT = 32 * 2**20  # glibc accepts no more
+
+
+def keep_freed_memory() -> None:
+    """Have the process keep, for the next batch, the memory that tensors of a CPU leave free.
+
+    By default glibc returns large blocks to the system, which fills them with zeros anew at each
+    batch: a fifth of the time of a small network. Does nothing where there is no glibc.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_ARENA_MAX, 1)  # a thread's own would give back what exceeds 64 MB
