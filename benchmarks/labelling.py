@@ -33,7 +33,7 @@ from ratios import Bound, report
 from torchvision.transforms.functional import to_tensor
 
 import label_images
-from attnlabels.datasets.image_folder import Manifest, write_manifest
+from attnlabels.datasets.image_folder import STRINGS, Manifest, write_manifest
 from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.shards import Sample, write_shards
 from attnlabels.models.files import load_weights, write_weights
@@ -127,7 +127,8 @@ def take(images: Path, count: int) -> Manifest:
     paths = [paths[i * len(paths) // count] for i in range(count)]
     classes = sorted({path.split("/")[0] for path in paths})
     labels = np.array([classes.index(path.split("/")[0]) for path in paths])
-    return Manifest(paths=paths, labels=labels, sizes=np.ones_like(labels), classes=classes)
+    sizes = np.ones_like(labels)
+    return Manifest(paths=np.array(paths, STRINGS), labels=labels, sizes=sizes, classes=classes)
 
 
 def time_in_turns(

@@ -259,10 +259,12 @@ if __name__ == "__main__":
 '''
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's end")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of another process's end")
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])  # dash stays between DVC and the stage
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_no_stage_outlives_its_dvc(tmp_path, monkeypatch, number):
+def test_no_stage_outlives_its_dvc(tmp_path, monkeypatch, number, shell):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHELL", shell)
     Path("stage.py").write_text(STAGE)
     stage = f"stages: {{one: {{cmd: {sys.executable} stage.py out, outs: [out]}}}}\n"
     Path("dvc.yaml").write_text(stage)

@@ -1,12 +1,14 @@
 """How a stage script is called: typed positional arguments in, one clear line out when it fails."""
 
-import ctypes
 import inspect
 import os
+import select
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -44,10 +46,27 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
 
 
 def _end_with_dvc() -> None:
-    # SIGTERM ends DVC but not the stage it runs. Linux tells a process of its parent's end.
-    if "DVC_STAGE" in os.environ and sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    # SIGTERM ends DVC but not the stage it runs, nor the shell that may stand between the two.
+    if "DVC_STAGE" in os.environ and hasattr(os, "pidfd_open"):
+        try:
+            ends = [os.pidfd_open(pid) for pid in _ancestors_up_to_dvc()]
+        except OSError:  # a system that hides other processes
+            return
+        threading.Thread(target=_terminate_after_any, args=(ends,), daemon=True).start()
+
+
+def _ancestors_up_to_dvc() -> Iterator[int]:
+    """The processes above this one that DVC gave the name of its stage, and DVC."""
+    named, pid = True, os.getppid()
+    while named and pid > 1:
+        named = b"\0DVC_STAGE=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
+        yield pid
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _terminate_after_any(ends: list[int]) -> None:
+    select.select(ends, [], [])
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _message(error: Exception) -> str:
