@@ -41,7 +41,7 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
             raise
         if os.environ.get("RANK", "0") != "0":
             time.sleep(2)  # if the first process fails too, it says so alone: the others are ended
-        print(f"{sys.argv[0]}: error: {_message(error)}", file=sys.stderr)
+        print(f"{sys.argv[0]}: error: {message(error)}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
@@ -69,7 +69,7 @@ def _terminate_after_any(ends: list[int]) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
     """What the error says; without the traceback that torch puts into one of a loader's worker."""
     return str(error).rpartition(f"\n{type(error).__name__}: ")[2].rstrip()
 
