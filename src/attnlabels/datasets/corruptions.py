@@ -211,11 +211,7 @@ def rng_for(
 
 
 def _gaussian_noise(image: Image, sigma: Number, *, rng: np.random.Generator) -> Image:
-    def add(x: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-        x += rng.normal(scale=sigma, size=x.shape)
-        return x
-
-    return _in_strips(add, image)
+    return _in_strips(lambda x: x + rng.normal(scale=sigma, size=x.shape), image)
 
 
 def _shot_noise(image: Image, photons: Number, *, rng: np.random.Generator) -> Image:
@@ -229,11 +225,7 @@ def _impulse_noise(image: Image, share: float, *, rng: np.random.Generator) -> I
 
 
 def _speckle_noise(image: Image, sigma: Number, *, rng: np.random.Generator) -> Image:
-    def add(x: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-        x += x * rng.normal(scale=sigma, size=x.shape)
-        return x
-
-    return _in_strips(add, image)
+    return _in_strips(lambda x: x + x * rng.normal(scale=sigma, size=x.shape), image)
 
 
 def _in_strips(
@@ -251,7 +243,8 @@ def _in_strips(
 
 
 def _defocus_blur(image: Image, disk: tuple[Number, Number], *, rng: np.random.Generator) -> Image:
-    return _to_uint8(cv2.filter2D(image / 255, -1, _disk(*disk)))
+    kernel = _disk(*disk)
+    return cv2.merge([_to_uint8(cv2.filter2D(x / 255, -1, kernel)) for x in cv2.split(image)])
 
 
 def _gaussian_blur(image: Image, sigma: Number, *, rng: np.random.Generator) -> Image:
