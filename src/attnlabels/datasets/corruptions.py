@@ -12,12 +12,13 @@ side (224, 32 or 64) is nearest.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
+import PIL.Image
 from jaxtyping import Float, Float32, Float64, UInt8
 
 Image: TypeAlias = UInt8[np.ndarray, "h w 3"]
@@ -44,7 +45,7 @@ CORRUPTIONS = (
 EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
 SEVERITIES = (1, 2, 3, 4, 5)
 STRIP = 32  # rows of an image that noise is added to at a time
-GREYS = np.arange(256)[:, None] / 255
+GREYS = np.arange(256)[:, None] / 255  # of 8 bits, 0..1
 SMALLEST_SIDE = 16  # below it the blurs and shuffles reach across the whole image
 
 # What each corruption takes at severity 1 to 5.
@@ -178,8 +179,8 @@ FROST_COLOURS = (
     ((138, 153, 165), (29, 29, 29)),
     ((112, 123, 135), (44, 43, 42)),
 )
-WATER = np.array([175, 238, 238]) / 255  # pale turquoise
-MUD = np.array([63, 42, 20]) / 255  # brown
+WATER = (175 / 255, 238 / 255, 238 / 255)  # pale turquoise
+MUD = (63 / 255, 42 / 255, 20 / 255)  # brown
 
 
 def corrupt(
@@ -275,7 +276,7 @@ def _shuffle(x: Image, reach: int, *, rng: np.random.Generator) -> Image:
     h, w = x.shape[:2]
     inner = np.s_[h - reach : reach : -1, w - reach : reach : -1]
     source = np.arange(h * w)
-    to_move = source.reshape(h, w)[inner]  # a view, as is what follows
+    to_move = source.reshape(h, w)[inner]  # a view: what is added moves `source`
     offsets = rng.integers(-reach, reach, (*to_move.shape, 2))
     to_move += offsets[..., 0]
     to_move += offsets[..., 1] * w
@@ -333,15 +334,15 @@ def _snow(image: Image, flakes: tuple[Number, ...], *, rng: np.random.Generator)
     layer = _zoom(layer, zoom)
     layer[layer < threshold] = 0
     degrees = rng.uniform(-135, -45)
-    flakes = _smear(_to_uint8(layer), radius=int(radius), sigma=blur_sigma, degrees=degrees)
+    streaks = _smear(_to_uint8(layer), radius=int(radius), sigma=blur_sigma, degrees=degrees)
     x = _as_float32(image)
     pale = _rgb(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) * 1.5 + 0.5)
     np.maximum(x, pale, out=pale)
     pale *= 1 - share
     x *= share
     x += pale
-    snowy = x + _rgb(flakes) / 255
-    snowy += _rgb(cv2.flip(flakes, -1)) / 255
+    snowy = x + _rgb(streaks) / 255
+    snowy += _rgb(streaks[::-1, ::-1]) / 255
     return _to_uint8(snowy)
 
 
@@ -461,27 +462,10 @@ def _elastic_transform(
 
 
 def _pixelate(image: Image, scale: float, *, rng: np.random.Generator) -> Image:
-    """Shrink by Pillow's box filter, columns first and rounded in between, and enlarge."""
     h, w = image.shape[:2]
-    small = _box_means(cv2.transpose(_box_means(cv2.transpose(image), int(w * scale))), int(h * scale))
-    rows, columns = (
-        ((np.arange(side) + 0.5) * (n / side)).astype(int) for side, n in zip((h, w), small.shape)
-    )
-    return small[:, columns][rows]
-
-
-def _box_means(x: Image, n: int) -> Image:
-    """`x` [h w 3] as `n` rows, each the rounded mean of the rows in its box."""
-    side = len(x)
-    # Pillow's arithmetic, ties and all: a box holds the pixels whose middle is in (-1/2, 1/2].
-    middle = (np.arange(n) + 0.5) * (side / n)
-    away = (np.arange(side) - middle[:, None] + 0.5) * (1 / (side / n))
-    inside = (away > -0.5) & (away <= 0.5)
-    first, n_pixels = inside.argmax(axis=1), inside.sum(axis=1)
-    sums = np.cumsum(x, axis=0, dtype=np.int64)
-    sums = np.concatenate([np.zeros_like(sums[:1]), sums])
-    means = (sums[first + n_pixels] - sums[first]) / n_pixels[:, None, None]
-    return (means + 0.5).astype(np.uint8)
+    box = PIL.Image.Resampling.BOX
+    small = PIL.Image.fromarray(image).resize((int(w * scale), int(h * scale)), box)
+    return np.array(small.resize((w, h), box))
 
 
 def _jpeg_compression(image: Image, quality: int, *, rng: np.random.Generator) -> Image:
@@ -506,7 +490,7 @@ def _spatter(image: Image, splash: tuple[Number, ...], *, rng: np.random.Generat
     drops = _drops(np.uint8(liquid * 255))
     if not drops.any():  # nothing rose above the threshold: a small image may stay dry
         return image.copy()
-    x += _rgb(strength * drops / drops.max(), colour=WATER)
+    x += _rgb((strength * drops / drops.max()).astype(float), colour=WATER)
     return _to_uint8(x)
 
 
@@ -535,11 +519,9 @@ def _as_float32(image: Image) -> Float32[np.ndarray, "h w 3"]:
     return cv2.LUT(image, GREYS.astype(np.float32))
 
 
-def _rgb(
-    grey: np.ndarray, *, colour: tuple[float, float, float] | None = None
-) -> np.ndarray:
-    """`grey` [h w] in three channels [h w 3]; NumPy's broadcasting takes five times as long."""
-    return cv2.merge([grey] * 3 if colour is None else [grey * share for share in colour])
+def _rgb(grey: np.ndarray, *, colour: Sequence[float] = (1, 1, 1)) -> np.ndarray:
+    """`grey` [h w] times `colour`, [h w 3]: NumPy's broadcasting takes five times as long."""
+    return cv2.merge([grey * share for share in colour])
 
 
 def _blur(
