@@ -13,7 +13,7 @@ side (224, 32 or 64) is nearest.
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import cv2
@@ -258,13 +258,21 @@ def _glass_blur(
 ) -> Image:
     """Blur, move pixels about, blur again."""
     sigma, reach, rounds = glass
-    # SciPy's blur is the published one's to the last bit. Cut to whole levels twice, OpenCV's, which
-    # adds in another order, would leave more of the even areas a level too dark.
-    blur = partial(gaussian_filter, sigma=sigma, mode="nearest", axes=(0, 1))
-    x = _to_uint8(blur(image / 255))
+    x = _glass(image, sigma=sigma)
     for _ in range(rounds):
         x = _shuffle(x, reach, rng=rng)
-    return _to_uint8(blur(x / 255))
+    return _glass(x, sigma=sigma)
+
+
+def _glass(image: Image, *, sigma: Number) -> Image:
+    """Gaussian blur, the published one to the last bit.
+
+    OpenCV adds in another order, and what is cut to whole levels would be a level too dark in
+    more of the even areas.
+    """
+    x = image / 255
+    gaussian_filter(x, sigma, mode="nearest", axes=(0, 1), output=x)
+    return _to_uint8(x)
 
 
 def _shuffle(x: Image, reach: int, *, rng: np.random.Generator) -> Image:
