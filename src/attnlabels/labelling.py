@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from attnlabels.datasets.bombs import require_bounded
-from attnlabels.datasets.image_folder import Manifest
+from attnlabels.datasets.image_folder import SUFFIXES, Manifest
 from attnlabels.datasets.image_tars import find_tars, list_tars
 from attnlabels.datasets.image_tree import ImageFiles, list_tree
 from attnlabels.datasets.images import decode, resize
@@ -115,13 +115,16 @@ def label(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} is there already; remove it, or name another place")
-    source, strangers = find_images(images, classes=classes)
-    if strangers and broken == "stop":
-        raise Unlabelled(f"{images}: {_some(strangers)} neither JPEG nor PNG; convert or remove it")
     image_size = image_size or tuple(read_config(teacher, "teacher", "image_size")["image_size"])
-    values = {
+    map_size = map_size or min(MAP_SIZE, *image_size)
+    if map_size > min(image_size):
+        h, w = image_size
+        raise ValueError(
+            f"map_size {map_size} of images resized to {h} x {w}; expected at most {min(h, w)}"
+        )
+    values: dict[str, Any] = {
         "image_size": image_size,
-        "map_size": map_size or min(MAP_SIZE, *image_size),
+        "map_size": map_size,
         "sigma_px": sigma_px,
         "sigma_width": sigma_width,
         "threshold": threshold,
@@ -129,7 +132,11 @@ def label(
         "mirror": mirror,
         "precision": precision,
     }
-    labeller = Labeller(read_teacher(teacher), **values)  # type: ignore[arg-type]
+    labeller = Labeller(read_teacher(teacher), **values)
+    labeller.find_points(torch.zeros(0, 1, 1))  # refuses what it would refuse of an image
+    source, strangers = find_images(images, classes=classes)
+    if strangers and broken == "stop":
+        raise Unlabelled(f"{images}: {_some(strangers)} neither JPEG nor PNG; convert or remove it")
     photographs = Photographs(source, image_size, apart=shared_keys(source))
     parts = cut(range(len(source.listed.paths)), shard_size)
     names = [f"{shard_name(i)[:-4]}-{mark_of(source, part)}.tar" for i, part in enumerate(parts)]
@@ -183,10 +190,12 @@ def find_images(images: str | Path, *, classes: bool) -> tuple[Source, list[str]
 
     Raises ValueError for a folder with both.
     """
-    tars = [] if Path(images).is_dir() and classes else find_tars(str(images))
+    tars = find_tars(str(images))
     if not tars:
         listed, strangers = list_tree(Path(images), classes=classes)
         return ImageFiles(Path(images), listed), strangers
+    if both := [path.name for path in Path(images).glob("*.*") if path.suffix.lower() in SUFFIXES]:
+        raise ValueError(f"{images}: {min(both)} beside tars; name a folder of one kind")
     if classes:
         raise ValueError(f"{images}: tars say themselves which class an image has; drop `classes`")
     return list_tars(tars)

@@ -178,7 +178,8 @@ def _check_samples(
                 faults += [] if row is None else _row_faults(row, start, span)
                 if len(parts) < len(members):
                     faults.append("has a member twice")
-                faults += _sample_faults(key, parts, index, None if row is None else row["label"])
+                label = None if row is None else int(row["label"])
+                faults += _sample_faults(key, parts, index, label)
             keys.add(key)
             for what in faults or [""]:
                 yield i + 1, Fault(place, what)
