@@ -26,10 +26,11 @@ app = typer.Typer(
 )
 
 
-def show_version(wanted: bool) -> None:
+def show_version(wanted: bool) -> bool:
     if wanted:
         print(f"attnlabels {version('attnlabels')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -14,7 +14,9 @@ from attnlabels.report import replacing
 
 SIDE = 160  # pixels of a picture's longer side
 GAP = 8
+WIDTH = 3 * (SIDE + GAP) + GAP  # of a sample
 LINE = 18  # of text
+LONGEST = 44  # letters of a key
 DRAWN_BY = {"human": "people", "teacher": "a teacher"}
 INK, FAINT = (0, 0, 0), (110, 110, 110)
 
@@ -30,12 +32,14 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
     chosen = spread(len(samples), count)
     columns = min(columns, len(chosen))
     tiles = [_draw(samples[i], samples.classes) for i in chosen]
-    height, width = tiles[0].shape[:2]
-    n_rows = -(-len(tiles) // columns)
-    sheet = np.full((LINE + n_rows * height, columns * width, 3), 255, np.uint8)
-    for i, tile in enumerate(tiles):
-        top, left = LINE + i // columns * height, i % columns * width
-        sheet[top:top + height, left:left + width] = tile
+    rows = [tiles[i:i + columns] for i in range(0, len(tiles), columns)]
+    heights = [max(len(tile) for tile in row) for row in rows]
+    sheet = np.full((LINE + sum(heights), columns * WIDTH, 3), 255, np.uint8)
+    bottom = LINE
+    for row, height in zip(rows, heights):
+        bottom += height
+        for i, tile in enumerate(row):
+            sheet[bottom - len(tile):bottom, i * WIDTH:(i + 1) * WIDTH] = tile
     drawn_by = DRAWN_BY[samples.index["maps_by"]["kind"]]
     title = f"{len(tiles)} of {len(samples)} images, maps by {drawn_by}"
     with replacing(Path(out)) as aside:
@@ -43,18 +47,19 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
 
 
 def _draw(sample: Sample, classes: Sequence[str]) -> UInt8[np.ndarray, "h w 3"]:
-    """The three pictures beside each other on white, in a tile of one size for every sample."""
+    """The three pictures beside each other on white, and a line below them."""
     image = fit_inside(decode(sample["image"], name=sample["name"]), side=SIDE)
     h, w = image.shape[:2]
     map = colour_map(sample["map"], size=(h, w))
     both = overlay(image, sample["map"], sample["points"], grid=sample["grid"])
-    tile = np.full((SIDE + LINE + GAP, 3 * (SIDE + GAP) + GAP, 3), 255, np.uint8)
+    tile = np.full((h + LINE + GAP, WIDTH, 3), 255, np.uint8)
     for i, picture in enumerate((image, map, both)):
-        top, left = SIDE - h, GAP + i * (SIDE + GAP) + (SIDE - w) // 2
-        tile[top:top + h, left:left + w] = picture
-    label = f"  {classes[sample['label']]}" if sample["label"] >= 0 else ""
-    text = f"{sample['key']}{label}  {len(sample['points'])} points"
-    return np.asarray(_write(tile, [((GAP, SIDE + 2), text, FAINT)]))
+        left = GAP + i * (SIDE + GAP) + (SIDE - w) // 2
+        tile[:h, left:left + w] = picture
+    key = sample["key"] if len(sample["key"]) <= LONGEST else f"…{sample['key'][1 - LONGEST:]}"
+    of_class = f"  class {classes[sample['label']]}" if sample["label"] >= 0 else ""
+    text = f"{key}{of_class}  {len(sample['points'])} points"
+    return np.asarray(_write(tile, [((GAP, h + 2), text, FAINT)]))
 
 
 def _write(

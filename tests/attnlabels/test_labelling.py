@@ -28,7 +28,9 @@ from attnlabels.models.teacher import Teacher
 
 SOURCES = Path(labelling.__file__).parents[1]
 SMALL: dict[str, Any] = {"map_size": 12, "batch_size": 4, "shard_size": 5, "workers": 0}
-COMMAND = """
+COMMAND = "from attnlabels.cli import main; main()"
+KILLED = """
+# Process KILLED ends by force as it begins its second shard.
 import os, signal, sys
 from attnlabels import labelling
 from attnlabels.cli import main
@@ -376,12 +378,10 @@ def test_only_the_shard_of_a_file_that_was_mended_is_made_again(labelled, photos
     truncated(photos / "c/8.jpg")
     with pytest.raises(ValueError, match="c/8.jpg"):
         labelled(photos)
-    assert made == [0, 1]
+    assert made == [0]
     (photos / "c/8.jpg").write_bytes(whole)
     labelled(photos)
     assert made == [0, 1, 2] and len(Shards(Path("out"))) == 12
-    with pytest.raises(FileExistsError):
-        labelled(photos)
 
 
 @pytest.mark.parametrize("change", ["image", "teacher", "option", "classes"])
@@ -420,13 +420,13 @@ def test_a_killed_command_goes_on_to_the_bytes_of_one_process(
     words = command(
         photos, teacher, "--broken", "skip", "--overlay", "2", "--processes", processes
     )
-    killed = run(*words, KILLED="0")
+    killed = run(*words, script=KILLED, KILLED="0")
     expected = -signal.SIGKILL if processes == "1" else 1
     assert killed.returncode == expected and not Path("out").exists(), killed.stderr
     done = run(*words)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "out: 12 images labelled; 1 left out, b/broken.jpg the first\n"
-    assert "left out: " in done.stderr and "b/broken.jpg: truncated or not an" in done.stderr
+    assert "b/broken.jpg: truncated or not an image" in killed.stderr + done.stderr
     assert contents("out") == contents("whole") and left_over() == []
 
 
