@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attnlabels.contact_sheet import show as show  # noqa: F401
-    from attnlabels.datasets.shard_faults import check as check  # noqa: F401
-    from attnlabels.labelling import label as label  # noqa: F401
+    from attnlabels.contact_sheet import show as show
+    from attnlabels.datasets.shard_faults import check as check
+    from attnlabels.exporting import export as export
+    from attnlabels.labelling import label as label
 
 MODULES = {
     "check": "attnlabels.datasets.shard_faults",
+    "export": "attnlabels.exporting",
     "label": "attnlabels.labelling",
     "show": "attnlabels.contact_sheet",
 }
