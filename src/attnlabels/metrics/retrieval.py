@@ -20,11 +20,13 @@ CELLS = 2**24  # 64 MB; fewer would read ImageNet's gallery more often than it i
 
 
 class Found(NamedTuple):
-    """Mean average precision, and precision and recall among the first 1, 2, ..., g images."""
+    """Mean average precision; precision and recall among the first 1, 2, ..., g images; and
+    R-precision, that among as many images as are relevant."""
 
     map: float
     precision: Float[np.ndarray, "g"]
     recall: Float[np.ndarray, "g"]
+    r_precision: float
 
 
 def split_queries(
@@ -75,16 +77,51 @@ def score_ranks(ranks: Iterable[Int[np.ndarray, "_"]], *, n_gallery: int) -> Fou
     A query's average precision is the mean of the precision at each relevant image's rank.
     """
     hits, recalled = np.zeros(n_gallery, np.int64), np.zeros(n_gallery)
-    averages = []
+    averages, among_relevant = [], []
     for found in ranks:
         hits[found - 1] += 1
         recalled[found - 1] += 1 / len(found)
         averages.append(np.mean(np.arange(1, len(found) + 1) / found))
+        among_relevant.append(np.mean(found <= len(found)))
     return Found(
         map=float(np.mean(averages)),
         precision=hits.cumsum() / (np.arange(1, n_gallery + 1) * len(averages)),
         recall=recalled.cumsum() / len(averages),
+        r_precision=float(np.mean(among_relevant)),
     )
+
+
+def retrieve(
+    queries: Float[np.ndarray, "n d"],
+    gallery: Float[np.ndarray, "n d"],
+    *,
+    labels: Integer[np.ndarray, "n"],
+    split: tuple[Int[np.ndarray, "q"], Int[np.ndarray, "g"]],
+) -> tuple[dict[str, float], list[tuple[int, float, float]]]:
+    """What a report says of images split[0] of `queries` asking split[1] of `gallery`.
+
+    Mean average precision (`map`), R-precision (`r_precision`), area under the curve, precision
+    at 10 and the counts; then (k, precision, recall) for each k of `k_grid`.
+    """
+    asked, stored = split
+    if len(stored) < 10:
+        raise ValueError(
+            f"a gallery of {len(stored)} images has no precision at 10; take more images or a "
+            "smaller share of queries"
+        )
+    ranks = rank_matches(queries, gallery, labels=labels, split=split)
+    found = score_ranks(ranks, n_gallery=len(stored))
+    scores = {
+        "map": found.map,
+        "r_precision": found.r_precision,
+        "pr_area": pr_area(found.precision, found.recall),
+        "precision_at_10": float(found.precision[9]),
+        "n_queries": len(asked),
+        "n_gallery": len(stored),
+    }
+    k = k_grid(len(stored))
+    precision, recall = found.precision[k - 1].round(6), found.recall[k - 1].round(6)
+    return scores, list(zip(k.tolist(), precision.tolist(), recall.tolist()))
 
 
 def k_grid(n_gallery: int) -> Int[np.ndarray, "_"]:
