@@ -43,7 +43,7 @@ class Probe(NamedTuple):
 
     def score(
         self, x: Float16[np.ndarray, "n d"], y: Int64[np.ndarray, "n"]
-    ) -> dict[str, float]:
+    ) -> dict[str, int | float]:
         """What a report says of the test images: l2, development_top1, n, top1 and, of more than
         five classes, top5."""
         tested = Part(x, y, self.mean, self.scale, np.arange(len(x)))

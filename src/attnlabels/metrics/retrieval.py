@@ -68,7 +68,20 @@ def rank_matches(
             block = _normalised(gallery, stored[first:first + BLOCK], "gallery")
             similarity[:, first:first + BLOCK] = chunk @ block.T
         for row, label in zip(similarity, labels[asked[start:start + size]]):
-            yield _ranks(row, np.sort(row), np.flatnonzero(gallery_labels == label))
+            yield ranks_of(np.flatnonzero(gallery_labels == label), row)
+
+
+def ranks_of(
+    matches: Int[np.ndarray, "matches"], similarity: Float[np.ndarray, "g"]
+) -> Int[np.ndarray, "matches"]:
+    """Ranks of the gallery's `matches`, from 1 and ascending, by its similarities to one query."""
+    ascending, values = np.sort(similarity), similarity[matches]
+    not_above = np.searchsorted(ascending, values, side="right")
+    ranks = len(ascending) - not_above + 1
+    tied = not_above - np.searchsorted(ascending, values, side="left") > 1
+    for j in np.flatnonzero(tied):
+        ranks[j] += np.count_nonzero(similarity[:matches[j]] == values[j])
+    return np.sort(ranks)
 
 
 def score_ranks(ranks: Iterable[Int[np.ndarray, "_"]], *, n_gallery: int) -> Found:
@@ -97,7 +110,7 @@ def retrieve(
     *,
     labels: Integer[np.ndarray, "n"],
     split: tuple[Int[np.ndarray, "q"], Int[np.ndarray, "g"]],
-) -> tuple[dict[str, float], list[tuple[int, float, float]]]:
+) -> tuple[dict[str, int | float], list[tuple[int, float, float]]]:
     """What a report says of images split[0] of `queries` asking split[1] of `gallery`.
 
     Mean average precision (`map`), R-precision (`r_precision`), area under the curve, precision
@@ -144,14 +157,3 @@ def _normalised(features: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray
             "no cosine similarity"
         )
     return chosen / norms
-
-
-def _ranks(similarity: np.ndarray, ascending: np.ndarray, matches: np.ndarray) -> np.ndarray:
-    """Ranks of the gallery's `matches`, from one query's similarities and the same sorted."""
-    values = similarity[matches]
-    not_above = np.searchsorted(ascending, values, side="right")
-    ranks = len(ascending) - not_above + 1
-    tied = not_above - np.searchsorted(ascending, values, side="left") > 1
-    for j in np.flatnonzero(tied):
-        ranks[j] += np.count_nonzero(similarity[:matches[j]] == values[j])
-    return np.sort(ranks)
