@@ -4,6 +4,7 @@ An encoder here is a function of a batch of squares; where it comes from is not 
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ def encode_squares(
 def write_features(folder: Path, images: ImageSet, blocks: Iterator[Features]) -> None:
     """Write a set as `attnlabels.datasets.features` reads it: an array a part, and the labels."""
     folder.mkdir(parents=True)
-    np.save(folder / "labels.npy", images.labels)
+    _save_labels(folder / "labels.npy", images)
     for part in images.parts:
         _save_rows(folder / f"{part}.npy", blocks, n=len(images.labels))
     _require_end(blocks, images)
@@ -77,8 +78,8 @@ def kept_features(
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [part for part in images.parts if not (folder / f"{part}.npy").is_file()]
-    with replacing(folder / "labels.npy") as aside, aside.open("wb") as file:
-        np.save(file, images.labels)
+    with replacing(folder / "labels.npy") as aside:
+        _save_labels(aside, images)
     if missing:
         blocks = encode(images._replace(parts=missing))
         for part in missing:
@@ -122,6 +123,12 @@ def _stamp(path: Path) -> bytes:
 def _require_end(blocks: Iterator[Features], images: ImageSet) -> None:
     for block in blocks:  # at whose end the count is checked
         raise ValueError(f"{images.name}: {len(block)} features more than images")
+
+
+def _save_labels(path: Path, images: ImageSet) -> None:
+    data = io.BytesIO()
+    np.save(data, images.labels)
+    path.write_bytes(data.getvalue())  # np.save itself says nothing of a disk that gets full
 
 
 def _save_rows(path: Path, blocks: Iterator[Features], *, n: int) -> None:
