@@ -132,6 +132,20 @@ def test_ties_rank_in_the_gallerys_order() -> None:
     assert [r.tolist() for r in ranks] == [[2, 4], [1, 3, 5]]
 
 
+@pytest.mark.parametrize("passes", [0, 1000])
+def test_counting_and_sorting_give_the_ranks_of_a_stable_sort(
+    monkeypatch: pytest.MonkeyPatch, passes: int
+) -> None:
+    monkeypatch.setattr(retrieval, "PASSES", passes)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        similarity = rng.integers(0, 12, 60).astype(np.float32)  # many ties
+        matches = np.sort(rng.permutation(60)[:9])
+        order = np.argsort(-similarity, kind="stable")
+        expected = np.flatnonzero(np.isin(order, matches)) + 1
+        assert retrieval.ranks_of(matches, similarity).tolist() == expected.tolist()
+
+
 def test_equal_features_rank_in_the_gallerys_order() -> None:
     ranks = ranked(
         np.ones((1, 4)),
@@ -142,7 +156,9 @@ def test_equal_features_rank_in_the_gallerys_order() -> None:
     assert ranks[0].tolist() == [2, 4, 5]
 
 
-@pytest.mark.parametrize(("name", "size"), [("CHUNK", 7), ("BLOCK", 33), ("CELLS", 450)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("CHUNK", 7), ("BLOCK", 33), ("CELLS", 450), ("PASSES", 0)]
+)
 def test_sizes_of_the_parts_change_nothing(
     monkeypatch: pytest.MonkeyPatch, name: str, size: int
 ) -> None:
