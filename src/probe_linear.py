@@ -2,30 +2,20 @@
 
     python src/probe_linear.py RUN SEED FEATURES CLASSIFIER REPORT
 
-Multinomial logistic regression on cached features of the centre view, the offline evaluation of
-alinlab/object-aware-contrastive (inference.py), for both sets, ImageNet and CIFAR-10. The strength
-of the L2 penalty is chosen on a development part of the *training* images, drawn by SEED, and the
-classifier is then fitted again to all of them; the test images are scored once, at the end.
-CLASSIFIER (npz) holds `<set>_weight` [k, d] and `<set>_bias` [k], to be used on raw features.
-
-Cost: 3,000 images of 256 features take a second. ImageNet (1.28 million images of 2,048 features,
-1,000 classes) takes 10 Tflop a pass, of which a penalty needs 20 to 100. The features stay in
-their file of 5 GB, which the system's cache should hold; beside it the memory hardly grows.
+For both sets, ImageNet and CIFAR-10. SEED draws the part of the training images on which the
+penalty is chosen; the test images are scored once, at the end. CLASSIFIER (npz) holds
+`<set>_weight` [k, d] and `<set>_bias` [k], to be used on raw features.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Bool, Float16, Float64, Int64
 from pydantic import Field
-from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from attnlabels.datasets.features import read_features
+from attnlabels.metrics.linear_probe import choose_probe
 from attnlabels.params import load, record
 from attnlabels.report import replacing, write_json
 from attnlabels.script import run
@@ -34,8 +24,6 @@ SETS = {  # train, test
     "imagenet": ("imagenet_train", "imagenet_val"),
     "cifar10": ("cifar10_train", "cifar10_test"),
 }
-BLOCK = 2048  # rows in float64 at a time, which bounds the memory and changes no result
-Block: TypeAlias = tuple[Float64[np.ndarray, "b d"], Int64[np.ndarray, "b"]]
 
 
 @record
@@ -52,156 +40,24 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
     # BLAS takes all cores, but on products as thin as a few classes its threads wait for each
     # other; on a machine that does something else, too, the fits took ten times as long.
     threadpool_limits(p.threads, user_api="blas")
-    converge = partial(fit, tolerance=p.tolerance, maximum_iterations=p.maximum_iterations)
-    weights, scores = {}, {}
+    weights: dict[str, Any] = {}
+    scores = {}
     for key, (train, test) in SETS.items():
-        x, y = read_features(features / train)
-        n_classes = int(y.max()) + 1
-        mean, scale = moments(x)
-        held_out, rest = (
-            Part(x, y, mean, scale, rows) for rows in split(len(x), p.development, seed=seed)
+        probe = choose_probe(
+            *read_features(features / train),
+            l2=p.l2,
+            development=p.development,
+            tolerance=p.tolerance,
+            maximum_iterations=p.maximum_iterations,
+            seed=seed,
         )
-        tried, theta = {}, np.zeros((n_classes, x.shape[1] + 1))
-        for l2 in p.l2:  # each from the last one's minimum, which is near
-            theta = converge(rest, theta, l2=l2)
-            tried[l2] = (accuracy(held_out, theta, k=1), theta)
-        l2 = max(tried, key=lambda each: (tried[each][0], each))  # a tie: the stronger penalty
-        development, theta = tried[l2]
-        theta = converge(Part(x, y, mean, scale, np.arange(len(x))), theta, l2=l2)
-
-        weights[f"{key}_weight"] = theta[:, :-1] / scale
-        weights[f"{key}_bias"] = theta[:, -1] - weights[f"{key}_weight"] @ mean
-        x, y = read_features(features / test)
-        tested = Part(x, y, mean, scale, np.arange(len(x)))
-        scores[key] = {"l2": l2, "development_top1": development, "n": len(y)}
-        scores[key] |= {f"top{k}": accuracy(tested, theta, k=k) for k in (1, 5) if k < n_classes}
+        weights[f"{key}_weight"], weights[f"{key}_bias"] = probe.weight, probe.bias
+        scores[key] = probe.score(*read_features(features / test))
 
     with replacing(classifier) as aside, aside.open("wb") as file:
         np.savez(file, **weights)
     write_json(report, scores)
     print(f"{name}, seed {seed}:", *(f"{key} {scores[key]['top1']:.4f}" for key in SETS))
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some rows of a set, standardised: (x - mean) / scale."""
-
-    x: Float16[np.ndarray, "n d"]
-    y: Int64[np.ndarray, "n"]
-    mean: Float64[np.ndarray, "d"]
-    scale: Float64[np.ndarray, "d"]
-    rows: Int64[np.ndarray, "m"]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def blocks(self) -> Iterator[Block]:
-        """Features [b, d] in float64 and classes [b] of all rows, BLOCK at a time."""
-        yield self._first
-        for first in range(BLOCK, len(self), BLOCK):
-            yield self._block(first)
-
-    @cached_property
-    def _first(self) -> Block:  # kept, and for a small set it is all: a fit asks for it 100 times
-        return self._block(0)
-
-    def _block(self, first: int) -> Block:
-        rows = self.rows[first:first + BLOCK]
-        return (self.x[rows].astype(np.float64) - self.mean) / self.scale, self.y[rows]
-
-
-def moments(
-    x: Float16[np.ndarray, "n d"],
-) -> tuple[Float64[np.ndarray, "d"], Float64[np.ndarray, "d"]]:
-    """Mean and deviation of each feature; 1 for a constant one, which is 0 once centred."""
-    blocks = [x[first:first + BLOCK] for first in range(0, len(x), BLOCK)]  # views
-    mean = sum(each.sum(axis=0, dtype=np.float64) for each in blocks) / len(x)
-    variance = sum(((each - mean) ** 2).sum(axis=0) for each in blocks) / len(x)
-    return mean, np.where(variance > 0, np.sqrt(variance), 1.0)
-
-
-def split(n: int, fraction: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the development part and the remaining rows, both in ascending order."""
-    n_development = round(n * fraction)
-    if not 0 < n_development < n:
-        raise ValueError(
-            f"probe_linear.development = {fraction} leaves {n_development} of {n} training images "
-            "to choose the penalty on; both parts need at least one"
-        )
-    order = np.random.default_rng(seed).permutation(n)
-    return np.sort(order[:n_development]), np.sort(order[n_development:])
-
-
-def fit(
-    part: Part,
-    start: Float64[np.ndarray, "k d+1"],
-    *,
-    l2: float,
-    tolerance: float,
-    maximum_iterations: int,
-) -> Float64[np.ndarray, "k d+1"]:
-    """Weights, and biases in the last column, of least mean cross-entropy + l2/2 · ‖weights‖².
-
-    `start` changes no more than the tolerance leaves open, and the time. Raises ValueError if the
-    largest gradient is not within `tolerance` after `maximum_iterations`.
-    """
-    result = minimize(
-        lambda theta: objective(theta.reshape(start.shape), part, l2=l2),
-        start.ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        # ftol 0: stop by the gradient alone, or a weak penalty would end early
-        options={"gtol": tolerance, "ftol": 0, "maxiter": maximum_iterations, "maxfun": np.inf},
-    )
-    if abs(result.jac).max() > tolerance:
-        raise ValueError(
-            f"the probe with l2 = {l2} stopped after {result.nit} iterations at a gradient of "
-            f"{abs(result.jac).max():.2g} ({result.message}); raise "
-            "probe_linear.maximum_iterations or probe_linear.tolerance, or drop this l2"
-        )
-    return result.x.reshape(start.shape)
-
-
-def objective(
-    theta: Float64[np.ndarray, "k d+1"], part: Part, *, l2: float
-) -> tuple[float, Float64[np.ndarray, "k*(d+1)"]]:
-    """The penalised mean cross-entropy and its gradient; the biases are not penalised."""
-    weight = theta[:, :-1]
-    loss = 0.5 * l2 * (weight**2).sum()
-    gradient = np.zeros_like(theta)
-    gradient[:, :-1] = l2 * weight
-    for x, y in part.blocks():
-        rows = np.arange(len(x))
-        log_p = x @ weight.T + theta[:, -1]
-        log_p -= log_p.max(axis=1, keepdims=True)  # so that exp cannot overflow
-        log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
-        residual = np.exp(log_p)
-        residual[rows, y] -= 1
-        loss -= log_p[rows, y].sum() / len(part)
-        gradient[:, :-1] += residual.T @ x / len(part)
-        gradient[:, -1] += residual.sum(axis=0) / len(part)
-    return loss, gradient.ravel()
-
-
-def accuracy(part: Part, theta: Float64[np.ndarray, "k d+1"], *, k: int) -> float:
-    """Share of images whose class is among the `k` largest logits; equal ones count in order."""
-    hits = 0
-    for x, y in part.blocks():
-        hits += int(among_largest(x @ theta[:, :-1].T + theta[:, -1], y, k=k).sum())
-    return hits / len(part)
-
-
-def among_largest(
-    z: Float64[np.ndarray, "n k"], y: Int64[np.ndarray, "n"], *, k: int
-) -> Bool[np.ndarray, "n"]:
-    """Whether each image's class is among the `k` largest logits; equal ones count in order."""
-    if y.max() >= z.shape[1]:
-        raise ValueError(
-            f"an image to score is of class {y.max()}, but the training images end at class "
-            f"{z.shape[1] - 1}; number both alike in extract_features"
-        )
-    largest = np.argsort(-z, axis=1, kind="stable")[:, :k]
-    return (largest == y[:, None]).any(axis=1)
 
 
 if __name__ == "__main__":

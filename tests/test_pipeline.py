@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+import attnlabels
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.objective import TERMS
 from attnlabels.params import read
@@ -194,15 +195,21 @@ def test_imports_go_one_way(path):
     assert not {each for each in found if len(each) == 1}, "nothing imports a script"
     if len(parts) == 1:
         return
-    allowed = {"objective": ("losses",), "models": ("models", "blocks")}.get(parts[1], parts[1:2])
-    if len(parts) == 2 and parts[1] != "objective":
-        allowed = ()
-    assert {each[1] for each in found} <= set(allowed)
-    assert not {each[1] for each in found} & set(FOR_SCRIPTS)
+    if parts[1] == "cli":
+        return
+    names = {each[1] for each in found}
+    if len(parts) > 2:
+        assert names <= {parts[1]}, "subpackages know nothing of each other"
+    elif parts[1] in FOR_SCRIPTS:
+        assert not names
+    else:  # composes subpackages; writes whole files or none
+        assert not names & {"cli", *FOR_SCRIPTS} - {"report"}
 
 
-def test_every_module_of_the_library_is_imported_by_a_script():
-    assert set(MODULES) == {file for script in SCRIPTS.values() for file in closure(script)}
+def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
+    commands = {find_module(name) for name in ("attnlabels.cli", *attnlabels.MODULES.values())}
+    users = [*SCRIPTS.values(), *filter(None, commands)]
+    assert set(MODULES) == {file for user in users for file in closure(user)}
 
 
 def tracked() -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 import probe_linear
 
@@ -46,122 +45,6 @@ def probe(world, *, name="contrastive", seed=0):
     probe_linear.main(name, seed, world, world / "classifier.npz", world / "report.json")
     with np.load(world / "classifier.npz") as classifier:
         return json.loads((world / "report.json").read_text()), dict(classifier)
-
-
-def part(x, y, *, mean=0.0, scale=1.0):
-    """All rows, by default as they are."""
-    d = x.shape[1]
-    return probe_linear.Part(
-        x.astype(np.float16), y, np.full(d, mean), np.full(d, scale), np.arange(len(x))
-    )
-
-
-def standardised(x, y):
-    x = x.astype(np.float16)
-    return probe_linear.Part(x, y, *probe_linear.moments(x), np.arange(len(x)))
-
-
-def fit(part, *, start=None, **changed):
-    values = {"l2": 0.05, "tolerance": 1e-7, "maximum_iterations": 1000}
-    start = np.zeros((3, part.x.shape[1] + 1)) if start is None else start
-    return probe_linear.fit(part, start, **(values | changed))
-
-
-def test_the_minimum_is_that_of_sklearn_at_the_same_objective():
-    fitted = standardised(*blobs(200, 3))
-    theta = fit(fitted)
-    [(x, y)] = fitted.blocks()
-    # sklearn minimises ½‖w‖² + C · Σ loss, so C = 1 / (l2 · n)
-    oracle = LogisticRegression(C=1 / (0.05 * len(x)), tol=1e-10, max_iter=1000).fit(x, y)
-    np.testing.assert_allclose(theta[:, :-1], oracle.coef_, atol=1e-5)
-    # biases are fixed only up to one constant
-    np.testing.assert_allclose(np.ptp(theta[:, -1] - oracle.intercept_), 0, atol=1e-5)
-
-
-def test_the_start_changes_no_more_than_the_tolerance():
-    fitted = standardised(*blobs(200, 3))
-    start = np.random.default_rng(0).normal(size=(3, 5))
-    cold, warm = fit(fitted), fit(fitted, start=start)
-    np.testing.assert_allclose(warm[:, :-1], cold[:, :-1], atol=1e-5)
-
-
-def test_moments_and_blocks_are_those_of_the_whole_standardised(monkeypatch):
-    monkeypatch.setattr(probe_linear, "BLOCK", 7)
-    x, y = blobs(50, 3)
-    x = x.astype(np.float16)
-    mean, scale = probe_linear.moments(x)
-    np.testing.assert_allclose(mean, x.astype(float).mean(axis=0))
-    np.testing.assert_allclose(scale, x.astype(float).std(axis=0))
-    rows = np.arange(1, 50, 2)
-    some = probe_linear.Part(x, y, mean, scale, rows)
-    found, classes = (np.concatenate(each) for each in zip(*some.blocks()))
-    np.testing.assert_allclose(found, (x[rows].astype(float) - mean) / scale)
-    assert classes.tolist() == y[rows].tolist()
-
-
-def test_the_gradient_is_that_of_finite_differences():
-    whole = part(*blobs(20, 3))
-    theta = np.random.default_rng(1).normal(size=(3, 5))
-    _, gradient = probe_linear.objective(theta, whole, l2=0.3)
-    for index in np.ndindex(theta.shape):
-        step = np.zeros_like(theta)
-        step[index] = 1e-6
-        above, _ = probe_linear.objective(theta + step, whole, l2=0.3)
-        below, _ = probe_linear.objective(theta - step, whole, l2=0.3)
-        assert gradient.reshape(theta.shape)[index] == pytest.approx(
-            (above - below) / 2e-6, rel=1e-5, abs=1e-7
-        )
-
-
-def test_a_classifier_of_zeros_has_the_loss_log_k():
-    loss, _ = probe_linear.objective(np.zeros((3, 5)), part(*blobs(20, 3)), l2=1.0)
-    assert loss == pytest.approx(np.log(3))
-
-
-def test_blocks_of_rows_change_nothing(monkeypatch):
-    x, y = blobs(50, 3)
-    theta = np.random.default_rng(1).normal(size=(3, 5))
-    whole = probe_linear.objective(theta, part(x, y), l2=0.1)
-    hits = probe_linear.accuracy(part(x, y), theta, k=1)
-    monkeypatch.setattr(probe_linear, "BLOCK", 7)
-    blocks = probe_linear.objective(theta, part(x, y), l2=0.1)
-    assert blocks[0] == pytest.approx(whole[0])
-    np.testing.assert_allclose(blocks[1], whole[1])
-    assert probe_linear.accuracy(part(x, y), theta, k=1) == hits
-
-
-def test_a_fit_that_does_not_converge_is_an_error():
-    with pytest.raises(ValueError, match=r"l2 = 0\.05 stopped after 2 iterations.*maximum_iter"):
-        fit(part(*blobs(50, 3)), maximum_iterations=2)
-
-
-def test_a_hit_is_a_class_among_the_k_largest_logits():
-    z = np.array([[3.0, 2, 1], [3, 2, 1], [1, 2, 3]])
-    hits = probe_linear.among_largest(z, np.array([0, 1, 0]), k=1)
-    assert hits.tolist() == [True, False, False]
-    hits = probe_linear.among_largest(z, np.array([0, 1, 0]), k=2)
-    assert hits.tolist() == [True, True, False]
-
-
-def test_equal_logits_are_not_a_full_score():
-    assert probe_linear.among_largest(np.zeros((4, 4)), np.arange(4), k=1).sum() == 1
-
-
-def test_a_class_never_trained_on_is_refused():
-    with pytest.raises(ValueError, match="class 3, but the training images end at class 2"):
-        probe_linear.among_largest(np.zeros((2, 3)), np.array([0, 3]), k=1)
-
-
-def test_the_two_parts_share_no_row_and_miss_none():
-    held_out, rest = probe_linear.split(10, 0.3, seed=0)
-    assert len(held_out) == 3 and sorted([*held_out, *rest]) == list(range(10))
-    assert probe_linear.split(10, 0.3, seed=0)[0].tolist() == held_out.tolist()
-    assert probe_linear.split(10, 0.3, seed=1)[0].tolist() != held_out.tolist()
-
-
-def test_an_empty_development_part_is_refused():
-    with pytest.raises(ValueError, match=r"development = 0\.01 leaves 0 of 10"):
-        probe_linear.split(10, 0.01, seed=0)
 
 
 def test_the_report_has_its_keys_and_beats_chance(world):

@@ -1,0 +1,21 @@
+"""Human-attention labels for contrastive learning.
+
+What the command `attnlabels` does, as functions: `from attnlabels import evaluate`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attnlabels.evaluation import evaluate as evaluate  # noqa: F401
+
+MODULES = {
+    "evaluate": "attnlabels.evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when it is asked for: the command's --help needs none of what they import.
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(MODULES[name]), name)

@@ -8,8 +8,11 @@ done; 1: the work failed, and one message says why; 2: misuse.
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from enum import Enum
 from importlib.metadata import version
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,6 +39,128 @@ def common(
     ] = False,
 ) -> None:
     """Human-attention labels for any images; robustness, retrieval and alignment of any encoder."""
+
+
+class Benchmark(str, Enum):
+    """What `evaluate` scores an encoder on; typer takes no list of a Literal."""
+
+    PROBE = "probe"
+    KNN = "knn"
+    ROBUSTNESS = "robustness"
+    RETRIEVAL = "retrieval"
+    CORRUPTED_RETRIEVAL = "retrieval-c"
+    ALIGNMENT = "alignment"
+
+
+@app.command("evaluate")
+def evaluate_(
+    encoder: Annotated[str, typer.Argument(
+        metavar="ENCODER",
+        help="A student's checkpoint, a file of ONNX (.onnx) or TorchScript (.pt) that gives "
+        "features, timm:NAME or torchvision:NAME.",
+    )],
+    on: Annotated[list[Benchmark], typer.Option(
+        help="Say it for each. retrieval-c: on corrupted images too."
+    )],
+    out: Annotated[Path, typer.Option(metavar="METRICS", help="Folder for the JSON files.")],
+    weights: Annotated[Path | None, typer.Option(
+        metavar="FILE", help="State dict of timm:NAME or torchvision:NAME; never downloaded."
+    )] = None,
+    imagenet: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Any images: class folders in DIR/train and DIR/val."
+    )] = None,
+    imagenet_c: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="DIR/val corrupted, as published.  [default: generated]"
+    )] = None,
+    cifar10: Annotated[Path | None, typer.Option(metavar="DIR", help="The Python batches.")] = None,
+    cifar10_c: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="CIFAR-10-C's arrays, as published.  [default: generated]"
+    )] = None,
+    attention: Annotated[list[str], typer.Option(
+        metavar="NAME=SHARDS", help="Human recordings, of prepare_attention; for alignment."
+    )] = [],
+    labels: Annotated[Path | None, typer.Option(
+        metavar="SHARDS", help="A teacher's labels, to refit the readout on; for alignment."
+    )] = None,
+    name: Annotated[str | None, typer.Option(
+        help="Of the run in METRICS/STAGE/NAME-SEED.json.  [default: the encoder's]"
+    )] = None,
+    seed: Annotated[int, typer.Option(
+        help="Of the development part, of the queries and of generated corruptions."
+    )] = 0,
+    size: Annotated[int | None, typer.Option(
+        min=1, metavar="PX", help="Side of the encoder's input.  [default: its own]"
+    )] = None,
+    crop: Annotated[float | None, typer.Option(
+        metavar="SHARE", help="Of the shorter side that is shown.  [default: the encoder's own]"
+    )] = None,
+    normalise: Annotated[Literal["none", "imagenet", "half"] | None, typer.Option(
+        help="Of pixels in [0, 1]; half: to [-1, 1].  [default: the encoder's own]"
+    )] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="Of the encoder's arithmetic.")
+    ] = "fp32",
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 256,
+    workers: Annotated[int, typer.Option(
+        min=0, metavar="N", help="Processes that read, decode and corrupt."
+    )] = 1,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Of the probe's BLAS.")] = 1,
+    cache: Annotated[Path | None, typer.Option(
+        metavar="DIR", help="Where features are kept.  [default: features in the user's cache]"
+    )] = None,
+    development: Annotated[float, typer.Option(
+        metavar="SHARE", help="Of the training images, to choose the penalty and k on."
+    )] = 0.2,
+    queries: Annotated[float, typer.Option(
+        metavar="SHARE", help="Of the test images that ask the others."
+    )] = 0.1,
+    corrupt_queries_alone: Annotated[bool, typer.Option(
+        "--corrupt-queries-alone", help="retrieval-c: against a gallery that is clean."
+    )] = False,
+) -> None:
+    """Score a frozen encoder: probe, kNN, robustness, retrieval and alignment with people.
+
+    Writes JSON with the keys of the pipeline's metrics. Features are encoded once and kept, so a
+    further benchmark on the same images takes no forward pass.
+
+    \b
+    attnlabels evaluate student.safetensors --on probe --on knn --imagenet imagenette --out metrics
+    attnlabels evaluate timm:resnet50 --weights resnet50.safetensors --on robustness \\
+        --imagenet imagenet --imagenet-c ImageNet-C --workers 8 --out metrics
+    attnlabels evaluate features.onnx --size 224 --crop 0.875 --normalise imagenet \\
+        --on retrieval --cifar10 cifar-10-batches-py --out metrics
+    attnlabels evaluate student.safetensors --on alignment --attention eye=attention/eye \\
+        --labels labels --out metrics
+    """
+    from attnlabels import evaluate
+
+    recordings = {}
+    for each in attention:
+        key, separator, folder = each.partition("=")
+        if not (key and separator and folder):
+            raise typer.BadParameter(f"{each!r}: expected NAME=SHARDS", param_hint="--attention")
+        recordings[key] = Path(folder)
+    written = evaluate(
+        encoder, on=[each.value for each in on], out=out, weights=weights, imagenet=imagenet,
+        imagenet_c=imagenet_c, cifar10=cifar10, cifar10_c=cifar10_c, attention=recordings,
+        labels=labels, name=name, seed=seed, size=size, crop=crop, normalise=normalise,
+        precision=precision, batch_size=batch_size, workers=workers, threads=threads, cache=cache,
+        development=development, queries=queries, corrupt_queries_alone=corrupt_queries_alone,
+    )
+    for stage, tree in written.items():
+        for key, scores in tree.items():
+            if stage != "evaluate" and isinstance(scores, dict):
+                print(f"{stage} {key}:", *shown(scores))
+
+
+def shown(scores: dict[str, Any]) -> Iterator[str]:
+    """The numbers of a report's set on one line, without those of single corruptions."""
+    for key, value in scores.items():
+        if isinstance(value, dict):
+            if "cc" in value:
+                yield f"{key} CC {value['cc']:.4f}"
+        else:
+            yield f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}"
 
 
 def main() -> None:

@@ -3,20 +3,28 @@
 Apart from `images`, which stages without torch read too.
 """
 
+from typing import Literal
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
 
+Interpolation = Literal["bicubic", "bilinear"]
+
 
 def resize_centre_crop(
-    image: UInt8[np.ndarray, "h w 3"], *, size: int, crop: float
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    size: int,
+    crop: float,
+    interpolation: Interpolation = "bicubic",
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """SimCLR's view for evaluation: the central `crop` of the shorter side, resized to a square.
 
     google-research/simclr data_util.py `center_crop` takes 0.875 at size 224; its bicubic
     resize is antialiased, as Pillow's is. With `crop` 1 the whole image is resized and nothing
-    is cut off.
+    is cut off. The networks of others may want `interpolation` "bilinear", antialiased too.
     """
     if not 0 < crop <= 1:
         raise ValueError(f"crop is {crop}; expected a share of the side, above 0 and at most 1")
@@ -28,5 +36,5 @@ def resize_centre_crop(
     # The antialiased bicubic of Pillow to one grey level, in an eighth of its time.
     writable = np.require(image, requirements="W")  # of a mapped file a copy
     planes = torch.from_numpy(writable).permute(2, 0, 1)[None]
-    square = F.interpolate(planes, (size, size), mode="bicubic", antialias=True)
+    square = F.interpolate(planes, (size, size), mode=interpolation, antialias=True)
     return np.ascontiguousarray(square[0].permute(1, 2, 0).numpy())

@@ -76,6 +76,30 @@ def retained(top1: Top1, *, clean: float) -> float:
     return mean_top1(top1, ALEXNET_ERROR) / clean
 
 
+def robustness(
+    top1: Top1, *, clean: float, generated: bool, alexnet: bool
+) -> dict[str, int | float | dict[str, float]]:
+    """What a report says of a set: overall numbers, then each corruption by severity.
+
+    `mean` is over the 15 standard corruptions and `mean_extra` over the others, if there are any;
+    `generated` is 1 where the images were corrupted by us: such scores compare with no published
+    ones. `alexnet` adds `mce` and `relative_mce`, whose normalising errors are ImageNet-C's.
+    """
+    others = [c for c in top1 if c not in ALEXNET_ERROR]
+    scores: dict[str, int | float | dict[str, float]] = {
+        "generated": int(generated), "clean": clean, "mean": mean_top1(top1, ALEXNET_ERROR),
+    }
+    if others:
+        scores["mean_extra"] = mean_top1(top1, others)
+    scores["retained"] = retained(top1, clean=clean)
+    if alexnet:
+        scores |= {"mce": mce(top1), "relative_mce": relative_mce(top1, clean=clean)}
+    for corruption, mean in mean_by_corruption(top1).items():
+        by_severity = {str(s): accuracy for s, accuracy in sorted(top1[corruption].items())}
+        scores[corruption] = {"mean": mean, **by_severity}
+    return scores
+
+
 def _standard(values: Mapping[str, float]) -> list[str]:
     return _present(values, ALEXNET_ERROR)
 

@@ -7,6 +7,7 @@ from attnlabels.metrics.retrieval import (
     k_grid,
     pr_area,
     rank_matches,
+    retrieve,
     score_ranks,
     split_queries,
 )
@@ -55,7 +56,7 @@ def test_worked_by_hand() -> None:
         gallery_labels=labels(7, 7, 1, 2),
     )
     assert [r.tolist() for r in ranks] == [[1, 3]]
-    _, precision, recall = score_ranks(ranks, n_gallery=4)
+    _, precision, recall, _ = score_ranks(ranks, n_gallery=4)
     assert precision == pytest.approx([1, 1 / 2, 2 / 3, 1 / 2])
     assert recall == pytest.approx([1 / 2, 1 / 2, 1, 1])
     assert score_ranks(ranks, n_gallery=4).map == pytest.approx((1 + 2 / 3) / 2)
@@ -63,9 +64,30 @@ def test_worked_by_hand() -> None:
     assert pr_area(precision, recall) == pytest.approx(1 / 2 + (1 / 2 + 2 / 3) / 2 / 2)
 
 
+def test_r_precision_is_that_among_as_many_as_are_relevant() -> None:
+    # of 2 relevant 1 is among the first 2; of 3 relevant 2 among the first 3; of 1 none
+    ranks = [np.array([1, 3]), np.array([2, 3, 9]), np.array([2])]
+    found = score_ranks(ranks, n_gallery=9)
+    assert found.r_precision == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
+
+
+def test_a_report_has_the_scores_and_a_row_for_each_k() -> None:
+    world = random_world(q=1, g=59, k=3)
+    features = np.concatenate([world["queries"], world["gallery"]])
+    told = np.concatenate([world["query_labels"], world["gallery_labels"]])
+    split = split_queries(60, n_queries=20, seed=0)
+    scores, curve = retrieve(features, features, labels=told, split=split)
+    found = score_ranks(rank_matches(features, features, labels=told, split=split), n_gallery=40)
+    assert scores["map"] == found.map and scores["r_precision"] == found.r_precision
+    assert scores["precision_at_10"] == found.precision[9]
+    assert (scores["n_queries"], scores["n_gallery"]) == (20, 40)
+    assert [k for k, _, _ in curve] == k_grid(40).tolist()
+    assert curve[-1][2] == 1
+
+
 def test_scores_are_means_over_queries_with_unlike_numbers_of_matches() -> None:
     ranks = [np.array([1]), np.array([1, 2, 4])]
-    _, precision, recall = score_ranks(ranks, n_gallery=4)
+    _, precision, recall, _ = score_ranks(ranks, n_gallery=4)
     assert precision == pytest.approx([1, (1 / 2 + 1) / 2, (1 / 3 + 2 / 3) / 2, 1 / 2])
     assert recall == pytest.approx([(1 + 1 / 3) / 2, (1 + 2 / 3) / 2, (1 + 2 / 3) / 2, 1])
     assert score_ranks(ranks, n_gallery=4).map == pytest.approx((1 + (1 + 1 + 3 / 4) / 3) / 2)
@@ -82,7 +104,7 @@ def test_equals_sorting_each_query_in_full() -> None:
         order = sorted(range(200), key=lambda j: -float(unit["gallery"][j] @ query))
         expected = [r + 1 for r, j in enumerate(order) if world["gallery_labels"][j] == label]
         assert found.tolist() == expected
-    _, precision, recall = score_ranks(ranks, n_gallery=200)
+    _, precision, recall, _ = score_ranks(ranks, n_gallery=200)
     for k in (1, 2, 5, 50, 200):
         hits = [sum(r <= k for r in found) for found in ranks]
         assert precision[k - 1] == pytest.approx(np.mean([h / k for h in hits]))
@@ -110,6 +132,20 @@ def test_ties_rank_in_the_gallerys_order() -> None:
     assert [r.tolist() for r in ranks] == [[2, 4], [1, 3, 5]]
 
 
+@pytest.mark.parametrize("passes", [0, 1000])
+def test_counting_and_sorting_give_the_ranks_of_a_stable_sort(
+    monkeypatch: pytest.MonkeyPatch, passes: int
+) -> None:
+    monkeypatch.setattr(retrieval, "PASSES", passes)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        similarity = rng.integers(0, 12, 60).astype(np.float32)  # many ties
+        matches = np.sort(rng.permutation(60)[:9])
+        order = np.argsort(-similarity, kind="stable")
+        expected = np.flatnonzero(np.isin(order, matches)) + 1
+        assert retrieval.ranks_of(matches, similarity).tolist() == expected.tolist()
+
+
 def test_equal_features_rank_in_the_gallerys_order() -> None:
     ranks = ranked(
         np.ones((1, 4)),
@@ -120,7 +156,9 @@ def test_equal_features_rank_in_the_gallerys_order() -> None:
     assert ranks[0].tolist() == [2, 4, 5]
 
 
-@pytest.mark.parametrize(("name", "size"), [("CHUNK", 7), ("BLOCK", 33), ("CELLS", 450)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("CHUNK", 7), ("BLOCK", 33), ("CELLS", 450), ("PASSES", 0)]
+)
 def test_sizes_of_the_parts_change_nothing(
     monkeypatch: pytest.MonkeyPatch, name: str, size: int
 ) -> None:
@@ -143,16 +181,16 @@ def test_length_and_precision_of_features_do_not_matter() -> None:
 
 def test_perfect_retrieval_scores_one_and_finds_all() -> None:
     ranks = [np.arange(1, 6), np.arange(1, 4)]
-    _, precision, recall = score_ranks(ranks, n_gallery=10)
+    _, precision, recall, _ = score_ranks(ranks, n_gallery=10)
     assert score_ranks(ranks, n_gallery=10).map == 1
     assert recall[-1] == pytest.approx(1) and recall[4] == pytest.approx(1)
-    assert pr_area(*score_ranks(ranks[:1], n_gallery=10)[1:]) == pytest.approx(1)
+    assert pr_area(*score_ranks(ranks[:1], n_gallery=10)[1:3]) == pytest.approx(1)
 
 
 def test_random_features_score_the_share_of_their_class() -> None:
     world = random_world(q=200, g=2000, k=4)
     ranks = ranked(**world)
-    _, precision, recall = score_ranks(ranks, n_gallery=2000)
+    _, precision, recall, _ = score_ranks(ranks, n_gallery=2000)
     assert score_ranks(ranks, n_gallery=2000).map == pytest.approx(0.25, abs=0.01)
     assert pr_area(precision, recall) == pytest.approx(0.25, abs=0.01)
 

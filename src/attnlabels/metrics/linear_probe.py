@@ -1,0 +1,225 @@
+"""Multinomial logistic regression on frozen features: the linear probe (paper §4.3).
+
+The offline evaluation of alinlab/object-aware-contrastive (inference.py): L-BFGS on cached features
+of the centre view. The strength of the L2 penalty is chosen on a development part of the *training*
+images, and the classifier is then fitted again to all of them.
+
+Cost: 3,000 images of 256 features take a second. ImageNet (1.28 million images of 2,048 features,
+1,000 classes) takes 10 Tflop a pass, of which a penalty needs 20 to 100. The features stay in
+their file of 5 GB, which the system's cache should hold; beside it the memory hardly grows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float16, Float64, Int64
+from scipy.optimize import minimize
+
+BLOCK = 2048  # rows in float64 at a time, which bounds the memory and changes no result
+Block: TypeAlias = tuple[Float64[np.ndarray, "b d"], Int64[np.ndarray, "b"]]
+
+
+class Probe(NamedTuple):
+    """A fitted classifier of standardised features, and what it was chosen by."""
+
+    theta: Float64[np.ndarray, "k w"]  # d weights, and the bias in the last column
+    mean: Float64[np.ndarray, "d"]
+    scale: Float64[np.ndarray, "d"]
+    l2: float
+    development_top1: float
+
+    @property
+    def weight(self) -> Float64[np.ndarray, "k d"]:
+        """Of the features as they are."""
+        return self.theta[:, :-1] / self.scale
+
+    @property
+    def bias(self) -> Float64[np.ndarray, "k"]:
+        """Of the features as they are."""
+        return self.theta[:, -1] - self.weight @ self.mean
+
+    def score(
+        self, x: Float16[np.ndarray, "n d"], y: Int64[np.ndarray, "n"]
+    ) -> dict[str, int | float]:
+        """What a report says of the test images: l2, development_top1, n, top1 and, of more than
+        five classes, top5."""
+        tested = Part(x, y, self.mean, self.scale, np.arange(len(x)))
+        top = {
+            f"top{k}": accuracy(tested, self.theta, k=k) for k in (1, 5) if k < len(self.theta)
+        }
+        return {"l2": self.l2, "development_top1": self.development_top1, "n": len(y), **top}
+
+
+def choose_probe(
+    x: Float16[np.ndarray, "n d"],
+    y: Int64[np.ndarray, "n"],
+    *,
+    l2: Sequence[float],
+    development: float,
+    tolerance: float,
+    maximum_iterations: int,
+    seed: int,
+) -> Probe:
+    """The probe of the training features `x` with the best of the penalties `l2`.
+
+    `development` is the share of the rows, drawn by `seed`, on which that is decided; a tie goes
+    to the stronger penalty.
+    """
+    converge = partial(fit, tolerance=tolerance, maximum_iterations=maximum_iterations)
+    mean, scale = moments(x)
+    held_out, rest = (
+        Part(x, y, mean, scale, rows) for rows in split(len(x), development, seed=seed)
+    )
+    tried, theta = {}, np.zeros((int(y.max()) + 1, x.shape[1] + 1))
+    for each in l2:  # each from the last one's minimum, which is near
+        theta = converge(rest, theta, l2=each)
+        tried[each] = (accuracy(held_out, theta, k=1), theta)
+    best = max(tried, key=lambda each: (tried[each][0], each))
+    score, theta = tried[best]
+    theta = converge(Part(x, y, mean, scale, np.arange(len(x))), theta, l2=best)
+    return Probe(theta, mean, scale, best, score)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a set, standardised: (x - mean) / scale."""
+
+    x: Float16[np.ndarray, "n d"]
+    y: Int64[np.ndarray, "n"]
+    mean: Float64[np.ndarray, "d"]
+    scale: Float64[np.ndarray, "d"]
+    rows: Int64[np.ndarray, "m"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def blocks(self) -> Iterator[Block]:
+        """Features [b, d] in float64 and classes [b] of all rows, BLOCK at a time."""
+        yield self._first
+        for first in range(BLOCK, len(self), BLOCK):
+            yield self._block(first)
+
+    @cached_property
+    def _first(self) -> Block:  # kept, and for a small set it is all: a fit asks for it 100 times
+        return self._block(0)
+
+    def _block(self, first: int) -> Block:
+        rows = self.rows[first:first + BLOCK]
+        return (self.x[rows].astype(np.float64) - self.mean) / self.scale, self.y[rows]
+
+
+def moments(
+    x: Float16[np.ndarray, "n d"],
+) -> tuple[Float64[np.ndarray, "d"], Float64[np.ndarray, "d"]]:
+    """Mean and deviation of each feature; 1 for a constant one, which is 0 once centred."""
+    blocks = [x[first:first + BLOCK] for first in range(0, len(x), BLOCK)]  # views
+    mean = sum(each.sum(axis=0, dtype=np.float64) for each in blocks) / len(x)
+    variance = sum(((each - mean) ** 2).sum(axis=0) for each in blocks) / len(x)
+    return mean, np.where(variance > 0, np.sqrt(variance), 1.0)
+
+
+def split(n: int, fraction: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the development part and the remaining rows, both in ascending order."""
+    n_development = round(n * fraction)
+    if not 0 < n_development < n:
+        raise ValueError(
+            f"development = {fraction} leaves {n_development} of {n} training images to choose on; "
+            "both parts need at least one"
+        )
+    order = np.random.default_rng(seed).permutation(n)
+    return np.sort(order[:n_development]), np.sort(order[n_development:])
+
+
+def fit(
+    part: Part,
+    start: Float64[np.ndarray, "k w"],
+    *,
+    l2: float,
+    tolerance: float,
+    maximum_iterations: int,
+) -> Float64[np.ndarray, "k w"]:
+    """Weights, and biases in the last column, of least mean cross-entropy + l2/2 · ‖weights‖².
+
+    `start` changes no more than the tolerance leaves open, and the time. Raises ValueError if the
+    largest gradient is not within `tolerance` after `maximum_iterations`.
+    """
+    result = minimize(
+        lambda theta: objective(theta.reshape(start.shape), part, l2=l2),
+        start.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        # ftol 0: stop by the gradient alone, or a weak penalty would end early
+        options={"gtol": tolerance, "ftol": 0, "maxiter": maximum_iterations, "maxfun": np.inf},
+    )
+    if abs(result.jac).max() > tolerance:
+        raise ValueError(
+            f"the probe with l2 = {l2} stopped after {result.nit} iterations at a gradient of "
+            f"{abs(result.jac).max():.2g} ({result.message}); raise maximum_iterations or the "
+            "tolerance, or drop this l2"
+        )
+    return result.x.reshape(start.shape)
+
+
+def objective(
+    theta: Float64[np.ndarray, "k w"], part: Part, *, l2: float
+) -> tuple[float, Float64[np.ndarray, "k*w"]]:
+    """The penalised mean cross-entropy and its gradient; the biases are not penalised."""
+    weight = theta[:, :-1]
+    loss = 0.5 * l2 * (weight**2).sum()
+    gradient = np.zeros_like(theta)
+    gradient[:, :-1] = l2 * weight
+    for x, y in part.blocks():
+        rows = np.arange(len(x))
+        log_p = x @ weight.T + theta[:, -1]
+        log_p -= log_p.max(axis=1, keepdims=True)  # so that exp cannot overflow
+        log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+        residual = np.exp(log_p)
+        residual[rows, y] -= 1
+        loss -= log_p[rows, y].sum() / len(part)
+        gradient[:, :-1] += residual.T @ x / len(part)
+        gradient[:, -1] += residual.sum(axis=0) / len(part)
+    return loss, gradient.ravel()
+
+
+def accuracy(part: Part, theta: Float64[np.ndarray, "k w"], *, k: int) -> float:
+    """Share of images whose class is among the `k` largest logits; equal ones count in order."""
+    hits = 0
+    for x, y in part.blocks():
+        hits += int(among_largest(x @ theta[:, :-1].T + theta[:, -1], y, k=k).sum())
+    return hits / len(part)
+
+
+def among_largest(
+    z: Float64[np.ndarray, "n k"], y: Int64[np.ndarray, "n"], *, k: int
+) -> Bool[np.ndarray, "n"]:
+    """Whether each image's class is among the `k` largest logits; equal ones count in order."""
+    if y.max() >= z.shape[1]:
+        raise ValueError(
+            f"an image to score is of class {y.max()}, but the training images end at class "
+            f"{z.shape[1] - 1}; number both alike"
+        )
+    largest = np.argsort(-z, axis=1, kind="stable")[:, :k]
+    return (largest == y[:, None]).any(axis=1)
+
+
+def top1(
+    x: Float16[np.ndarray, "n d"],
+    y: Int64[np.ndarray, "n"],
+    *,
+    weight: Float64[np.ndarray, "k _"],
+    bias: Float64[np.ndarray, "k"],
+) -> float:
+    """Share of images whose largest logit is their class's; `x` as it is, not standardised."""
+    if x.shape[1] != weight.shape[1]:
+        raise ValueError(
+            f"the features have {x.shape[1]} dimensions, the classifier takes {weight.shape[1]}; "
+            "train the probe on these features"
+        )
+    hits = 0
+    for first in range(0, len(x), BLOCK):
+        z = x[first:first + BLOCK].astype(np.float64) @ weight.T + bias
+        hits += int((z.argmax(axis=1) == y[first:first + BLOCK]).sum())
+    return hits / len(x)
