@@ -89,6 +89,21 @@ def test_cifar10_keeps_its_pixels_and_its_order(world):
     assert (opened.images("fog", 2)[1] == expected).all()
 
 
+def test_cifar10_c_has_the_published_layout(world):
+    out = generate_cifar10()
+    arrays = {path.stem: np.load(path) for path in out.glob("*.npy")}
+    labels = arrays.pop("labels")
+    assert labels.dtype == np.uint8 and labels.tolist() == [9, 0, 4] * 5
+    assert {*arrays} == {*ALL} and len(ALL) == 19
+    for array in arrays.values():
+        assert array.dtype == np.uint8 and array.shape == (15, 32, 32, 3)
+        assert array.flags.c_contiguous
+    opened = open_corrupted(out, layout="arrays")
+    for severity in (1, 5):  # three rows of each, the first severity first
+        rows = arrays["snow"][3 * severity - 3 : 3 * severity]
+        assert (opened.images("snow", severity) == rows).all()
+
+
 def test_the_origin_is_kept(world):
     origin = json.loads((generate_cifar10() / "generated.json").read_text())
     assert origin == {

@@ -246,6 +246,7 @@ def _in_strips(
 
 def _defocus_blur(image: Image, disk: tuple[Number, Number], *, rng: np.random.Generator) -> Image:
     kernel = _disk(*disk)
+    # a channel at a time, as OpenCV goes anyway: a third of the memory to be had and given back
     return cv2.merge([_to_uint8(cv2.filter2D(x / 255, -1, kernel)) for x in cv2.split(image)])
 
 

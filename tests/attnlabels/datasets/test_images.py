@@ -1,11 +1,15 @@
 import io
 import re
+import struct
+from functools import partial
+from zlib import crc32
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
+from attnlabels.datasets import images
 from attnlabels.datasets.images import (
     decode,
     decode_reduced,
@@ -54,9 +58,94 @@ def test_grey_is_repeated_over_the_channels():
     assert (pixels == pixels[..., :1]).all()
 
 
-def test_sixteen_bits_are_reduced_to_their_upper_eight():
-    _, png = cv2.imencode(".png", np.full((4, 4), 0x8011, np.uint16))
-    assert (decode(png.tobytes(), name="a.png") == 0x80).all()
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+@pytest.mark.parametrize("value", [0, 0x00FF, 0x8011, 0xFFFF])
+def test_sixteen_bits_are_reduced_to_their_upper_eight(value, channels):
+    _, png = cv2.imencode(".png", np.full((4, 4, *channels), value, np.uint16))
+    assert (decode(png.tobytes(), name="a.png") == value >> 8).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_has_the_colour_stored_for_it(mode):
+    image = photograph(mode)
+    image.putalpha(0)
+    expected = photograph("RGB").convert(mode[:-1]).convert("RGB")
+    assert np.array_equal(decode(encoded(image, "PNG"), name="a.png"), np.asarray(expected))
+
+
+def test_a_transparent_colour_of_a_palette_is_that_colour():
+    data = encoded(photograph("P"), "PNG", transparency=photograph("P").getpixel((0, 0)))
+    assert np.array_equal(decode(data, name="a"), np.asarray(photograph("P").convert("RGB")))
+
+
+def test_one_bit_is_black_or_white():
+    board = np.indices((9, 11)).sum(0) % 2 == 1
+    pixels = decode(encoded(Image.fromarray(board), "PNG"), name="a.png")
+    assert np.array_equal(pixels, np.repeat(board[..., None] * np.uint8(255), 3, axis=2))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF", "WEBP"])
+def test_another_format_than_the_suffix_says_is_read(kind):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(photograph(), kind, **options)
+    assert np.array_equal(decode(data, name="a.jpg"), np.asarray(photograph()))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (1, 10_000), (10_000, 3)])
+def test_the_smallest_and_the_longest_are_read(h, w, kind):
+    pixels = decode(encoded(Image.new("RGB", (w, h), (90, 90, 90)), kind), name="a")
+    assert pixels.shape == (h, w, 3) and (pixels == 90).all()
+
+
+def test_ten_thousand_by_ten_thousand_is_within_the_limit():
+    assert 10_000**2 <= images.LARGEST == 2**27  # as the docstring says
+
+
+def png_of(w: int, h: int) -> bytes:
+    """A PNG of a few bytes whose header tells of w x h pixels."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0)), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc32(kind + content))
+        for kind, content in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def jpeg_of(w: int, h: int) -> bytes:
+    """A small JPEG with EXIF data before its size, which is then said to be w x h."""
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    data = encoded(photograph(), "JPEG", exif=exif)
+    small, large = (struct.pack(">HH", *size) for size in ((48, 64), (h, w)))
+    assert data.count(small) == 1
+    return data.replace(small, large)
+
+
+def bmp_of(w: int, h: int) -> bytes:
+    data = encoded(photograph(), "BMP")
+    return data[:18] + struct.pack("<ii", w, h) + data[26:]
+
+
+@pytest.mark.parametrize("made", [png_of, jpeg_of, bmp_of])
+@pytest.mark.parametrize(("w", "h"), [(12_000, 11_185), (65_000, 65_000)])
+def test_a_bomb_is_refused_by_its_header(monkeypatch, made, w, h):
+    def decoded(*_):
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", decoded)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decoded)
+    for read in (decode, partial(decode_reduced, size=(h, w), reduction=8)):
+        with pytest.raises(ValueError, match="^bomb: .*134,217,728"):
+            read(made(w, h), name="bomb")
+
+
+@pytest.mark.parametrize("made", [png_of, jpeg_of, bmp_of])
+def test_a_size_within_the_limit_is_not_refused_for_its_header(monkeypatch, made):
+    grey = np.full((4, 4, 3), 128, np.uint8)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: grey)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: None)
+    decode(made(12_000, 11_184), name="large")
 
 
 def test_orientation_is_ignored_so_that_annotated_pixels_stay_where_they_are():
@@ -89,6 +178,13 @@ def test_truncated_png_is_refused_by_name():
 
 def test_bytes_after_the_end_of_a_whole_jpeg_are_harmless():
     assert np.array_equal(decode(noise() + b"\0\0", name="a"), decode(noise(), name="a"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("length", [2, 9, 20, 30])
+def test_a_file_cut_in_its_header_is_refused_by_name(kind, length):
+    with pytest.raises(ValueError, match="cut.jpg: truncated"):
+        decode(encoded(photograph(), kind)[:length], name="cut.jpg")
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>not found</html>", b"\xff\xd8 no image \xff\xd9"])

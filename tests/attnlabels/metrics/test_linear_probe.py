@@ -96,6 +96,19 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     assert linear_probe.accuracy(part(x, y), theta, k=1) == hits
 
 
+def test_a_small_part_is_converted_once_and_a_large_one_at_each_pass(monkeypatch):
+    theta = np.random.default_rng(1).normal(size=(3, 5))
+    small, large = part(*blobs(50, 3)), part(*blobs(50, 3))
+    kept = linear_probe.objective(theta, small, l2=0.1)
+    monkeypatch.setattr(linear_probe, "KEPT", 50 * 4 - 1)
+    converted = linear_probe.objective(theta, large, l2=0.1)
+    assert converted[0] == kept[0] and (converted[1] == kept[1]).all()
+    small.x[:], large.x[:] = 0, 0
+    assert linear_probe.objective(theta, large, l2=0.1)[0] != kept[0]
+    monkeypatch.setattr(linear_probe, "KEPT", 50 * 4)
+    assert linear_probe.objective(theta, small, l2=0.1)[0] == kept[0]
+
+
 def test_a_fit_that_does_not_converge_is_an_error():
     with pytest.raises(ValueError, match=r"l2 = 0\.05 stopped after 2 iterations.*maximum_iter"):
         fit(part(*blobs(50, 3)), maximum_iterations=2)
