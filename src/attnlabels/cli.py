@@ -56,7 +56,7 @@ def label_(
         Literal["stop", "skip"], typer.Option(help="What a file that gets no label does.")
     ] = "stop",
     overlay: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Draw N images under their maps.")
+        int, typer.Option(min=0, metavar="N", help="Draw N images under their maps, in SHARDS.")
     ] = 0,
     image_size: Annotated[tuple[int, int] | None, typer.Option(
         min=1, metavar="H W", help="What images are resized to.  [default: the teacher's own]"
