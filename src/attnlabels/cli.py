@@ -58,7 +58,7 @@ def label_(
         Literal["stop", "skip"], typer.Option(help="What a file that gets no label does.")
     ] = "stop",
     overlay: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Draw N images under their maps.")
+        int, typer.Option(min=0, metavar="N", help="Draw N images under their maps, in SHARDS.")
     ] = 0,
     image_size: Annotated[tuple[int, int] | None, typer.Option(
         min=1, metavar="H W", help="What images are resized to.  [default: the teacher's own]"
@@ -115,19 +115,23 @@ def label_(
         --broken skip --processes 8 --workers 12
     attnlabels label 'tars/train-{000..146}.tar' --teacher teacher.safetensors --out labels
     """
-    from attnlabels import label
+    from attnlabels.labelling import Unlabelled, label
     from attnlabels.launch import launch
     from attnlabels.training.memory import keep_freed_memory
 
     launch(processes)
     keep_freed_memory()
-    logging.basicConfig(level=logging.INFO, format="attnlabels: %(message)s")
-    shards = label(
-        images, teacher=teacher, out=out, classes=classes, broken=broken, image_size=image_size,
-        map_size=map_size, sigma_px=sigma_px, sigma_width=sigma_width, threshold=threshold,
-        maximum_points=maximum_points, mirror=mirror, precision=precision, batch_size=batch_size,
-        workers=workers, shard_size=shard_size, n_overlays=overlay,
-    )
+    logging.basicConfig(format="attnlabels: %(message)s")
+    logging.getLogger("attnlabels").setLevel(logging.INFO)  # names each file that is left out
+    try:
+        shards = label(
+            images, teacher=teacher, out=out, classes=classes, broken=broken,
+            image_size=image_size, map_size=map_size, sigma_px=sigma_px, sigma_width=sigma_width,
+            threshold=threshold, maximum_points=maximum_points, mirror=mirror, precision=precision,
+            batch_size=batch_size, workers=workers, shard_size=shard_size, n_overlays=overlay,
+        )
+    except Unlabelled as error:
+        raise ValueError(f"{error}, or pass --broken skip") from error
     if shards is not None:
         skipped = shards.index["skipped"]
         left = f"; {len(skipped)} left out, {skipped[0]} the first" if skipped else ""

@@ -136,10 +136,12 @@ def label(
     labeller.find_points(torch.zeros(0, 1, 1))  # refuses what it would refuse of an image
     source, strangers = find_images(images, classes=classes)
     if strangers and broken == "stop":
-        raise Unlabelled(f"{images}: {_some(strangers)} neither JPEG nor PNG; convert or remove it")
+        some = _some(strangers)
+        raise Unlabelled(f"{images}: {some}: neither JPEG nor PNG; convert or remove it")
     photographs = Photographs(source, image_size, apart=shared_keys(source))
     parts = cut(range(len(source.listed.paths)), shard_size)
-    names = [f"{shard_name(i)[:-4]}-{mark_of(source, part)}.tar" for i, part in enumerate(parts)]
+    marks = [mark_of(photographs, part) for part in parts]
+    names = [f"{shard_name(i)[:-4]}-{mark}.tar" for i, mark in enumerate(marks)]
     with joined() as world:
         size = batch_size or BATCH_SIZE[world.device.type]
         about = [values, size, str(Path(images).resolve()), world.device.type]
@@ -161,11 +163,11 @@ def label(
                     scratch.folder, aside, names=names, maps_by=drawn_by,
                     classes=source.listed.classes, skipped=strangers,
                 )
-            shards = Shards(out)
-            if n_overlays:
-                write_overlays(out / "overlay", shards, n_overlays)
             scratch.clear()
-            return shards
+    shards = Shards(out)
+    if n_overlays:
+        write_overlays(out / "overlay", shards, n_overlays)
+    return shards
 
 
 @runtime_checkable
@@ -280,7 +282,7 @@ def key_of(stem: str) -> str:
 
 
 def _key_apart(name: str) -> str:
-    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
+    digest = hashlib.sha256(name.encode()).hexdigest()
     return f"{re.sub('[^A-Za-z0-9_-]', '_', name)[-60:]}-{digest[:16]}"
 
 
@@ -297,15 +299,6 @@ def shared_keys(source: Source) -> dict[str, list[str]]:
     for i in np.flatnonzero(np.isin(hashes, values[counts > 1])).tolist():
         shared.setdefault(key_of(source.stem(i)), []).append(str(source.listed.paths[i]))
     return shared
-
-
-def mark_of(source: Source, rows: range) -> str:
-    """Changes with the images that a shard is made of: their names, classes, sizes or times."""
-    digest = hashlib.sha256()
-    for i in rows:
-        row = [str(source.listed.paths[i]), int(source.listed.labels[i]), *source.stamp(i)]
-        digest.update(json.dumps(row).encode() + b"\n")
-    return digest.hexdigest()[:16]
 
 
 @contextmanager
@@ -370,9 +363,7 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
 
     def __getitem__(self, index: int) -> tuple[Photograph, np.ndarray]:
         listed = self.source.listed
-        name, label = str(listed.paths[index]), int(listed.labels[index])
-        key = key_of(self.source.stem(index))
-        key = _key_apart(name) if key in self.apart else key
+        name, label, key = str(listed.paths[index]), int(listed.labels[index]), self.key(index)
         place = str(self.source.root / name)
         try:
             data = self.source.read(index)
@@ -382,6 +373,21 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
             return Photograph(name, key, b"", 0, 0, label, str(broken)), np.zeros(0)
         h, w = decoded.shape[:2]
         return Photograph(name, key, data, h, w, label, ""), resize(decoded, *self.size)
+
+    def key(self, index: int) -> str:
+        """The image's key in the shards."""
+        key = key_of(self.source.stem(index))
+        return _key_apart(str(self.source.listed.paths[index])) if key in self.apart else key
+
+
+def mark_of(photographs: Photographs, rows: range) -> str:
+    """Changes with the images that a shard is made of: their names, keys, classes, sizes, times."""
+    source, digest = photographs.source, hashlib.sha256()
+    for i in rows:
+        name, label = str(source.listed.paths[i]), int(source.listed.labels[i])
+        row = [name, photographs.key(i), label, *source.stamp(i)]
+        digest.update(json.dumps(row).encode() + b"\n")
+    return digest.hexdigest()[:16]
 
 
 def collate(items: Sequence[tuple[Photograph, np.ndarray]]) -> Batch:
@@ -579,5 +585,5 @@ def _scratch_beside(out: Path, name: str) -> Scratch:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - N_NAMED} more are" if len(names) > N_NAMED else " is"
-    return ", ".join(names[:N_NAMED]) + (" are" if 1 < len(names) <= N_NAMED else more)
+    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return ", ".join(names[:N_NAMED]) + more

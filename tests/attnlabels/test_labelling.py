@@ -202,6 +202,18 @@ def test_equal_keys_and_names_that_make_no_key_are_told_apart(labelled, photos):
     assert keys["a.b/Füße (1).jpg"].startswith("a_b_F__e__1_-")
 
 
+def test_a_key_that_comes_to_be_shared_makes_a_kept_shard_anew(labelled, photos, made, monkeypatch):
+    (photos / "a/0.jpg").rename(photos / "a-0.jpg")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_in(2, patch)
+        labelled(photos, shard_size=1)
+    assert made == [0, 1]
+    draw(photos / "a/0.png", 30)
+    shards = labelled(photos, shard_size=1)
+    assert made == [0, 1, *range(13)] and list(check(Path("out"))) == []
+    assert len({shards[i]["key"] for i in range(13)}) == 13
+
+
 def remade(path: Path, image: Image.Image, **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, **options)
@@ -274,7 +286,7 @@ def test_what_is_no_image_by_its_name_stops_the_labelling_at_once_or_is_left_out
         (photos / name).write_bytes(b"something else")
     with monkeypatch.context() as patch:
         patch.setattr(labelling.Labeller, "draw_maps", None)
-        with pytest.raises(ValueError, match="a/moving.gif, notes.txt are neither JPEG nor PNG;"):
+        with pytest.raises(ValueError, match="a/moving.gif, notes.txt: neither JPEG nor PNG;"):
             labelled(photos)
     assert labelled(photos, broken="skip").index["skipped"] == ["a/moving.gif", "notes.txt"]
 
@@ -459,11 +471,14 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(photos, teacher):
 @pytest.mark.parametrize(("words", "status", "message"), [
     (["label", "nowhere", "--teacher", "TEACHER", "--out", "o"], 1, "nowhere: no such folder"),
     (["label", "photos", "--teacher", "none", "--out", "o"], 1, "none: no weights here"),
+    (["label", "photos", "--teacher", "TEACHER", "--out", "o"], 1,
+     "photos: a/notes.txt: neither JPEG nor PNG; convert or remove it, or pass --broken skip"),
     (["label", "photos", "--out", "o"], 2, "--teacher"),
     (["label", "photos", "--teacher", "TEACHER", "--out", "o", "--broken", "ask"], 2, "--broken"),
     (["label", "photos", "--teacher", "TEACHER", "--out", "o", "--shard-size", "0"], 2, "shard-"),
 ])
 def test_the_command_says_what_is_wrong_with_its_words(photos, teacher, words, status, message):
+    (photos / "a/notes.txt").write_text("no photograph")
     failed = run(*[str(teacher) if word == "TEACHER" else word for word in words])
     assert failed.returncode == status and message in failed.stderr
     assert "Traceback" not in failed.stderr and not Path("o").exists()

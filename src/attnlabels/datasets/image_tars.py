@@ -19,6 +19,7 @@ from braceexpand import braceexpand
 from jaxtyping import Int64
 
 from attnlabels.datasets.image_folder import STRINGS, Manifest
+from attnlabels.datasets.image_tree import as_text
 
 IMAGES = ("jpg", "jpeg", "png")
 BLOCK = 512  # bytes of a tar's header
@@ -92,11 +93,12 @@ def list_tars(tars: Sequence[Path]) -> tuple[ImageTars, list[str]]:
             if len(images) > 1:
                 raise ValueError(f"{tar}: {key} has {len(images)} images; expected one a sample")
             if not images:
-                strangers.append(f"{name}/{key}")
+                strangers.append(as_text(f"{name}/{key}"))
                 continue
             (image,) = images
             label = _label(tar, sample)
-            rows.append((f"{name}/{image.name}", label, image.size, number, image.offset_data))
+            path = as_text(f"{name}/{image.name}")
+            rows.append((path, label, image.size, number, image.offset_data))
     if not rows:
         raise ValueError(f"{tars[0]}: no images ({', '.join(IMAGES)}) in {len(tars)} tars")
     paths, labels, sizes, *places = zip(*rows)

@@ -35,7 +35,7 @@ class ImageFiles:
 
 
 def list_tree(root: Path, *, classes: bool) -> tuple[Manifest, list[str]]:
-    """The images below `root` by their path, and the names of files that are none by their suffix.
+    """The images below `root` by their path, and the names of files that are none by their name.
 
     With `classes`, the folders in `root` are the labels (ImageFolder's layout, whose classes may
     have folders in turn); without, no image has one (-1). Files and folders that begin with a dot
@@ -47,11 +47,12 @@ def list_tree(root: Path, *, classes: bool) -> tuple[Manifest, list[str]]:
         raise FileNotFoundError(f"{root}: no such folder")
     paths, sizes, strangers = [], [], []
     for path, size in _walk(root, ""):
-        if path.lower().endswith(SUFFIXES):
+        name = as_text(path)
+        if name == path and path.lower().endswith(SUFFIXES):
             paths.append(path)
             sizes.append(size)
         else:
-            strangers.append(path)
+            strangers.append(name)
     if not paths:
         others = f"; {len(strangers)} other files, {strangers[0]} the first" if strangers else ""
         raise ValueError(f"{root}: no images below it ({', '.join(SUFFIXES)}){others}")
@@ -61,6 +62,11 @@ def list_tree(root: Path, *, classes: bool) -> tuple[Manifest, list[str]]:
         classes=names,
     )
     return manifest, strangers
+
+
+def as_text(name: str) -> str:
+    """A name on a disk or in a tar, where it may be any bytes; those that are no UTF-8 as \\x.."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _walk(folder: Path | str, above: str) -> Iterator[tuple[str, int]]:

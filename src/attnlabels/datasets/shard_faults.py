@@ -8,9 +8,11 @@ import io
 import json
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import cv2
@@ -27,6 +29,8 @@ ALLOWED = {*IMAGES, *NEEDED, "observers.npy"}
 LARGEST_MAP = 1 << 24  # pixels
 LARGEST_INDEX = LARGEST_MEMBER = 1 << 30  # bytes
 PNG = b"\x89PNG\r\n\x1a\n"
+# What numpy raises for a file that is no array, or whose header lies.
+NO_ARRAY = (OSError, ValueError, EOFError, MemoryError, RecursionError, TokenError)
 Named = Mapping[str, Any]
 
 
@@ -48,6 +52,16 @@ def check(shards: Path) -> Iterator[Fault]:
     shards = Path(shards)
     if not shards.is_dir():
         raise FileNotFoundError(f"{shards}: no such folder")
+    for place, what in _check(shards):
+        yield Fault(_printable(place), _printable(what))
+
+
+def _printable(text: str) -> str:
+    # A stranger's names may hold what moves a terminal's cursor, or bytes that are no text.
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def _check(shards: Path) -> Iterator[Fault]:
     index, faults = _read_index(shards)
     yield from faults
     if index is None:
@@ -100,9 +114,9 @@ def _read_index(folder: Path) -> tuple[dict[str, Any] | None, list[Fault]]:
     total = sum(each["count"] for each in index["shards"])
     if index["samples"] != total:
         faults.append(Fault(place, f"samples is {index['samples']}, its shards hold {total}"))
-    names = [each["name"] for each in index["shards"]]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        faults.append(Fault(place, f"{name} is in it {names.count(name)} times"))
+    for name, times in Counter(each["name"] for each in index["shards"]).items():
+        if times > 1:
+            faults.append(Fault(place, f"{name} is in it {times} times"))
     for key in ("skipped", "classes"):
         if not all(isinstance(each, str) for each in index[key]):
             faults.append(Fault(place, f"{key} holds other things than names"))
@@ -113,7 +127,7 @@ def _read_table(folder: Path, index: Named) -> tuple[np.ndarray | None, list[Fau
     place = "samples.npy"
     try:
         table = np.load(folder / place, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except NO_ARRAY as error:
         return None, [Fault(place, f"not the table of samples ({error})")]
     if not isinstance(table, np.ndarray) or table.dtype != SAMPLE or table.ndim != 1:
         return None, [Fault(place, "not the table of samples: its columns are others")]
@@ -278,7 +292,7 @@ def _point_faults(parts: Mapping[str, bytes], grid: list[int], *, kind: Any) -> 
             continue
         try:
             arrays[name] = np.load(io.BytesIO(parts[name]), allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
+        except NO_ARRAY as error:
             yield f"{name} is not readable ({error})"
             return
         if not isinstance(arrays[name], np.ndarray) or arrays[name].dtype != np.int16:

@@ -50,6 +50,11 @@ def test_tars_of_several_folders_are_told_apart(tmp_path):
     assert images.read(1) == b"b/0.tar" and images.stem(1) == "0"
 
 
+def test_a_name_that_is_no_text_is_written_as_one(tmp_path):
+    images, _ = list_tars([write_tar(tmp_path / "x.tar", {os.fsdecode(b"caf\xe9.jpg"): b"1"})])
+    assert images.listed.paths.tolist() == [r"x.tar/caf\xe9.jpg"] and images.read(0) == b"1"
+
+
 def test_a_stamp_changes_with_the_tar(tmp_path):
     images, _ = list_tars([write_tar(tmp_path / "x.tar", {"a.jpg": b"1", "b.jpg": b"2"})])
     before = [images.stamp(i) for i in range(2)]

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,10 @@ def test_a_file_is_read_named_and_known_again(tmp_path):
     assert files.stamp(0) != before[0] and files.stamp(1) == before[1]
     (tmp_path / "d.png").unlink()
     assert files.stamp(1) == ()
+
+
+def test_a_name_that_is_no_text_is_no_image(tmp_path):
+    fill(tmp_path, "a.jpg")
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"1")
+    listed, strangers = list_tree(tmp_path, classes=False)
+    assert listed.paths.tolist() == ["a.jpg"] and strangers == [r"caf\xe9.jpg"]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import tarfile
 import zlib
@@ -110,6 +111,11 @@ def npy(array: np.ndarray) -> bytes:
     stream = io.BytesIO()
     np.save(stream, array)
     return stream.getvalue()
+
+
+def lying(header: str) -> bytes:
+    """An .npy that is a header alone."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
 
 
 def png(map: np.ndarray) -> bytes:
@@ -255,6 +261,11 @@ GREY = np.arange(48, dtype=np.uint16).reshape(6, 8) + 65_535 - 47
     ("points.npy", npy(np.zeros((2, 2))), "points.npy is not int16"),
     ("points.npy", npy(np.array([[{}, 1]], object)), "points.npy is not readable"),
     ("points.npy", b"", "points.npy is not readable"),
+    ("points.npy", lying("{'descr': ("), "points.npy is not readable"),
+    ("points.npy", lying("{'descr': '<i2', 'fortran_order': False, 'shape': (1 << 60, 2)}"),
+     "points.npy is not readable"),
+    ("points.npy", lying(f"{{'descr': '<i2', 'fortran_order': False, 'shape': ({1 << 55},)}}"),
+     "points.npy is not readable"),
     ("json", b"{", "json is not JSON"),
     ("json", b"[]", "json: label is 'None'"),
     ("json", about(grid=[6]), "json: grid is '[6]'"),
@@ -319,6 +330,13 @@ def test_a_member_that_nobody_should_unpack(shards, member, what):
     rewritten(shards, lambda members: members.insert(0, (member, b"")))
     assert any(what in each and each.startswith(FIRST) for each in faults(shards)), faults(shards)
     assert not any("image_1" in each for each in faults(shards))
+
+
+def test_names_that_are_no_text_are_shown_as_one(shards):
+    name = os.fsdecode(b"caf\xe9\x1b[2J.txt")
+    rewritten(shards, lambda members: members.insert(0, (tarfile.TarInfo(name), b"")))
+    first, *_ = faults(shards)
+    assert first.startswith(rf"{FIRST}: caf\udce9\x1b[2J: the key is not") and first.isprintable()
 
 
 def test_an_extended_header_is_a_fault_as_the_reader_takes_none(shards):
