@@ -10,20 +10,15 @@ images take some minutes on one core.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-import cv2
-import numpy as np
-from jaxtyping import Float
 from pydantic import Field
 from tqdm import tqdm
 
-from attnlabels.datasets.density import density
-from attnlabels.datasets.images import decode, resize
+from attnlabels.datasets.human_maps import draw_samples
 from attnlabels.datasets.salicon import Recording, read_json, read_mat, read_osie
-from attnlabels.datasets.shards import Sample, write_shards
+from attnlabels.datasets.shards import write_shards
 from attnlabels.params import load, record
 from attnlabels.report import replacing
 from attnlabels.script import run
@@ -78,12 +73,15 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
         "clipped_points": sum(each.n_clipped for each in recordings),
     }
     skipped: list[str] = []
+    with_keys = [(Path(each.name).stem, each) for each in recordings]
     with replacing(out) as aside:
         write_shards(
             aside,
             draw_samples(
-                tqdm(recordings, desc=name, disable=None), images, skipped,
-                p=p, source=annotations.name,
+                tqdm(with_keys, desc=name, disable=None), images, skipped,
+                maps=Path(p.maps) if p.maps is not None else None, sigma_px=p.sigma_px,
+                sigma_width=p.sigma_width, count=p.count, map_size=p.map_size, broken=p.broken,
+                source=annotations.name,
             ),
             maximum_count=p.shard_size,
             maps_by=maps_by,
@@ -91,39 +89,6 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
             skipped=skipped,
         )
     print(f"{name}: {len(recordings) - len(skipped)} images, {len(skipped)} skipped")
-
-
-def draw_samples(
-    recordings: Iterable[Recording],
-    images: Path,
-    skipped: list[str],
-    *,
-    p: PrepareAttention,
-    source: str,
-) -> Iterator[Sample]:
-    """A sample a recording; the names of those left out are appended to `skipped`."""
-    for recording in recordings:
-        try:
-            image = read_photograph(images / recording.name, recording)
-            if p.maps is None:
-                sigma_px = p.sigma_px * recording.width / p.sigma_width
-                map = density(
-                    recording.points, height=recording.height, width=recording.width,
-                    sigma_px=sigma_px, count=p.count,
-                )
-            else:
-                map = read_map(Path(p.maps) / f"{stem(recording)}.png", recording)
-        except (ValueError, FileNotFoundError):
-            if p.broken == "stop":
-                raise
-            skipped.append(recording.name)
-            continue
-        size = (recording.height, recording.width)
-        yield Sample(
-            key=stem(recording), image=image, map=resize(map, *p.map_size).clip(min=0),
-            points=recording.points, observers=recording.observers, label=-1, grid=size,
-            image_size=size, source=source, name=recording.name,
-        )
 
 
 def read_recordings(annotations: Path, *, layout: Layout, points: Points) -> list[Recording]:
@@ -139,46 +104,6 @@ def read_recordings(annotations: Path, *, layout: Layout, points: Points) -> lis
 def fold_of(name: str, folds: int) -> int:
     """Where the image belongs, by its file name alone."""
     return zlib.crc32(Path(name).name.encode()) % folds
-
-
-def stem(recording: Recording) -> str:
-    return Path(recording.name).stem
-
-
-def read_photograph(path: Path, recording: Recording) -> bytes:
-    """The image file, once it is seen to be whole and of the recording's size."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: has annotations, but the image is missing; put it there, or set "
-            "`broken: skip` in its row of `prepare_attention` in params.yaml"
-        )
-    data = path.read_bytes()
-    require_size(decode(data, name=str(path)), recording, path)
-    return data
-
-
-def read_map(path: Path, recording: Recording) -> Float[np.ndarray, "h w"]:
-    """A ready-made map as it is; the shards scale it."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: map missing; put it there, or let the points draw it: `maps: null`"
-        )
-    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    if grey is None:
-        raise ValueError(f"{path}: not a readable PNG; fetch it again")
-    require_size(grey, recording, path)
-    if not grey.any():
-        raise ValueError(f"{path}: the map is 0 everywhere; fetch it again")
-    return grey.astype(np.float32)
-
-
-def require_size(pixels: np.ndarray, recording: Recording, path: Path) -> None:
-    size = (recording.height, recording.width)
-    if pixels.shape[:2] != size:
-        raise ValueError(
-            f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels (height x width), its "
-            f"annotations {size[0]} x {size[1]}; take the images that were shown, not resized"
-        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import evaluate_teacher
+from attnlabels import teacher_scores
 from attnlabels.datasets.density import centre_prior
 from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.shards import Shards
@@ -78,7 +79,7 @@ def test_a_teacher_that_knows_the_densities_has_a_cc_of_1_on_every_image(
         for sample in Shards(world / "data/attention" / name):
             known[decode(sample["image"], name="").tobytes()] = sample["map"]
     monkeypatch.setattr(
-        evaluate_teacher, "predict",
+        teacher_scores, "predict",
         lambda _, images, __: np.stack([known[each.tobytes()] for each in images]),
     )
     _, scores = evaluate()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import train_teacher
+from attnlabels import teaching
 from attnlabels.datasets.crops import WHOLE, crop_map
 from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.shards import Sample, Shards, write_shards
@@ -94,7 +95,7 @@ def test_a_run_interrupted_before_any_step_goes_on_there_to_the_same_bytes(
 ):
     whole, n_steps = contents(train("whole", checkpoint_minutes=0.0)), 0
     total = int(rows(Path("whole"))[-1]["step"])
-    train_step, stop = train_teacher.train_step, before
+    train_step, stop = teaching.train_step, before
 
     def interrupted(*args, **kwargs):
         nonlocal n_steps
@@ -103,7 +104,7 @@ def test_a_run_interrupted_before_any_step_goes_on_there_to_the_same_bytes(
         n_steps += 1
         return train_step(*args, **kwargs)
 
-    monkeypatch.setattr(train_teacher, "train_step", interrupted)
+    monkeypatch.setattr(teaching, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train("cut", checkpoint_minutes=0.0)
     assert not list(Path().glob("cut/*"))
@@ -143,7 +144,7 @@ def test_image_map_and_points_stay_on_one_another_under_any_augmentation(params,
         image_size=(60, 80), source="test", name="spot.png",
     )
     write_shards(folder, [sample], maximum_count=1, maps_by={"kind": "human"}, classes=[])
-    samples = train_teacher.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
+    samples = teaching.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
     places = []
     for epoch in range(20):
         sample = samples[epoch, 0]

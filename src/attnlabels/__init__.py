@@ -1,16 +1,24 @@
 """Human-attention labels for contrastive learning.
 
-What the command `attnlabels` does, as functions: `from attnlabels import evaluate`.
+What the command `attnlabels` does, as functions: `from attnlabels import label`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attnlabels.evaluation import evaluate as evaluate  # noqa: F401
+    from attnlabels.contact_sheet import show as show
+    from attnlabels.datasets.shard_faults import check as check
+    from attnlabels.evaluation import evaluate as evaluate
+    from attnlabels.exporting import export as export
+    from attnlabels.labelling import label as label
 
 MODULES = {
+    "check": "attnlabels.datasets.shard_faults",
     "evaluate": "attnlabels.evaluation",
+    "export": "attnlabels.exporting",
+    "label": "attnlabels.labelling",
+    "show": "attnlabels.contact_sheet",
 }
 
 
