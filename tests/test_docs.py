@@ -13,6 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
+from attnlabels.datasets.image_folder import read_manifest
+from attnlabels.datasets.shards import Sample, Shards, write_shards
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -31,6 +38,32 @@ def labels_page(tmp_path: Path, teacher: Path) -> None:
             noise = rng.integers(0, 256, (36, 48, 3), np.uint8)
             cv2.imwrite(str(path), cv2.GaussianBlur(noise, (0, 0), 2))
     (tmp_path / "teacher.safetensors").write_bytes(teacher.read_bytes())
+
+
+@pytest.fixture
+def evaluate_page(tmp_path: Path, world: Path, student: Path) -> None:
+    """Images of three classes, clean and corrupted; CIFAR-10; recordings; two encoders."""
+    data = world / "data"
+    (tmp_path / "imagenet").symlink_to(data / "scenes/imagenet")
+    (tmp_path / "cifar-10-batches-py").symlink_to(data / "scenes/cifar-10-batches-py")
+    (tmp_path / "eye").symlink_to(data / "attention/eye")
+    (tmp_path / "student.safetensors").symlink_to(student)
+    torch.manual_seed(0)
+    save_file(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.safetensors")
+
+    people = Shards(data / "attention/train")
+    samples: list[Sample] = [{**each, "observers": None, "label": 0} for each in people]
+    maps_by = {"kind": "teacher", "sha256": "0" * 64}
+    write_shards(
+        tmp_path / "labels", samples, maximum_count=100, maps_by=maps_by, classes=["a"]
+    )
+    rng = np.random.default_rng(0)
+    labels = read_manifest(data / "images/val.csv").labels
+    (tmp_path / "ImageNet-C").mkdir()
+    for name in (*CORRUPTIONS, *EXTRA):
+        noise = rng.integers(0, 256, (5 * len(labels), 24, 24, 3), np.uint8)
+        np.save(tmp_path / "ImageNet-C" / f"{name}.npy", noise)
+    np.save(tmp_path / "ImageNet-C" / "labels.npy", np.tile(labels, 5).astype(np.uint8))
 
 
 @pytest.fixture

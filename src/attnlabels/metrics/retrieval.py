@@ -64,9 +64,10 @@ def rank_matches(
             f"{missing[0]}; take fewer queries or another seed"
         )
     size = min(CHUNK, max(1, CELLS // len(stored)))
+    memory = np.empty((min(size, len(asked)), len(stored)), np.float32)
     for start in range(0, len(asked), size):
         chunk = _normalised(queries, asked[start:start + size], "queries")
-        similarity = np.empty((len(chunk), len(stored)), np.float32)
+        similarity = memory[:len(chunk)]
         for first in range(0, len(stored), BLOCK):
             block = _normalised(gallery, stored[first:first + BLOCK], "gallery")
             similarity[:, first:first + BLOCK] = chunk @ block.T
