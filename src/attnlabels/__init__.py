@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attnlabels.exporting import export as export
+    from attnlabels.own_teacher import train_teacher as train_teacher
 
 MODULES = {
     "export": "attnlabels.exporting",
+    "train_teacher": "attnlabels.own_teacher",
 }
 
 
