@@ -33,7 +33,9 @@ from ratios import Bound, report
 from torchvision.transforms.functional import to_tensor
 
 import label_images
+from attnlabels import labelling
 from attnlabels.datasets.image_folder import STRINGS, Manifest, write_manifest
+from attnlabels.datasets.image_tree import ImageFiles
 from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.shards import Sample, write_shards
 from attnlabels.models.files import load_weights, write_weights
@@ -78,11 +80,11 @@ def measure(images: Path, count: int, *, rounds: int) -> tuple[Timed, list[Bound
         maximum_count=1, maps_by={"kind": "human"}, classes=listed.classes,
     )
 
-    folded = label_images.read_teacher(Path("teacher")).to(memory_format=torch.channels_last)
-    photographs = label_images.Photographs(images, listed, p.image_size)
+    folded = labelling.read_teacher(Path("teacher")).to(memory_format=torch.channels_last)
+    photographs = labelling.Photographs(ImageFiles(images, listed), p.image_size)
     batches = [
-        as_input(label_images.collate([photographs[i] for i in rows]).pixels)
-        for rows in label_images.cut(range(min(count, 4 * p.batch_size)), p.batch_size)
+        as_input(labelling.collate([photographs[i] for i in rows]).pixels)
+        for rows in labelling.cut(range(min(count, 4 * p.batch_size)), p.batch_size)
     ]
 
     def loop() -> None:
@@ -98,7 +100,7 @@ def measure(images: Path, count: int, *, rounds: int) -> tuple[Timed, list[Bound
 
     @torch.no_grad()
     def forward() -> None:
-        for i in range(len(label_images.cut(range(count), p.batch_size))):
+        for i in range(len(labelling.cut(range(count), p.batch_size))):
             folded(batches[i % len(batches)])
 
     ways = {"plain loop": loop, "stage": stage, "forward alone": forward}
@@ -174,8 +176,8 @@ def by_loop(
         size = (p.map_size, p.map_size)
         map = F.interpolate(teacher(pixels[None])[None], size, mode="area")[0, 0].numpy()
         samples.append(Sample(
-            key=label_images.key_of(name), image=data, map=map, points=fixations(map, p=p),
-            observers=None, label=int(listed.labels[i]), grid=size,
+            key=labelling.key_of(name.rpartition(".")[0]), image=data, map=map,
+            points=fixations(map, p=p), observers=None, label=int(listed.labels[i]), grid=size,
             image_size=(image.shape[0], image.shape[1]), source="teacher", name=name,
         ))
     return samples

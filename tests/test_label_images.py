@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 import label_images
+from attnlabels import labelling
 from attnlabels.datasets.image_folder import read_manifest
 from attnlabels.datasets.images import read_image, resize
 from attnlabels.datasets.shards import Shards, decode_map, encode_map, verify
@@ -33,10 +34,11 @@ SOURCES = Path(label_images.__file__).parent
 KILLED = """
 import os, signal
 import label_images
+from attnlabels import labelling
 from attnlabels.launch import launch
 from attnlabels.script import run
 
-keep, made = label_images.keep_shard, []
+keep, made = labelling.keep_shard, []
 
 def keep_one(path, samples, **about):
     if os.environ.get("RANK", "0") == os.environ["KILLED"] and made:
@@ -45,7 +47,7 @@ def keep_one(path, samples, **about):
     made.append(path)
     keep(path, samples, **about)
 
-label_images.keep_shard = keep_one
+labelling.keep_shard = keep_one
 run(label_images.main, before=lambda: launch(int(os.environ["PROCESSES"])))
 """
 
@@ -145,13 +147,13 @@ def test_the_map_is_the_teachers_in_area_means_and_the_points_are_its_pseudo_fix
         assert sample["grid"] == (12, 12) and len(sample["points"]) == 5
 
 
-def test_labels_of_a_mirror_image_are_the_mirrored_labels(params, network, world):
+def test_labels_of_a_mirror_image_are_the_mirrored_labels(params, teacher, world):
     params({"label_images.mirror": True})
-    p = load(label_images.LabelImages, "label_images")
+    labeller = label_images.build_labeller(teacher, load(label_images.LabelImages, "label_images"))
     path = world / "data/scenes/imagenet/train/n00000001/n00000001_1.JPEG"
     pixels = resize(read_image(path), 32, 32)
     both = np.stack([pixels, pixels[:, ::-1]])
-    maps = label_images.draw_maps(network, torch.from_numpy(both), p=p)
+    maps = labeller.draw_maps(torch.from_numpy(both))
     torch.testing.assert_close(maps[0], maps[1].flip(1))
     assert not torch.allclose(maps[0], maps[0].flip(1))
 
@@ -225,7 +227,7 @@ def spoil(teacher: Path, *, value: float) -> Path:
 
 def test_maps_that_are_not_finite_are_refused_even_where_files_are_skipped(params, teacher, world):
     params({"label_images.broken": "skip"})
-    with pytest.raises(ValueError, match="maps are not finite; train it again, or set label_im"):
+    with pytest.raises(ValueError, match="maps are not finite; train it again, or label w"):
         label_images.main(*words(Path("out"), spoil(teacher, value=float("nan")), world))
     assert not list(Path().glob("out/*"))
 
@@ -250,7 +252,7 @@ def test_weights_of_another_network_are_refused(params, fail, student, world):
 def test_missing_recordings_stop_before_any_image_is_labelled(
     params, monkeypatch, teacher, world
 ):
-    monkeypatch.setattr(label_images, "draw_maps", None)
+    monkeypatch.setattr(labelling.Labeller, "draw_maps", None)
     arguments = words(Path("out"), teacher, world)
     arguments[3] = Path("nowhere")
     with pytest.raises(FileNotFoundError, match="nowhere/index.json: not here"):
@@ -299,19 +301,19 @@ def run_stage(
 def made(monkeypatch) -> list[int]:
     """Grows by the number of each shard that is made."""
     numbers: list[int] = []
-    keep = label_images.keep_shard
+    keep = labelling.keep_shard
 
     def noted(path: Path, samples, **about) -> None:
         keep(path, samples, **about)
         numbers.append(int(path.stem.removeprefix("shard-")))
 
-    monkeypatch.setattr(label_images, "keep_shard", noted)
+    monkeypatch.setattr(labelling, "keep_shard", noted)
     return numbers
 
 
 def stop_in(shard: int, monkeypatch) -> None:
     """Interrupt the labelling when it has begun a shard."""
-    keep = label_images.keep_shard
+    keep = labelling.keep_shard
 
     def stopping(path: Path, samples, **about) -> None:
         def until(samples):
@@ -320,7 +322,7 @@ def stop_in(shard: int, monkeypatch) -> None:
 
         keep(path, until(samples) if path.stem == f"shard-{shard:06d}" else samples, **about)
 
-    monkeypatch.setattr(label_images, "keep_shard", stopping)
+    monkeypatch.setattr(labelling, "keep_shard", stopping)
 
 
 @pytest.mark.parametrize("processes", [2, 3])
@@ -499,7 +501,7 @@ def test_shards_are_copied_where_they_cannot_be_linked(label, monkeypatch):
 def test_two_images_of_one_key_are_refused_before_any_is_labelled(
     params, fail, monkeypatch, teacher, world
 ):
-    monkeypatch.setattr(label_images, "draw_maps", None)
+    monkeypatch.setattr(labelling.Labeller, "draw_maps", None)
     arguments = words(Path("out"), teacher, world)
     rows = arguments[2].read_text() + "n00000003/a.b.jpg,2,9\nn00000003/a_b.png,2,9\n"
     arguments[2] = Path("doubled.csv")

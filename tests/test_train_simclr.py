@@ -123,6 +123,24 @@ def encoder(out: Path) -> dict[str, torch.Tensor]:
     return {key: value for key, value in tensors.items() if key.startswith("encoder.")}
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's own
+def test_a_compiled_encoder_trains_to_the_same_weights_under_the_same_names(train, monkeypatch):
+    compiled = []
+
+    def trace(self: torch.nn.Module) -> None:
+        compiled.append(type(self).__name__)
+        # The graph is traced, and run as it is: a backend may round otherwise, and takes minutes.
+        self._compiled_call_impl = torch.compile(self._call_impl, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", trace)
+    plain, traced = train("plain"), train("traced", compile=True)
+    assert compiled == ["Encoder"]
+    weights, expected = (load_file(each / "student.safetensors") for each in (traced, plain))
+    assert weights.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(weights[name], value), name
+
+
 def test_a_run_leaves_weights_a_curve_and_a_report(train):
     out = train("out")
     assert set(contents(out)) == {"student.safetensors", "curve.csv", "report.json"}

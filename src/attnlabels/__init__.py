@@ -1,17 +1,23 @@
 """Human-attention labels for contrastive learning.
 
-What the command `attnlabels` does, as functions: `from attnlabels import export`.
+What the command `attnlabels` does, as functions: `from attnlabels import label`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attnlabels.contact_sheet import show as show
+    from attnlabels.datasets.shard_faults import check as check
     from attnlabels.exporting import export as export
+    from attnlabels.labelling import label as label
     from attnlabels.own_teacher import train_teacher as train_teacher
 
 MODULES = {
+    "check": "attnlabels.datasets.shard_faults",
     "export": "attnlabels.exporting",
+    "label": "attnlabels.labelling",
+    "show": "attnlabels.contact_sheet",
     "train_teacher": "attnlabels.own_teacher",
 }
 

@@ -5,22 +5,18 @@ A command's function here reads words; the work is that of a function of the sam
 done; 1: the work failed, and one message says why; 2: misuse.
 """
 
+import logging
 import os
 import signal
 import sys
-from enum import Enum
+import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from attnlabels.script import message
-
-
-class Broken(str, Enum):
-    stop = "stop"
-    skip = "skip"
 
 
 app = typer.Typer(
@@ -45,6 +41,138 @@ def common(
     ] = False,
 ) -> None:
     """Human-attention labels for any images; robustness, retrieval and alignment of any encoder."""
+
+
+@app.command("label")
+def label_(
+    images: Annotated[str, typer.Argument(
+        metavar="IMAGES", help="A folder of any depth; or tars: their folder, or a quoted pattern."
+    )],
+    teacher: Annotated[Path, typer.Option(metavar="FILE", help="The teacher's weights.")],
+    out: Annotated[Path, typer.Option(metavar="SHARDS", help="The folder to write.")],
+    classes: Annotated[
+        bool, typer.Option("--classes", help="The folders in IMAGES are the classes (ImageFolder).")
+    ] = False,
+    broken: Annotated[
+        Literal["stop", "skip"], typer.Option(help="What a file that gets no label does.")
+    ] = "stop",
+    overlay: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Draw N images under their maps.")
+    ] = 0,
+    image_size: Annotated[tuple[int, int] | None, typer.Option(
+        min=1, metavar="H W", help="What images are resized to.  [default: the teacher's own]"
+    )] = None,
+    map_size: Annotated[int | None, typer.Option(
+        min=1, metavar="PX",
+        help="Side of a map.  [default: 56, or the teacher's shorter side if that is less]",
+    )] = None,
+    sigma_px: Annotated[
+        float, typer.Option(
+            metavar="PX", help="σ of a fixation; best that of the teacher's training maps, ..."
+        )
+    ] = 19.0,
+    sigma_width: Annotated[
+        int, typer.Option(
+            min=1, metavar="PX", help="... on an image of this width. SALICON: 19 px at 640."
+        )
+    ] = 640,
+    threshold: Annotated[
+        float, typer.Option(metavar="SHARE", help="Fixations end at this share of a map's maximum.")
+    ] = 0.2,
+    maximum_points: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most fixations of an image.")
+    ] = 64,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average with the map of the mirror image.")
+    ] = False,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="Of the teacher's arithmetic.")
+    ] = "fp32",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Images at a time.  [default: 16, on a GPU 64]"),
+    ] = None,
+    shard_size: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Images in a shard; no more is lost by a kill.")
+    ] = 1000,
+    processes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="One a GPU; each makes every so many-th shard.")
+    ] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Further processes, of each, that read and decode."),
+    ] = 1,
+) -> None:
+    """Label images with a teacher's attention maps and pseudo fixations.
+
+    SHARDS will be tars that webdataset reads, an index and checksums. A command that was killed
+    goes on where it was when it is given again.
+
+    \b
+    attnlabels label photos --teacher teacher.safetensors --out labels --overlay 20
+    attnlabels label imagenet/train --classes --teacher teacher.safetensors --out labels \\
+        --broken skip --processes 8 --workers 12
+    attnlabels label 'tars/train-{000..146}.tar' --teacher teacher.safetensors --out labels
+    """
+    from attnlabels import label
+    from attnlabels.launch import launch
+    from attnlabels.training.memory import keep_freed_memory
+
+    launch(processes)
+    keep_freed_memory()
+    logging.basicConfig(level=logging.INFO, format="attnlabels: %(message)s")
+    shards = label(
+        images, teacher=teacher, out=out, classes=classes, broken=broken, image_size=image_size,
+        map_size=map_size, sigma_px=sigma_px, sigma_width=sigma_width, threshold=threshold,
+        maximum_points=maximum_points, mirror=mirror, precision=precision, batch_size=batch_size,
+        workers=workers, shard_size=shard_size, n_overlays=overlay,
+    )
+    if shards is not None:
+        skipped = shards.index["skipped"]
+        left = f"; {len(skipped)} left out, {skipped[0]} the first" if skipped else ""
+        print(f"{out}: {len(shards)} images labelled{left}")
+
+
+@app.command("show")
+def show_(
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="A folder of labels.")],
+    out: Annotated[Path, typer.Option(metavar="PNG", help="The picture to write.")],
+    count: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Images, from all over the set.")
+    ] = 24,
+    columns: Annotated[int, typer.Option(min=1, metavar="N", help="Images beside each other.")] = 3,
+) -> None:
+    """Draw a contact sheet of images, their maps and their points.
+
+    \b
+    attnlabels show labels --out sheet.png --count 60
+    """
+    from attnlabels import show
+
+    show(shards, out=out, count=count, columns=columns)
+    print(out)
+
+
+@app.command("check")
+def check_(
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="A folder of labels.")],
+) -> None:
+    """Read labels in full and say all that is wrong with them, and where.
+
+    Index, checksums, counts, maps, points, keys that are there twice, and members of tars that
+    would be unpacked elsewhere. Status 1 if anything is.
+
+    \b
+    attnlabels check labels
+    """
+    from attnlabels import check
+
+    faults = 0
+    for faults, fault in enumerate(check(shards), 1):
+        print(f"{fault.place}: {fault.what}")
+    if faults:
+        raise ValueError(f"{shards}: faults found: {faults}")
+    print(f"{shards}: no fault found")
 
 
 @app.command("export")
@@ -113,8 +241,8 @@ def train_teacher_(
     )] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     broken: Annotated[
-        Broken, typer.Option(help="At an image that is missing or cannot be read.")
-    ] = Broken.stop,
+        Literal["stop", "skip"], typer.Option(help="At an image that is missing or unreadable.")
+    ] = "stop",
     trust_coordinates: Annotated[
         bool, typer.Option("--trust-coordinates", help="Do not test whether x and y are swapped.")
     ] = False,
@@ -134,7 +262,7 @@ def train_teacher_(
 
     report = train_teacher(
         data, out, images=images, origin=1 if origin else 0, sigma=sigma, side=side, epochs=epochs,
-        seed=seed, broken=broken.value, trust_coordinates=trust_coordinates,
+        seed=seed, broken=broken, trust_coordinates=trust_coordinates,
     )
     print(describe(report))
 
@@ -147,5 +275,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("ATTNLABELS_TRACEBACK"):
             raise
+        if os.environ.get("RANK", "0") != "0":
+            time.sleep(2)  # as in attnlabels.script: the first process' message is enough
         print(f"attnlabels: error: {message(error)}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -1,0 +1,71 @@
+"""The pages of examples: the shell blocks of each run as they stand, in the order they stand in.
+
+A page `docs/NAME.md` finds what it needs in the folder that the fixture `NAME_page` fills.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = "from attnlabels.cli import main\nmain()\n"
+
+
+@pytest.fixture
+def labels_page(tmp_path: Path, teacher: Path) -> None:
+    """Photographs, some of them in class folders, and a teacher."""
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        for folder in (f"photos/{'trip' if i % 2 else ''}", f"classes/{'ab'[i % 2]}"):
+            path = tmp_path / folder / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = rng.integers(0, 256, (36, 48, 3), np.uint8)
+            cv2.imwrite(str(path), cv2.GaussianBlur(noise, (0, 0), 2))
+    (tmp_path / "teacher.safetensors").write_bytes(teacher.read_bytes())
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
+    """Runs a script as a reader would, with this source tree's `attnlabels` on the path."""
+    bin = tmp_path.with_name(f"{tmp_path.name}-bin")
+    bin.mkdir()
+    (bin / "attnlabels").write_text(f"#!{sys.executable}\n{COMMAND}")
+    (bin / "attnlabels").chmod(0o755)
+    path = os.pathsep.join([str(bin), str(Path(sys.executable).parent), os.environ["PATH"]])
+
+    def run(script: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env=os.environ | {
+                "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1",
+                "CUDA_VISIBLE_DEVICES": "", "ATTNLABELS_SCRATCH": str(bin / "scratch"),
+            },
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_shell_block_of_a_page_runs(page, request, shell):
+    blocks = BLOCK.findall(page.read_text())
+    assert blocks, f"{page.name} has no shell block"
+    request.getfixturevalue(f"{page.stem}_page")
+    for block in blocks:
+        done = shell(block)
+        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+
+
+def test_there_are_pages():
+    assert PAGES
