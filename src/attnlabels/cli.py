@@ -225,21 +225,22 @@ def train_teacher_(
         metavar="FILE", help="Weights to write (.safetensors), a .json and a .csv beside them."
     )],
     images: Annotated[Path | None, typer.Option(
-        metavar="FOLDER", help="The photographs.", show_default="images beside DATA"
+        metavar="FOLDER", help="The photographs.  [default: images beside DATA]"
     )] = None,
     origin: Annotated[
-        int, typer.Option(min=0, max=1, help="What pixels of a CSV are counted from.")
+        int, typer.Option(min=0, max=1, metavar="0|1", help="What a CSV counts pixels from.")
     ] = 0,
-    sigma: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="Blur of the points, in image widths.")
-    ] = 0.03,
-    side: Annotated[
-        int, typer.Option(min=32, help="Longer side of the network's input, pixels.")
-    ] = 384,
+    sigma: Annotated[float, typer.Option(
+        min=0.001, max=0.5, metavar="SHARE", help="Blur of the points, in image widths."
+    )] = 0.03,
+    side: Annotated[int, typer.Option(
+        min=32, metavar="PX", help="Longer side of what images are resized to."
+    )] = 384,
     epochs: Annotated[int | None, typer.Option(
-        min=1, help="Passes over the images.", show_default="30, or what makes 750 steps"
+        min=1, metavar="N",
+        help="Passes over the images.  [default: 30, or as many as make 750 steps]",
     )] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of weights and draws.")] = 0,
     broken: Annotated[
         Literal["stop", "skip"], typer.Option(help="At an image that is missing or unreadable.")
     ] = "stop",
