@@ -1,6 +1,7 @@
 import csv
 import json
 import sys
+from os import pardir
 from pathlib import Path
 
 import cv2
@@ -206,7 +207,7 @@ def test_few_images_are_too_few(recorded):
 
 def test_an_annotation_cannot_name_a_file_elsewhere(recorded):
     tree = json.loads(recorded.read_text())
-    tree["images"][0]["file_name"] = "../images/" + tree["images"][0]["file_name"]
+    tree["images"][0]["file_name"] = f"{pardir}/images/{tree['images'][0]['file_name']}"
     recorded.write_text(json.dumps(tree))
     with pytest.raises(ValueError, match="names an image outside of images; mend the name"):
         tiny(recorded, trust_coordinates=True)
