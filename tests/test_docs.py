@@ -3,6 +3,7 @@
 A page `docs/NAME.md` finds what it needs in the folder that the fixture `NAME_page` fills.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -64,6 +65,46 @@ def evaluate_page(tmp_path: Path, world: Path, student: Path) -> None:
         noise = rng.integers(0, 256, (5 * len(labels), 24, 24, 3), np.uint8)
         np.save(tmp_path / "ImageNet-C" / f"{name}.npy", noise)
     np.save(tmp_path / "ImageNet-C" / "labels.npy", np.tile(labels, 5).astype(np.uint8))
+
+
+@pytest.fixture
+def export_page(tmp_path: Path, teacher: Path, student: Path) -> None:
+    """Weights of a student and a teacher, scores, and a folder of labels."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason=f"{name} is not installed: attnlabels[export]")
+    for path in (teacher, student):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "probe.json").write_text('{"imagenet": {"top1": 0.5}}')
+    spot = np.eye(4, dtype=np.float32)
+    sample = Sample(
+        key="0", image=b"\x89PNG", map=spot, points=np.array([[1, 1]]), observers=None, label=-1,
+        grid=(4, 4), image_size=(4, 4), source="test", name="0.png",
+    )
+    by = {"kind": "teacher"}
+    write_shards(tmp_path / "labels", [sample], maximum_count=1, maps_by=by, classes=[])
+
+
+@pytest.fixture
+def teacher_page(tmp_path: Path) -> None:
+    """Photographs wider than high and where three people looked in them, as CSV and JSON."""
+    (tmp_path / "photographs").mkdir()
+    rows, images, annotations = ["image,x,y,observer"], [], []
+    for i in range(12):
+        rng = np.random.default_rng(i)
+        name, (row, col) = f"{i}.jpg", rng.integers((8, 8), (40, 56))
+        pixels = rng.integers(100, 140, (48, 64, 3), np.uint8)
+        cv2.circle(pixels, (int(col), int(row)), 6, (0, 0, 255), -1)
+        cv2.imwrite(str(tmp_path / "photographs" / name), pixels)
+        images.append({"id": i, "file_name": name, "height": 48, "width": 64})
+        for who in range(3):
+            points = rng.normal((row, col), 3, (4, 2)).clip((0, 0), (47, 63)).astype(int)
+            rows += [f"{name},{x},{y},{who}" for y, x in points]
+            found = {"image_id": i, "worker_id": who, "fixations": (points + 1).tolist()}
+            annotations.append({"id": len(annotations), **found})
+    rows.append("0.jpg,63,47,0")  # none fits this corner with x and y exchanged
+    (tmp_path / "fixations.csv").write_text("\n".join(rows) + "\n")
+    recordings = {"images": images, "annotations": annotations}
+    (tmp_path / "salicon.json").write_text(json.dumps(recordings))
 
 
 @pytest.fixture

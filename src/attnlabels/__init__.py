@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from attnlabels.evaluation import evaluate as evaluate
     from attnlabels.exporting import export as export
     from attnlabels.labelling import label as label
+    from attnlabels.own_teacher import train_teacher as train_teacher
 
 MODULES = {
     "check": "attnlabels.datasets.shard_faults",
@@ -19,6 +20,7 @@ MODULES = {
     "export": "attnlabels.exporting",
     "label": "attnlabels.labelling",
     "show": "attnlabels.contact_sheet",
+    "train_teacher": "attnlabels.own_teacher",
 }
 
 

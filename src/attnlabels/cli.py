@@ -20,6 +20,7 @@ import typer
 
 from attnlabels.script import message
 
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -337,6 +338,62 @@ def shown(scores: dict[str, Any]) -> Iterator[str]:
                 yield f"{key} CC {value['cc']:.4f}"
         else:
             yield f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}"
+
+
+teacher = typer.Typer(no_args_is_help=True, help="Teachers: networks that predict attention.")
+app.add_typer(teacher, name="teacher")
+
+
+@teacher.command("train")
+def train_teacher_(
+    data: Annotated[Path, typer.Argument(
+        metavar="DATA", help="Points: SALICON's JSON, or CSV with image,x,y[,observer,t,duration]."
+    )],
+    out: Annotated[Path, typer.Option(
+        metavar="FILE", help="Weights to write (.safetensors), a .json and a .csv beside them."
+    )],
+    images: Annotated[Path | None, typer.Option(
+        metavar="FOLDER", help="The photographs.  [default: images beside DATA]"
+    )] = None,
+    origin: Annotated[
+        int, typer.Option(min=0, max=1, metavar="0|1", help="What a CSV counts pixels from.")
+    ] = 0,
+    sigma: Annotated[float, typer.Option(
+        min=0.001, max=0.5, metavar="SHARE", help="Blur of the points, in image widths."
+    )] = 0.03,
+    side: Annotated[int, typer.Option(
+        min=32, metavar="PX", help="Longer side of what images are resized to."
+    )] = 384,
+    epochs: Annotated[int | None, typer.Option(
+        min=1, metavar="N",
+        help="Passes over the images.  [default: 30, or as many as make 750 steps]",
+    )] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of weights and draws.")] = 0,
+    broken: Annotated[
+        Literal["stop", "skip"], typer.Option(help="At an image that is missing or unreadable.")
+    ] = "stop",
+    trust_coordinates: Annotated[
+        bool, typer.Option("--trust-coordinates", help="Do not test whether x and y are swapped.")
+    ] = False,
+) -> None:
+    """Train a teacher on one's own recordings of where people looked.
+
+    A fifth of the images is held out. On it the teacher is compared with a centre prior and, where
+    every image has two observers or more, with how well half of them predict the others.
+
+    \b
+    attnlabels teacher train fixations.csv --images photographs --out teacher.safetensors
+    attnlabels teacher train salicon/fixations_train2014.json --images salicon/images/train \\
+        --out teacher.safetensors --broken skip
+    """
+    from attnlabels import train_teacher
+    from attnlabels.own_teacher import describe
+
+    report = train_teacher(
+        data, out, images=images, origin=1 if origin else 0, sigma=sigma, side=side, epochs=epochs,
+        seed=seed, broken=broken, trust_coordinates=trust_coordinates,
+    )
+    print(describe(report))
 
 
 def main() -> None:

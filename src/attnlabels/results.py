@@ -32,7 +32,10 @@ def read_arrays(path: Path, *, keys: tuple[str, ...], stage: str) -> dict[str, n
     """The arrays `keys` of an npz file, all about the same n things, at least one."""
     with np.load(_require(path, stage), allow_pickle=False) as file:
         _require_keys(path, keys, list(file), stage)
-        arrays = {key: file[key] for key in keys}
+        try:
+            arrays = {key: file[key] for key in keys}
+        except ValueError as error:  # objects, which are pickled, are never read
+            raise ValueError(f"{path}: {error}; run the stage {stage} again") from error
     lengths = {key: len(array) for key, array in arrays.items()}
     if len({*lengths.values()}) != 1 or not lengths[keys[0]]:
         raise ValueError(f"{path} holds arrays of the lengths {lengths}, expected one and not 0")

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import jaxtyping
@@ -11,6 +12,7 @@ from torch import nn
 
 from attnlabels import export
 from attnlabels.cards import encoder_card
+from attnlabels.cli import main
 from attnlabels.datasets.shards import Sample, sha256_of, write_shards
 from attnlabels.exporting import write_onnx
 from attnlabels.models.encoder import BACKBONES, Encoder, features
@@ -216,7 +218,9 @@ def test_an_older_export_is_replaced_and_what_is_not_said_is_missing(
     assert card.count("not stated by who exported this") == 2 and "## Scores" not in card
 
 
-def test_shards_get_a_data_card_with_provenance_and_checksums(tmp_path):
+@pytest.fixture
+def shards(tmp_path):
+    """Three labelled images in two shards."""
     samples = [
         Sample(
             key=f"k{i}", image=b"\x89PNG", map=np.eye(4, dtype=np.float32),
@@ -225,11 +229,14 @@ def test_shards_get_a_data_card_with_provenance_and_checksums(tmp_path):
         )
         for i in range(3)
     ]
-    shards = tmp_path / "shards"
     write_shards(
-        shards, samples, maximum_count=2, maps_by={"kind": "teacher", "sigma_px": 3.0},
-        classes=[], skipped=["broken.jpg"],
+        tmp_path / "shards", samples, maximum_count=2, classes=[], skipped=["broken.jpg"],
+        maps_by={"kind": "teacher", "sigma_px": 3.0},
     )
+    return tmp_path / "shards"
+
+
+def test_shards_get_a_data_card_with_provenance_and_checksums(shards, tmp_path):
     (path,) = export(shards, tmp_path / "card", data="photographs", licence="CC0")
     card = path.read_text()
     for line in (
@@ -288,3 +295,19 @@ def test_metrics_that_are_none_are_refused(checkpoint, tmp_path, text, message):
 def test_only_the_encoders_tensors_are_exported(exported):
     keys = load_file(exported / "encoder.safetensors").keys()
     assert keys == encoder(width=8)[0].state_dict().keys()
+
+
+def test_the_command_says_what_it_wrote_or_why_not(shards, tmp_path, monkeypatch, capsys):
+    def call(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["attnlabels", "export", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        return int(left.value.code or 0)
+
+    out = str(tmp_path / "card")
+    assert call(str(shards), "--out", out, "--licence", "CC0") == 0
+    assert capsys.readouterr().out == f"{out}/README.md\n"
+    assert "Licence: CC0" in (tmp_path / "card" / "README.md").read_text()
+    assert call(str(tmp_path / "none"), "--out", out) == 1
+    assert "attnlabels: error: " in (said := capsys.readouterr().err) and "none: no weights" in said
+    assert call(str(shards)) == 2

@@ -17,6 +17,7 @@ BATCHES = {
 }
 UNREADABLE = (  # what unpickling broken data raises
     pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError,
+    MemoryError,
 )
 N_CLASSES = 10
 SIDE = 32

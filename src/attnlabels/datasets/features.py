@@ -59,4 +59,7 @@ def require_same_images(clean: Path, corrupted: Path) -> None:
 def _read(path: Path, *, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {CURE}")
-    return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    try:
+        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: cut short or no plain array ({error}); {CURE}") from error

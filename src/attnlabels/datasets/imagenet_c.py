@@ -102,7 +102,10 @@ def _open_arrays(root: Path) -> CorruptedArrays:
 def _read_labels(path: Path) -> Int64[np.ndarray, "n"]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; it belongs to the arrays beside it")
-    labels = np.load(path)
+    try:
+        labels = np.load(path)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: cut short or no array ({error}); fetch it again") from error
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers [5n]")
     if len(labels) == 0 or len(labels) % 5:

@@ -367,7 +367,10 @@ def _read_table(folder: Path, index: Mapping[str, Any]) -> np.ndarray:
     path = folder / "samples.npy"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: not here; {CURE}")
-    table = np.load(path)
+    try:
+        table = np.load(path)
+    except (ValueError, EOFError) as error:  # cut short, or a pickle, which is never read
+        raise ValueError(f"{path}: not a plain array ({error}); {CURE}") from error
     counts = [shard["count"] for shard in index["shards"]]
     if table.dtype != SAMPLE or len(table) != index["samples"]:
         raise ValueError(f"{path}: not the table of its {index['samples']} samples; {CURE}")

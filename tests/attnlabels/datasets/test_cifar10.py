@@ -53,6 +53,15 @@ def test_pickle_that_runs_code_is_refused_by_name(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_pickle_that_asks_for_more_memory_than_there_is_is_refused(tmp_path):
+    class Huge:
+        def __reduce__(self):
+            return np.ndarray, ((1 << 60,), "u1")
+
+    with pytest.raises(ValueError, match="data_batch_3: cut short or not CIFAR-10's"):
+        read_cifar10(write(tmp_path / "c", data=Huge()), split="train")
+
+
 def test_missing_batch_is_named(tmp_path):
     folder = write(tmp_path / "c")
     (folder / "data_batch_4").unlink()
