@@ -24,6 +24,7 @@ JPEG_END = b"\xff\xd9"
 PNG_END = b"IEND\xaeB`\x82"
 # The segments of a JPEG that tell its size: all of C0 to CF that do not hold tables.
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+JPEG_SEGMENTS = {*range(0xC0, 0xFF)} - {*range(0xD0, 0xDA)}  # those left out have no length
 # OpenCV's flags, by how many times smaller than the photograph a JPEG is decoded.
 REDUCED = {
     1: cv2.IMREAD_COLOR,
@@ -115,7 +116,7 @@ def _read_size(data: bytes, name: str) -> tuple[int, int]:
     at = 2
     while data.startswith(JPEG_START) and at + 9 <= len(data):
         mark, kind, length, _, h, w = struct.unpack_from(">BBHBHH", data, at)
-        if mark != 0xFF or kind == 0xFF:
+        if mark != 0xFF or kind not in JPEG_SEGMENTS:
             break
         if kind in JPEG_FRAMES:
             return h, w

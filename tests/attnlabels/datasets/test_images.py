@@ -140,6 +140,14 @@ def test_a_bomb_is_refused_by_its_header(monkeypatch, made, w, h):
             read(made(w, h), name="bomb")
 
 
+def test_a_bomb_behind_a_mark_without_length_is_refused():
+    bomb = b"\xff\xd8\xff\xd0" + jpeg_of(65_000, 65_000)[2:]
+    skipped = struct.unpack_from(">H", bomb, 4)[0]  # were the next mark a length
+    small = b"\xff\xc0" + struct.pack(">HBHH", 17, 8, 48, 64) + b"\xff\xd9"
+    with pytest.raises(ValueError, match="^bomb: .*134,217,728"):
+        decode(bomb.ljust(4 + skipped, b"\0") + small, name="bomb")
+
+
 @pytest.mark.parametrize("made", [png_of, jpeg_of, bmp_of])
 def test_a_size_within_the_limit_is_not_refused_for_its_header(monkeypatch, made):
     grey = np.full((4, 4, 3), 128, np.uint8)
