@@ -44,7 +44,7 @@ GENERATED: dict[str, dict[str, Any]] = {
     "imagenet": {"table": "imagenet", "size": 224, "crop": 0.875},
     "cifar10": {"table": "cifar", "size": 32, "crop": 1.0},
 }
-REFIT = {"n_images": 1000, "steps": 200, "kld_weight": 1.0, "nss_weight": 0.1}
+REFIT: dict[str, Any] = {"n_images": 1000, "steps": 200, "kld_weight": 1.0, "nss_weight": 0.1}
 
 
 class Opened(NamedTuple):
@@ -325,7 +325,7 @@ def _alignment(
     scores: dict[str, Any] = {}
     readouts: Readouts = {"as_trained": readout_of(student)}
     if labels:
-        scores["refit"] = refit(student, Shards(labels), **REFIT)  # type: ignore[arg-type]
+        scores["refit"] = refit(student, Shards(labels), **REFIT)
         readouts["refitted"] = readout_of(student)
     return scores | {
         name: align(student, folder, readouts=readouts).summary()

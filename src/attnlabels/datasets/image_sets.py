@@ -1,5 +1,6 @@
 """Sets of images to run a frozen encoder over, whatever they lie in; read a batch at a time."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from torch.utils.data import Dataset
 
+from attnlabels.datasets import corruptions
 from attnlabels.datasets.cifar10 import read_cifar10
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, Table, corrupt, rng_for
 from attnlabels.datasets.image_folder import Manifest
@@ -65,11 +67,12 @@ def generated_images(
     """`clean`, cropped to `size` and under all 19 corruptions, made as they are asked for.
 
     `names` are the images'; an image's corruption depends on them, the seed, the corruption and
-    the severity alone, and so on no number of workers. It is what `corrupt_images` writes.
+    the severity alone, and so on no number of workers. It is what `corrupt_images` writes. `about`
+    tells the code that draws them too, since features of them may be kept.
     """
     about: dict[str, int | float | str] = {
         "generated": 1, "n": len(clean.labels), "seed": seed, "table": table, "size": size,
-        "crop": crop,
+        "crop": crop, "code": hashlib.sha256(Path(corruptions.__file__).read_bytes()).hexdigest(),
     }
     draw = partial(_generated, clean, names, table=table, size=size, crop=crop, seed=seed)
     return ImageSet(

@@ -83,8 +83,8 @@ def open_source(
     """The encoder called `encoder`: a path, `timm:NAME` or `torchvision:NAME`.
 
     `size`, `crop` and `normalise` take the place of what the encoder itself says of its view; a
-    file of ONNX or TorchScript says no more than, perhaps, the size. Features are probed with one
-    image. Raises ValueError or OSError for a name that is unknown, for weights that do not fit
+    file of ONNX or TorchScript says no more than, perhaps, the size. Features are probed with two
+    images. Raises ValueError or OSError for a name that is unknown, for weights that do not fit
     and for what gives no features.
     """
     kind, _, name = encoder.partition(":")

@@ -4,6 +4,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 import corrupt_images
+from attnlabels.datasets import corruptions
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.datasets.image_folder import list_images, write_manifest
 from attnlabels.datasets.image_sets import (
@@ -66,6 +67,14 @@ def test_the_seed_moves_what_is_random_alone(listed):
     assert (one.images("fog-1", whole) != other.images("fog-1", whole)).any()
     assert (one.images("contrast-1", whole) == other.images("contrast-1", whole)).all()
     assert one.about != other.about
+
+
+def test_other_code_of_the_corruptions_makes_another_set(listed, monkeypatch, tmp_path):
+    before = generated(listed).about
+    (tmp_path / "other.py").write_text("# other code")
+    monkeypatch.setattr(corruptions, "__file__", str(tmp_path / "other.py"))
+    after = generated(listed).about
+    assert before["code"] != after["code"] and before.keys() == after.keys()
 
 
 def test_parts_are_corruptions_by_severity(listed):
