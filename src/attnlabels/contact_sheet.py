@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from attnlabels.datasets.bombs import require_bounded
 from attnlabels.datasets.images import decode
 from attnlabels.datasets.overlays import colour_map, fit_inside, overlay, spread
 from attnlabels.datasets.shards import Sample, Shards
@@ -49,7 +48,6 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
 
 def _draw(sample: Sample, classes: Sequence[str]) -> UInt8[np.ndarray, "h w 3"]:
     """The three pictures beside each other on white, and a line below them."""
-    require_bounded(sample["image"], name=sample["name"])
     image = fit_inside(decode(sample["image"], name=sample["name"]), side=SIDE)
     h, w = image.shape[:2]
     map = colour_map(sample["map"], size=(h, w))

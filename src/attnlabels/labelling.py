@@ -27,7 +27,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from attnlabels.datasets.bombs import require_bounded
 from attnlabels.datasets.image_folder import SUFFIXES, Manifest
 from attnlabels.datasets.image_tars import find_tars, list_tars
 from attnlabels.datasets.image_tree import ImageFiles, list_tree
@@ -367,7 +366,6 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
         place = str(self.source.root / name)
         try:
             data = self.source.read(index)
-            require_bounded(data, name=place)
             decoded = decode(data, name=place)
         except (ValueError, FileNotFoundError) as broken:  # whoever labels decides: stop, or skip
             return Photograph(name, key, b"", 0, 0, label, str(broken)), np.zeros(0)

@@ -53,6 +53,19 @@ def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     return _decode(data, cv2.IMREAD_COLOR, name)
 
 
+def read_size(data: bytes, *, name: str) -> tuple[int, int]:
+    """Height and width as the header of the encoded photograph has them, in pixels.
+
+    Raises ValueError, which begins with `name`, for no image and for more than 2^27 pixels.
+    """
+    h, w = _read_header(data, name)
+    if h * w > LARGEST:
+        raise ValueError(
+            f"{name}: {h:,} x {w:,} pixels, above the {LARGEST:,} that are decoded; shrink it"
+        )
+    return h, w
+
+
 def reduction(data: bytes, *, side: int, size: int) -> int:
     """How many times smaller (1, 2, 4 or 8) the photograph may be decoded.
 
@@ -94,11 +107,7 @@ def resize(image: np.ndarray, h: int, w: int) -> np.ndarray:
 
 
 def _decode(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    h, w = _read_size(data, name)
-    if h * w > LARGEST:
-        raise ValueError(
-            f"{name}: {h:,} x {w:,} pixels, above the {LARGEST:,} that are decoded; shrink it"
-        )
+    read_size(data, name=name)
     if not data.endswith((JPEG_END, PNG_END)):
         _require_whole(data, name)
     encoded = np.frombuffer(data, np.uint8)
@@ -108,8 +117,8 @@ def _decode(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
-def _read_size(data: bytes, name: str) -> tuple[int, int]:
-    """Height and width as the header has them; Pillow's way of asking takes ten times as long."""
+def _read_header(data: bytes, name: str) -> tuple[int, int]:
+    # Pillow's way of asking takes ten times as long.
     if data.startswith(PNG_START) and len(data) >= 24:
         w, h = struct.unpack_from(">II", data, 16)
         return h, w

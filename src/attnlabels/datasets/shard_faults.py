@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from attnlabels.datasets.bombs import require_bounded
+from attnlabels.datasets.images import read_size
 from attnlabels.datasets.image_tars import fault_of
 from attnlabels.datasets.shards import BLOCK, FORMAT, KEY, MAP_MAX, SAMPLE, sha256_of
 
@@ -261,10 +260,8 @@ def _read_about(data: bytes) -> tuple[dict[str, Any] | None, str]:
 
 def _image_faults(data: bytes, expected: list[int]) -> Iterator[str]:
     try:
-        require_bounded(data, name="image")
-        with Image.open(io.BytesIO(data)) as image:
-            size = [image.height, image.width]
-    except (OSError, ValueError, SyntaxError) as error:
+        size = [*read_size(data, name="image")]
+    except ValueError as error:
         yield f"the image is not readable ({error})"
         return
     if size != expected:
