@@ -118,7 +118,7 @@ def data_card(
         "The images are in the shards, unchanged: their own licence goes on holding.",
         "## How the maps were made",
         _table(("", "value"), provenance),
-        f"{len(index['skipped'])} images were left out; `index.json` names them under `skipped`.",
+        f"Images left out: {len(index['skipped'])}; `index.json` names them under `skipped`.",
         "## A sample",
         _table(("member", "holds"), [
             ("`<key>.jpg` or `.png`", "the original file"),

@@ -20,7 +20,11 @@ from attnlabels.models.teacher import Teacher
 from attnlabels.report import replacing
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
-KINDS, SUFFIXES = ("teacher", "encoder"), ("safetensors", "onnx")
+NEEDED_OF = {  # a checkpoint's config, by what is exported of it
+    "teacher": ("teacher", "image_size"),
+    "encoder": ("encoder", "image_size", "eval_crop"),
+}
+SUFFIXES = ("safetensors", "onnx")
 TOLERANCE = 1e-4  # of what ONNX Runtime computes, absolute; rounding is some 1e-6
 TRIED = ((2, 3, 64, 96), (1, 3, 97, 65))  # shapes that an ONNX file is tried on
 
@@ -53,8 +57,8 @@ def export(
             (aside / "README.md").write_text(card)
         return [out / "README.md"]
 
-    config = read_config(checkpoint)
-    kind = "teacher" if "teacher" in config else "encoder"
+    kind = "teacher" if "teacher" in read_config(checkpoint) else "encoder"
+    config = read_config(checkpoint, *NEEDED_OF[kind])
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ValueError(
             f"{', '.join(missing)} not installed, without which no ONNX is written; "
@@ -131,7 +135,7 @@ def _require_replaceable(out: Path) -> None:
     """Raises unless all that is in the folder, if there is one, would be written by `export`."""
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; name a folder to write")
-    own = {"README.md", *(f"{kind}.{suffix}" for kind in KINDS for suffix in SUFFIXES)}
+    own = {"README.md", *(f"{kind}.{suffix}" for kind in NEEDED_OF for suffix in SUFFIXES)}
     if foreign := sorted({path.name for path in out.glob("*")} - own):
         raise FileExistsError(
             f"{out} holds {foreign[0]}, which no export writes; name a new folder, since it would "
@@ -140,11 +144,6 @@ def _require_replaceable(out: Path) -> None:
 
 
 def _build(kind: str, config: Mapping[str, Any], checkpoint: Path) -> Encoder | Teacher:
-    if kind not in config:
-        raise ValueError(
-            f"{checkpoint} holds neither a teacher nor an encoder, only {sorted(config)}; take "
-            "the weights that train_teacher or train_simclr writes"
-        )
     try:
         network: Encoder | Teacher = (
             Teacher(**config[kind]) if kind == "teacher" else Encoder(**config[kind])

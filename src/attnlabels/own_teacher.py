@@ -49,7 +49,7 @@ def train_teacher(
     """Train a teacher on the recordings `data` and score it on images it never saw.
 
     `data` is a JSON file in SALICON's layout or a CSV file (image,x,y[,observer,t,duration], pixels
-    counted from `origin`) about the photographs in the folder `images` (by default `images` beside
+    counted from `origin`) of the photographs in the folder `images` (by default `images` beside
     it). The points become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03 is
     SALICON's and OSIE's, 1 degree of visual angle). Photographs are resized so that their longer
     side is `side`. A fifth of the images is held out and scored; a tenth chooses the epoch. Which,
@@ -65,6 +65,8 @@ def train_teacher(
     """
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: the teacher's file ends in .safetensors; name it so")
+    if data.resolve() in (out.with_suffix(suffix).resolve() for suffix in (".json", ".csv")):
+        raise ValueError(f"{data} would be replaced by what is written beside {out}; rename it")
     images = images or data.parent / "images"
     if not images.is_dir():
         raise FileNotFoundError(f"{images}: no such folder; say where the photographs are")
@@ -91,6 +93,11 @@ def train_teacher(
             )
             skipped += left_out
             counts[name] = read_index(Path(folder, name))["samples"]
+        if min(counts["train"], counts["val"]) < 2:
+            raise ValueError(
+                f"{data}: of {len(recordings)} images {len(skipped)} were skipped, too many to "
+                "train and score on the rest; fetch them again"
+            )
         batch_size = min(BATCH_SIZE, counts["train"])
         if epochs is None:
             epochs = max(EPOCHS, -(-STEPS // (counts["train"] // batch_size)))

@@ -56,7 +56,7 @@ class Recipe:
     jitter_strength: NotNegative
     jitter_hue: Annotated[float, Field(ge=0, le=0.5)]
     precision: Precision
-    processes: Count
+    processes: Count  # which the stage starts; the training takes the world as it is
     workers: Annotated[int, Field(ge=0)]
     checkpoint_minutes: NotNegative
     checkpoint_steps: Annotated[int, Field(ge=0)]

@@ -241,7 +241,7 @@ def test_shards_get_a_data_card_with_provenance_and_checksums(shards, tmp_path):
     card = path.read_text()
     for line in (
         "# Attention labels of 3 images", "no person looked", "| sigma_px | 3.0 |",
-        "- Licence: CC0", "1 images were left out",
+        "- Licence: CC0", "Images left out: 1;",
     ):
         assert line in card
     for name in ("shard-000000.tar", "shard-000001.tar", "index.json", "samples.npy"):
@@ -264,9 +264,9 @@ def test_weights_of_others_are_refused_with_the_cure(tmp_path):
     with pytest.raises(ValueError, match="no config in its header"):
         export(path, tmp_path / "out")
     write_weights(path, nn.Linear(1, 1), {"image_size": 3})
-    with pytest.raises(ValueError, match="holds neither a teacher nor an encoder, only"):
+    with pytest.raises(ValueError, match="holds no encoder: these are the weights of another"):
         export(path, tmp_path / "out")
-    write_weights(path, nn.Linear(1, 1), {"teacher": {"taps": [3], "colour": "red"}})
+    write_weights(path, nn.Linear(1, 1), {"teacher": {"colour": "red"}, "image_size": [9, 9]})
     with pytest.raises(ValueError, match=r"config builds no teacher \(TypeError"):
         export(path, tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="nowhere: no weights here"):

@@ -195,6 +195,28 @@ def test_what_does_not_fit_is_refused(recorded, changes, message):
         tiny(**({"data": recorded} | changes))
 
 
+def test_the_recordings_are_not_replaced_by_what_is_written_beside_the_weights(recorded):
+    before = recorded.read_bytes()
+    with pytest.raises(ValueError, match=r"a\.json would be replaced by .*; rename it"):
+        tiny(recorded, "a.safetensors")
+    write_csv(Path("a.csv"))
+    with pytest.raises(ValueError, match=r"a\.csv would be replaced"):
+        tiny("a.csv", "a.safetensors")
+    assert recorded.read_bytes() == before
+
+
+def test_too_many_skipped_images_are_one_clear_error(recorded):
+    names = [each.name for part in list(split(read_json(recorded)).values())[2:] for each in part]
+    folder = Path("images").resolve()
+    Path("images").unlink()
+    Path("images").mkdir()
+    for path in folder.iterdir():
+        if path.name not in names[1:]:
+            Path("images", path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ValueError, match=r"a\.json: of 16 images 2 were skipped, too many to"):
+        tiny(recorded, broken="skip")
+
+
 def test_few_images_are_too_few(recorded):
     tree = json.loads(recorded.read_text())
     ids = [image["id"] for image in tree["images"][:7]]

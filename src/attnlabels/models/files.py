@@ -25,7 +25,12 @@ def read_config(path: Path, *expected: str) -> dict[str, Any]:
         metadata = file.metadata() or {}
     if "config" not in metadata:
         raise ValueError(f"{path} has no config in its header; was it written by this project?")
-    config = json.loads(metadata["config"])
+    try:
+        config = json.loads(metadata["config"])
+    except ValueError as error:
+        raise ValueError(f"{path}: the config in its header is not JSON ({error})") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: the config in its header is {type(config).__name__}, no names")
     if missing := [key for key in expected if key not in config]:
         raise ValueError(f"{path} holds no {missing[0]}: these are the weights of another network")
     return config

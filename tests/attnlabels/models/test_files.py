@@ -59,6 +59,13 @@ def test_a_file_of_others_has_no_config(tmp_path):
         read_config(tmp_path / "other")
 
 
+@pytest.mark.parametrize("config", ["{", "[1]"])
+def test_a_config_that_is_no_names_with_values_is_refused(tmp_path, config):
+    save_file({"w": torch.zeros(1)}, tmp_path / "w", metadata={"config": config})
+    with pytest.raises(ValueError, match="w: the config in its header is"):
+        read_config(tmp_path / "w")
+
+
 def test_a_prefix_picks_a_part(path):
     part = network(seed=1)["encoder"]
     load_weights(path, part, prefix="encoder.")
