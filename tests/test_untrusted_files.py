@@ -18,7 +18,8 @@ from attnlabels.results import read_arrays
 from attnlabels.training.checkpoint import Scratch
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
-UNPICKLES = {"pickle.load", "pickle.loads", "torch.jit.load", "joblib.load", "pandas.read_pickle"}
+# Not torch.jit.load: TorchScript is a language of its own, whose interpreter makes no Python object.
+UNPICKLES = {"pickle.load", "pickle.loads", "joblib.load", "pandas.read_pickle"}
 
 
 class Bomb:
