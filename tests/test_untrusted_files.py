@@ -18,7 +18,7 @@ from attnlabels.results import read_arrays
 from attnlabels.training.checkpoint import Scratch
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
-# Not torch.jit.load: TorchScript is a language of its own, whose interpreter makes no Python object.
+# Not torch.jit.load: TorchScript is a language of its own; reading it makes no Python objects.
 UNPICKLES = {"pickle.load", "pickle.loads", "joblib.load", "pandas.read_pickle"}
 
 
