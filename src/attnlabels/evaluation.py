@@ -1,6 +1,5 @@
 """The benchmarks of the paper for any frozen encoder, as `attnlabels evaluate` runs them."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -34,6 +33,7 @@ from attnlabels.models.files import read_config
 from attnlabels.models.frozen import Precision
 from attnlabels.models.sources import Normalisation, Source, open_source
 from attnlabels.report import write_json, write_rows
+from attnlabels.training.checkpoint import scratch_root
 
 BENCHMARKS = ("probe", "knn", "robustness", "retrieval", "retrieval-c", "alignment")
 CURVE = ("set", "corruption", "severity", "k", "precision", "recall")
@@ -180,8 +180,7 @@ def evaluate(
 
 def default_cache() -> Path:
     """`features` in `$ATTNLABELS_SCRATCH`, or in `attnlabels` of the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("ATTNLABELS_SCRATCH") or Path(cache) / "attnlabels") / "features"
+    return scratch_root() / "features"
 
 
 def open_imagenet(

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from attnlabels.datasets.image_folder import SUFFIXES, Manifest
+from attnlabels.datasets.image_folder import SUFFIXES, Manifest, some_of
 from attnlabels.datasets.image_tars import find_tars, list_tars
 from attnlabels.datasets.image_tree import ImageFiles, list_tree
 from attnlabels.datasets.images import decode, resize
@@ -61,7 +61,6 @@ LOOK_S = 0.2  # between looks at whether the other processes are done
 MAP_SIZE = 56  # side of a map, the paper's at 224 px of image
 BATCH_SIZE = {"cpu": 16, "cuda": 64}  # one of 64 is slower by half on a CPU: out of its cache
 OVERLAY_SIDE = 512  # pixels of the longer one
-N_NAMED = 5  # of many files, so many are named
 
 log = logging.getLogger(__name__)
 A = TypeVar("A")
@@ -135,7 +134,7 @@ def label(
     labeller.find_points(torch.zeros(0, 1, 1))  # refuses what it would refuse of an image
     source, strangers = find_images(images, classes=classes)
     if strangers and broken == "stop":
-        some = _some(strangers)
+        some = some_of(strangers)
         raise Unlabelled(f"{images}: {some}: neither JPEG nor PNG; convert or remove it")
     photographs = Photographs(source, image_size, apart=shared_keys(source))
     parts = cut(range(len(source.listed.paths)), shard_size)
@@ -580,8 +579,3 @@ def _scratch_beside(out: Path, name: str) -> Scratch:
     if os.environ.get("ATTNLABELS_SCRATCH"):
         return Scratch(name)
     return Scratch(str(out.absolute().with_name(f".{out.name}.{name}")))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return ", ".join(names[:N_NAMED]) + more

@@ -46,7 +46,7 @@ def list_images(root: Path, *, classes: int) -> Manifest:
     images = [file.name for file in files if _is_image(file.name)]
     if images:
         raise ValueError(
-            f"{root}: {_some(images)} in no class folder; sort the images into one folder a class"
+            f"{root}: {some_of(images)} in no class folder; sort the images into one folder a class"
         )
     if not folders:
         raise ValueError(f"{root}: no class folders in it; expected {classes}, one a class")
@@ -69,7 +69,7 @@ def list_images(root: Path, *, classes: int) -> Manifest:
     )
     empty = manifest.paths[manifest.sizes == 0].tolist()
     if empty:
-        raise ValueError(f"{root}: {_some(empty)} of 0 bytes; fetch the images again")
+        raise ValueError(f"{root}: {some_of(empty)} of 0 bytes; fetch the images again")
     return manifest
 
 
@@ -115,6 +115,13 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(paths=paths, labels=labels, sizes=sizes, classes=classes)
 
 
+def some_of(names: Iterable[str]) -> str:
+    """The first of many names, and how many more there are, for a message."""
+    names = list(names)
+    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return ", ".join(names[:N_NAMED]) + more
+
+
 def _scan(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
     with os.scandir(folder) as entries:
         everything = sorted(entries, key=lambda entry: entry.name)
@@ -129,7 +136,7 @@ def _class_files(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     strangers = [entry.name for entry in [*folders, *files] if not _is_image(entry.name)]
     if strangers:
         raise ValueError(
-            f"{folder.path}: {_some(strangers)} not an image ({', '.join(SUFFIXES)}); take away "
+            f"{folder.path}: {some_of(strangers)} not an image ({', '.join(SUFFIXES)}); take away "
             "or convert what is none"
         )
     if not files:
@@ -139,9 +146,3 @@ def _class_files(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
 
 def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return ", ".join(names[:N_NAMED]) + more

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int64
+from jaxtyping import Float, Float32, Float64, Int, Int64
 
-from attnlabels.metrics.linear_probe import split
+from attnlabels.metrics.linear_probe import among_largest, split
 
 TEMPERATURE = 0.07
 CELLS = 2**24  # similarities at a time, 64 MB; changes no result
@@ -45,7 +45,7 @@ def choose_k(
     for rows, order, similarity in _neighbours(x, held_out, x, rest, n=possible[-1]):
         for i, each in enumerate(possible):
             z = _votes(y[rest][order[:, :each]], similarity[:, :each], n_classes=n_classes)
-            hits[i] += _among_largest(z, y[rows], k=1).sum()
+            hits[i] += among_largest(z, y[rows], k=1).sum()
     best = int(hits.argmax())
     return Knn(possible[best], float(hits[best, 0]) / len(held_out))
 
@@ -68,7 +68,7 @@ def score_knn(
     ):
         z = _votes(y[order], similarity, n_classes=n_classes)
         for each in tops:
-            hits[each] += int(_among_largest(z, test_y[rows], k=each).sum())
+            hits[each] += int(among_largest(z, test_y[rows], k=each).sum())
     shares = {f"top{each}": hits[each] / len(test_y) for each in tops}
     return {**chosen._asdict(), "n": len(test_y), **shares}
 
@@ -97,17 +97,11 @@ def _neighbours(
 
 def _votes(
     labels: Int64[np.ndarray, "q n"], similarity: Float32[np.ndarray, "q n"], *, n_classes: int
-) -> Float[np.ndarray, "q k"]:
+) -> Float64[np.ndarray, "q k"]:
     votes = np.zeros((len(labels), n_classes))
     weights = np.exp(similarity.astype(np.float64) / TEMPERATURE)
     np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights)
     return votes
-
-
-def _among_largest(
-    z: Float[np.ndarray, "q k"], y: Int64[np.ndarray, "q"], *, k: int
-) -> Bool[np.ndarray, "q"]:
-    return (np.argsort(-z, axis=1, kind="stable")[:, :k] == y[:, None]).any(axis=1)
 
 
 def _normalised(features: np.ndarray) -> Float32[np.ndarray, "n d"]:

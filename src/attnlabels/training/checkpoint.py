@@ -26,18 +26,25 @@ def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
     return digest.hexdigest()[:32]
 
 
+def scratch_root() -> Path:
+    """The folder of all that may be made again: `$ATTNLABELS_SCRATCH`, or one in the user's cache.
+
+    It is `attnlabels` in `$XDG_CACHE_HOME`, or in `~/.cache`.
+    """
+    # Empty is unset, as the XDG Base Directory Specification has it.
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("ATTNLABELS_SCRATCH") or Path(cache) / "attnlabels")
+
+
 class Scratch:
     """Where one training run keeps its state between being killed and going on.
 
-    The folder is `$ATTNLABELS_SCRATCH`, or `attnlabels` in the user's cache: a place that runs in
-    a copy of the project (`dvc exp run --queue`, `--temp`) reach too.
+    The folder is in `scratch_root`: a place that runs in a copy of the project (`dvc exp run
+    --queue`, `--temp`) reach too.
     """
 
     def __init__(self, name: str) -> None:
-        # Empty is unset, as the XDG Base Directory Specification has it.
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        root = Path(os.environ.get("ATTNLABELS_SCRATCH") or Path(cache) / "attnlabels")
-        self.folder = root / name
+        self.folder = scratch_root() / name
         self.file = self.folder / "state.pt"
         self._lock: io.BufferedWriter | None = None
 
