@@ -79,7 +79,7 @@ def worst_and_best(aligned: Aligned, *, count: int) -> list[int]:
     return [*map(int, order[:n]), *map(int, order[-n:])]
 
 
-def pictures(aligned: Aligned, chosen: list[int]) -> dict[str, np.ndarray]:
+def pictures(aligned: Aligned, chosen: list[int]) -> dict[str, Any]:
     """The chosen images, people's maps and the student's, all of one size, and their names."""
     h, w = aligned.recordings[0].density.shape
     return {
