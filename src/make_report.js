@@ -72,8 +72,11 @@
       table.replaceChildren();
       make("caption", { textContent: `${chosen.join(", ")} (${signed ? "points" : "%"})` }, table);
       const head = make("tr", {}, make("thead", {}, table));
-      make("th", { scope: "col", textContent: "severity" }, head);
-      for (const title of chart.columns) make("th", { scope: "col", textContent: title }, head);
+      make("td", { textContent: node.columns ? "" : "severity" }, head);
+      for (const title of node.columns || chart.columns) {
+        const column = make("th", { scope: "col", className: node.columns ? "upright" : "" }, head);
+        make("span", { textContent: title }, column);
+      }
       const body = make("tbody", {}, table);
       node.values.forEach((row, i) => {
         const line = make("tr", {}, body);

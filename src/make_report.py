@@ -60,6 +60,7 @@ STUDIES = {  # beside `main`; what each adds
     "teachers": "ablations of the teacher",
 }
 LARGEST = 15_000_000  # bytes of a page
+ALL_RUNS = "all runs beside each other"
 PEOPLE = {"eye": "eye fixations (eye)", "val": "mouse recordings (val)"}
 TABLE_SECTIONS = {  # by the first word of a table's key; others are further tables
     "accuracy": "accuracy",
@@ -162,18 +163,22 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
     tree = read()
     names = studies.split("+")
     results = Results(metrics, data, runs_of(studies, tree))
+    labels = [show(name) for name in results.runs]
+    if doubled := {label for label in labels if labels.count(label) > 1}:
+        raise ValueError(f"params.yaml has several runs that read {min(doubled)!r}; rename one")
     tables = read_tables(results, folder_of(metrics, names[-1]) / "tables", study=names[-1])
     against = baselines_of(tree)
+    first = [*tree[MAIN]][-1]
     charts = {
         "cc": chart_cc(results, p.alignment_set),
-        "heat": chart_robustness(results, against),
+        "heat": chart_robustness(results, against, first),
         "retrieval": chart_retrieval(results, p.retrieval_corruption),
         "training": chart_training(results),
     }
     examples = show_examples(results, p.examples)
     extremes = show_extremes(results)
     charts["examples"] = chooser("part", ["attention heads"], parts(examples))
-    charts["extremes"] = chooser("part", ["run"], parts(extremes))
+    charts["extremes"] = chooser("part", ["run"], parts(extremes), start=[show(first)])
     rows = {show(name): tree[each.study][name] for name, each in results.runs.items()}
     page = {
         "studies": names,
@@ -302,7 +307,7 @@ def read_scores(stage: str) -> Callable[[Path], pd.DataFrame]:
     return lambda path: read_csv(path, columns=columns, stage=stage)
 
 
-def chart_robustness(results: Results, against: Callable[[str], str]) -> Tree:
+def chart_robustness(results: Results, against: Callable[[str], str], first: str) -> Tree:
     """Top-1 accuracy for each corruption and severity, and its difference to the baseline's."""
     reports = {
         name: results.by_seed(
@@ -327,23 +332,35 @@ def chart_robustness(results: Results, against: Callable[[str], str]) -> Tree:
             pairs = [found[seed] - other[seed] for seed in found if seed in other]
             if pairs and against(name) != name:
                 gains[name] = heat(pairs, "diverging")
-        share_limits([*made.values()])
-        share_limits([*gains.values()])
-        each_report = [report for found in reports.values() for report in found.values()]
-        if any(report[subset]["generated"] for report in each_report):
-            title += ", corrupted by us"
-        tree[title] = {
-            show(name): {"top-1 accuracy": made[name]}
-            | ({f"minus {show(against(name))}": gains[name]} if name in gains else {})
-            for name in made
-        }
-    first = next(iter(tree.values()))
-    last = next(reversed(first.items()))
+        of_set: Tree = {ALL_RUNS: {"top-1 accuracy": beside(made)}}
+        if gains:
+            of_set[ALL_RUNS]["minus the baseline"] = beside(gains)
+        for tables in (made, gains):
+            share_limits([*tables.values()])
+        for name, table in made.items():
+            of_set[show(name)] = {"top-1 accuracy": table}
+        for name, table in gains.items():
+            of_set[show(name)][f"minus {show(against(name))}"] = table
+        ours = any(of_run[subset]["generated"] for found in reports.values()
+                   for of_run in found.values())
+        tree[f"{title}, corrupted by us" if ours else title] = of_set
     return chooser(
-        "heat", ["data set", "run", "shown"], tree,
-        start=[next(iter(tree)), last[0], [*last[1]][-1]],
+        "heat", ["data set", "run", "shown"], tree, start=[next(iter(tree)), show(first)],
         rows=HEAT_ROWS, columns=[*map(str, SEVERITIES), "mean"],
     )
+
+
+def beside(tables: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The last columns of some tables, a column a run."""
+    columns = [[row[-1] for row in table["values"]] for table in tables.values()]
+    together = {
+        "values": [[*row] for row in zip(*columns)],
+        "shades": next(iter(tables.values()))["shades"],
+        "columns": [*map(show, tables)],
+        "note": "Means over severities and seeds.",
+    }
+    share_limits([together])
+    return together
 
 
 HEAT_ROWS = [
@@ -384,8 +401,8 @@ def chart_retrieval(results: Results, first: str) -> Tree:
     tree: Tree = {}
     for (subset, corruption, severity), by_run in found.items():
         lines = [
-            line(name, [curve["precision"] for curve in curves],
-                 np.mean([curve["recall"] for curve in curves], axis=0))
+            line(name, [curve["precision"].to_numpy(float) for curve in curves],
+                 np.mean([curve["recall"].to_numpy(float) for curve in curves], axis=0))
             for name, curves in by_run.items()
         ]
         of_corruption = tree.setdefault(SETS[subset], {}).setdefault(show(corruption), {})
@@ -407,7 +424,8 @@ def chart_training(results: Results) -> Tree:
         ).values()]
         for term in [key for key in tables[0] if key in TERMS] if tables else []:
             tree.setdefault(TERMS[term], {})[name] = line(
-                name, [table[term] for table in tables], tables[0]["epoch"]
+                name, [table[term].to_numpy(float) for table in tables],
+                tables[0]["epoch"].to_numpy(float),
             )
     if not tree:
         return {}
@@ -539,7 +557,9 @@ def describe_runs(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> list[dict
             "label": show(name),
             "study": show(each.study),
             "seeds": ", ".join(map(str, each.seeds)),
-            "built": words if nearest is None else f"as {show(nearest)}, but {words or 'alike'}",
+            "built": words if nearest is None else " but ".join(
+                filter(None, [f"as {show(nearest)}", words])
+            ),
         })
     return described
 

@@ -92,6 +92,8 @@ def in_force(
 ) -> list[str]:
     """The choices of some runs, one text a parameter and value; `runs` holds rows by label.
 
+    Most runs' value comes first, the others with the runs they are of.
+
     Raises ValueError for a parameter that is nowhere in `parameters`, nor in any row.
     """
     said = [ambiguity.fixed] if ambiguity.fixed else []
@@ -109,8 +111,9 @@ def in_force(
                 labels.setdefault(value, []).append(label)
         if not labels and not section:
             raise ValueError(f"{ambiguity.key}: no parameter {path}")
-        for value, of in labels.items():
-            which = "" if len(labels) == 1 else f" ({', '.join(of)})"
+        most = max(labels, key=lambda value: len(labels[value]), default="")
+        for value in sorted(labels, key=lambda value: value != most):
+            which = "" if value == most else f" ({', '.join(labels[value])})"
             said.append(f"{section or key}: {value}{which}")
     return said
 
