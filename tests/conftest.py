@@ -15,6 +15,7 @@ import torch
 from ruamel.yaml import YAML
 
 import list_images
+import list_runs
 import make_scenes
 import prepare_attention
 import train_simclr
@@ -67,20 +68,22 @@ TINY: dict[str, Any] = {
     "label_images.examples": 2,
     "train_simclr": {
         "backbone": "resnet10", "width": 8, "stem": "small", "zero_init": False, "image_size": 24,
-        "attention_taps": "stages", "attention_select": "local_mean_max",
-        "attention_output": "spatial_softmax", "map_size": 6,
-        "projector_layers": 2, "projector_outputs": 8, "temperature": 0.1,
+        "attention_taps": "stages", "projector_layers": 2, "projector_outputs": 8, "temperature": 0.1,
         "batch_size": 6, "epochs": 2, "warmup_epochs": 1.0,
         "optimizer": "adamw", "learning_rate": 2e-3, "learning_rate_scaling": "none",
-        "attention_learning_rate": 10.0, "weight_decay": 1e-4, "joint_batch_norm": True,
-        "clean_crop": 1.0, "eval_crop": 1.0, "crop_area": [0.3, 1.0], "jitter_strength": 0.5,
-        "jitter_hue": 0.03, "grey": 0.1, "blur": 0.0,
+        "attention_learning_rate": 10.0, "weight_decay": 1e-4, "development": 0.0,
+        "clean_crop": 1.0, "eval_crop": 1.0, "crop_area": [0.3, 1.0], "jitter": 0.8,
+        "jitter_strength": 0.5, "jitter_hue": 0.03, "grey": 0.1, "blur": 0.0,
         "precision": "fp32", "processes": 1, "chunks": 1, "workers": 0, "checkpoint_minutes": 5.0,
         "checkpoint_steps": 0, "compile": False, "deterministic": False,
     },
     **{
-        f"main.{name}.weights": {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
+        f"main.{name}.{key}": value
         for name in ("contrastive", "contrastive_attn_teacher")
+        for key, value in {
+            "map_size": 6,
+            "weights": {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0},
+        }.items()
     },
     "corrupt_images.imagenet_c.size": 24,
     "corrupt_images.imagenet_c.workers": 0,
@@ -137,6 +140,22 @@ def tiny_params() -> Callable[[Path, dict[str, Any]], None]:
     return write_params
 
 
+def list_run(name: str, labels: Path, *, study: str = "main") -> Path:
+    """What list_runs writes of a run under the current parameters, its labels being these."""
+    tree = read()
+    for row in tree[study].values():
+        row["labels"] = str(labels)
+    Path("params.yaml").write_text(json.dumps(tree))
+    list_runs.main(study, Path("runs") / study)
+    return Path("runs") / study / f"{name}.json"
+
+
+@pytest.fixture(scope="session")
+def listed() -> Callable[..., Path]:
+    """`list_run`."""
+    return list_run
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `data/scenes`, `data/images` and `data/attention`, made by their stages."""
@@ -170,7 +189,8 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_params(folder, {})
     p = load(train_simclr.TrainSimclr, "train_simclr", path=folder / "params.yaml")
     torch.manual_seed(0)
-    config = train_simclr.encoder_config(p)
+    row = load(train_simclr.Row, "main", "contrastive_attn_teacher", path=folder / "params.yaml")
+    config = train_simclr.encoder_config(p, row)
     built = train_simclr.build_student(p, config, n_classes=3)
     write_weights(folder / "student.safetensors", built, {**config, "seed": 0, "run": "untrained"})
     return folder / "student.safetensors"

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -16,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import train_simclr
+from attnlabels import encoder_training
 from attnlabels.datasets.shards import Sample, write_shards
 from attnlabels.models.files import read_config
 from attnlabels.params import read
@@ -25,8 +27,11 @@ KEPT = Path(__file__).with_name("assets") / "train_simclr.json"
 CLASSES = ["n00000001", "n00000002", "n00000003"]
 N_STEPS = 6  # 18 images, batches of 6, 2 epochs
 RUNS = ("contrastive", "contrastive_attn_teacher")
-TERMS = ["contrastive", "kld", "nss", "probe"]
+WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
+TERMS = list(WEIGHTS)
+COLUMNS = {field.name for field in dataclasses.fields(train_simclr.Row)}
 Train = Callable[..., Path]
+Words = Callable[..., list[Any]]
 
 
 def write_labels(folder: Path, *, seed: int) -> Path:
@@ -55,24 +60,32 @@ def labels(tmp_path_factory) -> Path:
     return write_labels(tmp_path_factory.mktemp("simclr") / "labels", seed=0)
 
 
-def words(out: Path, labels: Path, world: Path, *, name: str = RUNS[1], seed: int = 0) -> list[Any]:
-    """The arguments that train a run into the folder `out`."""
-    images, manifest = world / "data/scenes/imagenet/val", world / "data/images/val.csv"
-    outs = out / "student.safetensors", out / "curve.csv", out / "report.json"
-    return ["main", name, seed, labels, images, manifest, *outs]
+@pytest.fixture
+def words(listed, labels, world) -> Words:
+    """The arguments that train a run into a folder."""
+
+    def call(
+        out: str, *, of: Path = labels, name: str = RUNS[1], seed: int = 0, val: Path = world
+    ) -> list[Any]:
+        images, manifest = val / "data/scenes/imagenet/val", val / "data/images/val.csv"
+        outs = (Path(out) / file for file in ("student.safetensors", "curve.csv", "report.json"))
+        return [listed(name, of), seed, images, manifest, *outs]
+
+    return call
 
 
 @pytest.fixture
-def train(params, labels, world) -> Train:
-    """Trains a run into a folder, with changes to the section `train_simclr`."""
+def train(params, labels, words) -> Train:
+    """Trains a run into a folder, with changes to the section `train_simclr` or to its row."""
 
     def call(
-        out: str, *, name: str = RUNS[1], seed: int = 0, of: Path = labels, kld: float = 1.0,
-        **changed,
+        out: str, *, name: str = RUNS[1], seed: int = 0, of: Path = labels, **changed
     ) -> Path:
-        changes = {f"train_simclr.{key}": value for key, value in changed.items()}
-        params(changes | {f"main.{name}.weights.kld": kld})
-        train_simclr.main(*words(Path(out), of, world, name=name, seed=seed))
+        params({
+            f"main.{name}.{key}" if key in COLUMNS else f"train_simclr.{key}": value
+            for key, value in changed.items()
+        })
+        train_simclr.main(*words(out, of=of, name=name, seed=seed))
         return Path(out)
 
     return call
@@ -82,19 +95,19 @@ def train(params, labels, world) -> Train:
 def steps(monkeypatch) -> list[int]:
     """The steps made so far, filled while a run trains."""
     made: list[int] = []
-    done = train_simclr.Resumable.done
+    done = encoder_training.Resumable.done
 
     def noted(self, step: int, state) -> None:
         made.append(step - 1)
         done(self, step, state)
 
-    monkeypatch.setattr(train_simclr.Resumable, "done", noted)
+    monkeypatch.setattr(encoder_training.Resumable, "done", noted)
     return made
 
 
 def interrupt(monkeypatch, *, before: int) -> None:
     """Let whatever trains within this patch be interrupted before a step."""
-    step_once, made = train_simclr.Training.step, []
+    step_once, made = encoder_training.Training.step, []
 
     def stopping(self, batch, *, rate: float) -> dict[str, float]:
         if len(made) == before:
@@ -102,7 +115,7 @@ def interrupt(monkeypatch, *, before: int) -> None:
         made.append(rate)
         return step_once(self, batch, rate=rate)
 
-    monkeypatch.setattr(train_simclr.Training, "step", stopping)
+    monkeypatch.setattr(encoder_training.Training, "step", stopping)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -209,16 +222,16 @@ def killed_at_the_fourth(old, new):
     move(old, new)
 
 os.replace = killed_at_the_fourth
-table, name, seed, *paths = sys.argv[1:]
-train_simclr.main(table, name, int(seed), *map(Path, paths))
+listed, seed, *paths = sys.argv[1:]
+train_simclr.main(Path(listed), int(seed), *map(Path, paths))
 """
 
 
 def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(
-    train, params, steps, labels, world
+    train, steps, words
 ):
     whole = contents(train("whole", checkpoint_minutes=0.0))
-    command = [sys.executable, "-c", KILLED, *map(str, words(Path("cut"), labels, world))]
+    command = [sys.executable, "-c", KILLED, *map(str, words("cut"))]
     environment = os.environ | {
         "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
     }
@@ -256,7 +269,9 @@ def test_a_finished_run_leaves_no_state(train):
 
 @pytest.mark.parametrize(("name", "feels"), list(zip(RUNS, (False, True))))
 def test_the_baselines_encoder_does_not_feel_the_labels_and_the_other_does(train, name, feels):
-    weak, strong = (encoder(train(f"kld{kld}", name=name, kld=kld)) for kld in (1.0, 5.0))
+    weak, strong = (
+        encoder(train(f"kld{kld}", name=name, weights=WEIGHTS | {"kld": kld})) for kld in (1.0, 5.0)
+    )
     assert all(torch.equal(weak[key], strong[key]) for key in weak) is not feels
 
 
@@ -319,14 +334,14 @@ def test_a_batch_that_does_not_divide_into_chunks_is_refused(train):
 
 
 def test_validation_images_of_other_classes_are_refused_before_training(
-    params, steps, labels, world
+    params, steps, words, world
 ):
     listed = (world / "data/images/val.csv").read_text().splitlines()
     Path("data/images").mkdir(parents=True)
     two = [line for line in listed if CLASSES[2] not in line]
     Path("data/images/val.csv").write_text("\n".join(two) + "\n")
     with pytest.raises(ValueError, match=r"val\.csv lists 2 classes and .*labels 3"):
-        train_simclr.main(*words(Path("out"), labels, Path()))
+        train_simclr.main(*words("out", val=Path()))
     assert not steps
 
 
@@ -345,28 +360,30 @@ def test_parameters_that_do_not_fit_are_refused(train, changed, message):
 
 @pytest.mark.parametrize(("section", "unknown", "message"), [
     ("train_simclr", {"epoch": 3}, "params.yaml: train_simclr.epoch is unknown; remove it or mend"),
-    ("main", {RUNS[1]: {"weights": {}}}, "params.yaml: main.contrastive_attn_teacher.stop_gradient"
-     " is missing; add it"),
-    ("main", {RUNS[1]: {"stop_gradient": True, "weights": {"kdl": 1.0}}}, "no such terms: ['kdl']"),
+    (f"main.{RUNS[1]}", {"stop": True}, f"{RUNS[1]}.json.stop is unknown; remove it or mend"),
+    (f"main.{RUNS[1]}", {"weights": {"kld": 1.0, "kdl": 1.0}}, "no such terms: ['kdl']"),
 ])
 def test_an_unknown_or_missing_parameter_is_one_clear_error(
-    params, fail, labels, world, section, unknown, message
+    params, fail, words, section, unknown, message
 ):
     tree = read()
-    tree[section] |= unknown
+    node = tree
+    for key in section.split("."):
+        node = node[key]
+    node |= unknown
     Path("params.yaml").write_text(json.dumps(tree))
-    assert message in fail(train_simclr, *words(Path("out"), labels, world))
+    assert message in fail(train_simclr, *words("out"))
     assert not list(Path().glob("out/*"))
 
 
-def test_a_run_that_is_not_in_the_table_is_named(params, fail, labels, world):
-    message = fail(train_simclr, *words(Path("out"), labels, world, name="attn"))
-    assert "params.yaml: no section 'main.attn'" in message
+def test_a_run_that_is_not_in_the_table_is_named(params, fail, words):
+    message = fail(train_simclr, *words("out", name="attn"))
+    assert "attn.json is missing; run the stage list_runs" in message
 
 
-def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, labels, world):
+def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, words):
     Path("out").write_text("a file where the folder should be")
-    assert "out" in fail(train_simclr, *words(Path("out/simclr"), labels, world))
+    assert "out" in fail(train_simclr, *words("out/simclr"))
     assert Path("out").is_file()
 
 
@@ -382,11 +399,13 @@ def test_a_run_whose_results_could_not_be_written_need_not_train_again(train, st
 
 @pytest.mark.parametrize(("keep_state", "file"), [(True, "state.pt"), (False, "safetensors")])
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
-    params, fail, full_disk, monkeypatch, labels, world, keep_state, file
+    params, fail, full_disk, monkeypatch, words, keep_state, file
 ):
     if not keep_state:
         monkeypatch.setattr(train_simclr.Scratch, "write", lambda self, state: None)
+    arguments = words("out")
+    before = sorted(path for path in Path().rglob("*") if path.is_file())
     with full_disk(10_000):
-        message = fail(train_simclr, *words(Path("out"), labels, world))
+        message = fail(train_simclr, *arguments)
     assert file in message and "too large" in message and "make room" in message
-    assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
+    assert sorted(path for path in Path().rglob("*") if path.is_file()) == before
