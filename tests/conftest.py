@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
@@ -19,12 +21,14 @@ import list_runs
 import make_scenes
 import prepare_attention
 import train_simclr
+from attnlabels.datasets.shards import Sample, write_shards
 from attnlabels.models.files import write_weights
 from attnlabels.models.teacher import Teacher
 from attnlabels.params import load, read
 from attnlabels.script import run
 
 ROOT = Path(__file__).resolve().parents[1]
+CLASSES = ["n00000001", "n00000002", "n00000003"]
 SETS = ("train", "dev", "val", "eye")
 DATA = ROOT.parent / "shared" / "data"
 
@@ -68,8 +72,8 @@ TINY: dict[str, Any] = {
     "label_images.examples": 2,
     "train_simclr": {
         "backbone": "resnet10", "width": 8, "stem": "small", "zero_init": False, "image_size": 24,
-        "attention_taps": "stages", "projector_layers": 2, "projector_outputs": 8, "temperature": 0.1,
-        "batch_size": 6, "epochs": 2, "warmup_epochs": 1.0,
+        "attention_taps": "stages", "projector_layers": 2, "projector_outputs": 8,
+        "temperature": 0.1, "batch_size": 6, "epochs": 2, "warmup_epochs": 1.0,
         "optimizer": "adamw", "learning_rate": 2e-3, "learning_rate_scaling": "none",
         "attention_learning_rate": 10.0, "weight_decay": 1e-4, "development": 0.0,
         "clean_crop": 1.0, "eval_crop": 1.0, "crop_area": [0.3, 1.0], "jitter": 0.8,
@@ -138,6 +142,34 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 def tiny_params() -> Callable[[Path, dict[str, Any]], None]:
     """`write_params`, for what needs the small parameters somewhere else."""
     return write_params
+
+
+def write_squares(folder: Path, *, seed: int, flat: bool = False) -> Path:
+    """Eighteen noisy images with a square in the class's colour, which is looked at, or not."""
+    rng = np.random.default_rng(seed)
+    maps_by = {"kind": "teacher", "sha256": "0" * 64}
+    samples = []
+    for k in range(18):
+        image = rng.integers(0, 100, (30, 36, 3), np.uint8)
+        row, col = rng.integers(0, (20, 26))
+        image[row:row + 10, col:col + 10, k % 3] += 120
+        y, x = np.mgrid[:12, :12]
+        centre = np.array([(row + 5) * 12 / 30, (col + 5) * 12 / 36])
+        map = np.exp(-((y + 0.5 - centre[0]) ** 2 + (x + 0.5 - centre[1]) ** 2) / 8)
+        map = np.ones_like(map) if flat else map
+        samples.append(Sample(
+            key=f"image{k}", image=cv2.imencode(".png", image)[1].tobytes(), map=map,
+            points=centre.astype(np.int64)[None], observers=None, label=k % 3, grid=(12, 12),
+            image_size=(30, 36), source="test", name=f"image{k}.png",
+        ))
+    write_shards(folder, samples, maximum_count=10, maps_by=maps_by, classes=CLASSES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_labels() -> Callable[..., Path]:
+    """`write_squares`."""
+    return write_squares
 
 
 def list_run(name: str, labels: Path, *, study: str = "main") -> Path:

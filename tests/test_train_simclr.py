@@ -10,15 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import list_runs
 import train_simclr
-from attnlabels import encoder_training
-from attnlabels.datasets.shards import Sample, write_shards
+from attnlabels import blocks, encoder_training, objective
+from attnlabels.alignment import FrozenStudent, align
 from attnlabels.models.files import read_config
 from attnlabels.params import read
 
@@ -34,29 +33,8 @@ Train = Callable[..., Path]
 Words = Callable[..., list[Any]]
 
 
-def write_labels(folder: Path, *, seed: int) -> Path:
-    """Eighteen noisy images with a square in the class's colour, which is looked at."""
-    rng = np.random.default_rng(seed)
-    maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    samples = []
-    for k in range(18):
-        image = rng.integers(0, 100, (30, 36, 3), np.uint8)
-        row, col = rng.integers(0, (20, 26))
-        image[row:row + 10, col:col + 10, k % 3] += 120
-        y, x = np.mgrid[:12, :12]
-        centre = np.array([(row + 5) * 12 / 30, (col + 5) * 12 / 36])
-        map = np.exp(-((y + 0.5 - centre[0]) ** 2 + (x + 0.5 - centre[1]) ** 2) / 8)
-        samples.append(Sample(
-            key=f"image{k}", image=cv2.imencode(".png", image)[1].tobytes(), map=map,
-            points=centre.astype(np.int64)[None], observers=None, label=k % 3, grid=(12, 12),
-            image_size=(30, 36), source="test", name=f"image{k}.png",
-        ))
-    write_shards(folder, samples, maximum_count=10, maps_by=maps_by, classes=CLASSES)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory) -> Path:
+def labels(tmp_path_factory, write_labels) -> Path:
     return write_labels(tmp_path_factory.mktemp("simclr") / "labels", seed=0)
 
 
@@ -246,7 +224,7 @@ def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(
 
 @pytest.mark.parametrize("change", ["parameter", "seed", "run", "labels"])
 def test_what_is_changed_does_not_go_on_from_the_old_state(
-    train, steps, monkeypatch, tmp_path, change
+    train, steps, monkeypatch, tmp_path, write_labels, change
 ):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, before=4)
@@ -273,6 +251,131 @@ def test_the_baselines_encoder_does_not_feel_the_labels_and_the_other_does(train
         encoder(train(f"kld{kld}", name=name, weights=WEIGHTS | {"kld": kld})) for kld in (1.0, 5.0)
     )
     assert all(torch.equal(weak[key], strong[key]) for key in weak) is not feels
+
+
+SLOTS: dict[str, dict[str, Any]] = {
+    "plain SimCLR": {"attention": "none", "weights": {"contrastive": 1.0, "probe": 1.0}},
+    "explicit block": {"block": "mask", "attention": "mask"},
+    "self block": {"block": "mask", "attention": "mask", "stop_gradient": True},
+    "residual block": {"block": "residual_mask", "attention": "mask"},
+    "block beside a readout": {"block": "mask"},
+    "ContraCAM": {"attention": "contracam"},
+    "ContraCAM, second order": {"attention": "contracam_second_order"},
+    "other losses": {"weights": {"contrastive": 1.0, "kld_reversed": 1.0, "nss_unbiased": 0.1}},
+    "separate batch norm": {"joint_batch_norm": False, "map_size": 12},
+    "supervision of another kind": {"weights": {"classification": 1.0, "kld": 1.0}},
+}
+
+
+@pytest.mark.parametrize("slots", SLOTS.values(), ids=SLOTS)
+def test_every_slot_of_a_row_trains_and_its_attention_can_be_aligned(train, world, slots):
+    out = train("out", epochs=1, warmup_epochs=0.0, **slots)
+    assert rows(out)[0]["loss"] > 0
+    assert list(report(out)["loss"]) == ["loss", *slots.get("weights", WEIGHTS)]
+    student = FrozenStudent(out / "student.safetensors", batch_size=3)
+    readouts = list(align(student, world / "data/attention/val").maps)
+    assert readouts == ([] if slots.get("attention") == "none" else ["as_trained"])
+
+
+@pytest.mark.parametrize(("slots", "feels"), [
+    ({"block": "mask", "attention": "mask"}, True),
+    ({"block": "mask", "attention": "mask", "stop_gradient": True}, False),
+    ({"attention": "contracam"}, True),
+    ({"attention": "contracam", "stop_gradient": True}, False),
+])
+def test_attention_of_any_source_guides_the_encoder_unless_stopped(train, slots, feels):
+    weak, strong = (
+        encoder(train(f"kld{kld}", weights=WEIGHTS | {"kld": kld}, **slots)) for kld in (1.0, 5.0)
+    )
+    assert all(torch.equal(weak[key], strong[key]) for key in weak) is not feels
+
+
+def test_cotraining_learns_from_other_images_maps_and_not_from_these(
+    train, labels, write_labels, tmp_path
+):
+    people = write_labels(tmp_path / "people", seed=5)
+    blank = write_labels(tmp_path / "blank", seed=0, flat=True)  # the same images, other maps
+    with_people = {"cotrain": {"shards": str(people), "images": 4}}
+    found = encoder(train("people", **with_people))
+    assert all(torch.equal(found[key], each) for key, each in encoder(
+        train("blank", of=blank, **with_people)
+    ).items())
+    others = {"cotrain": {"shards": str(labels), "images": 4}}
+    assert not all(torch.equal(found[key], each) for key, each in encoder(
+        train("others", **others)
+    ).items())
+
+
+def test_cotraining_interrupted_goes_on_to_the_same_bytes(
+    train, write_labels, monkeypatch, tmp_path
+):
+    # 18 recordings, 7 a batch: two batches an epoch of theirs, three of the labelled images
+    people = write_labels(tmp_path / "people", seed=5)
+    changed = {"cotrain": {"shards": str(people), "images": 7}, "checkpoint_minutes": 0.0}
+    whole = contents(train("whole", **changed))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, before=3)
+        train("cut", **changed)
+    assert contents(train("cut", **changed)) == whole
+
+
+def test_training_images_held_out_are_scored_in_the_place_of_validation_images(train, monkeypatch):
+    seen = set()
+    sample = encoder_training.Views.__getitem__
+
+    def noted(self, item: tuple[int, int]) -> dict[str, Any]:
+        made = sample(self, item)
+        seen.add(made["index"])
+        return made
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a validation image was read")
+
+    monkeypatch.setattr(encoder_training.Views, "__getitem__", noted)
+    monkeypatch.setattr(encoder_training.Listed, "__call__", refuse)
+    scored = report(train("out", development=1 / 3, epochs=9))["probe"]
+    assert list(scored) == ["development_top1"]
+    kept, held_out = encoder_training.hold_out(18, 1 / 3)
+    assert len(held_out) == 6 and sorted([*kept, *held_out]) == list(range(18))
+    assert seen == set(kept.tolist())
+
+
+def test_an_invented_variant_is_a_file_and_a_row(train, monkeypatch, tmp_path):
+    (tmp_path / "invented.py").write_text(INVENTED)
+    monkeypatch.setattr(blocks, "__path__", [*blocks.__path__, str(tmp_path)])
+    monkeypatch.setattr(list_runs, "sources", lambda block, *, name: iter(()))
+    monkeypatch.setitem(objective.TERMS, "peak", lambda outputs, targets: outputs.z0.abs().amax())
+    out = train("out", block="invented", weights=WEIGHTS | {"peak": 0.01})
+    assert "peak" in rows(out)[0] and "encoder.block.gain" in encoder(out)
+
+
+INVENTED = """
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, maps):
+        return maps * self.gain, maps.new_empty(len(maps), 0, 0)
+"""
+
+
+@pytest.mark.parametrize(("slots", "message"), [
+    ({"attention": "none"}, "no map for kld, nss; remove that from its row"),
+    ({"weights": {"contrastive": 1.0}}, "weighs none of kld, .*say `attention: none`"),
+    ({"attention": "mask"}, "the encoder's block has no mask to attend with"),
+    ({"attention": "contracam", "chunks": 2}, "2 chunks would leave it fewer of them"),
+    ({"block": "nothing"}, "has the block 'nothing'; expected one of: mask, none, residual_mask"),
+    ({"cotrain": {"shards": "people", "images": 4}}, "people.index.json is missing: the run"),
+])
+def test_a_row_that_cannot_be_trained_is_refused(train, slots, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        train("out", **slots)
+    assert not list(Path().glob("out/*"))
 
 
 @pytest.mark.parametrize("changed", [

@@ -18,7 +18,7 @@ from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.losses.attention import kld, nss
 from attnlabels.metrics.alignment import mean_scores, score_maps
 from attnlabels.models.attention_head import AttentionHead
-from attnlabels.models.attention_maps import Contrast, build_attention
+from attnlabels.models.attention_maps import Contrast, alone, build_attention
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.projector import projector
@@ -75,7 +75,7 @@ class FrozenStudent:
     @torch.no_grad()
     def see(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Seen:
         """Clean images through encoder and attention. ContraCAM tells those of a batch apart."""
-        contrast = Contrast(self.projector, gather=lambda rows: (rows, slice(len(rows))))
+        contrast = Contrast(self.projector, alone)
         selected, maps = [], []
         n_batches = -(-len(images) // self.batch_size)
         for chosen in tqdm(

@@ -29,6 +29,11 @@ class Contrast(NamedTuple):
     gather: Gather
 
 
+def alone(rows: Tensor) -> tuple[Tensor, slice]:
+    """`Gather` where there is no other process."""
+    return rows, slice(0, len(rows))
+
+
 class NoMap(nn.Module):
     """For a student that attends to nothing; one that is asked for a map is a mistake."""
 

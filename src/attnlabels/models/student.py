@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlabels.models.attention_maps import Contrast, Gather
+from attnlabels.models.attention_maps import Contrast, Gather, alone
 from attnlabels.models.encoder import Stages
 
 
@@ -40,7 +40,7 @@ class Student(nn.Module):
         *,
         joint: bool,
         stop_gradient: bool,
-        gather: Gather,
+        gather: Gather = alone,
     ) -> Outputs:
         """Two views for contrast and probe, the attended images for attention; pixels in [0, 1].
 
