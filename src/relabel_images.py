@@ -36,7 +36,7 @@ from attnlabels.datasets.shards import Sample, Shards, write_shards
 from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.models.contracam import contracam, queries
 from attnlabels.models.encoder import Encoder
-from attnlabels.models.files import load_weights, read_config, read_shapes
+from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.projector import projector
 from attnlabels.models.pseudo_fixations import pseudo_fixations
 from attnlabels.params import check, load, read, record
@@ -90,7 +90,7 @@ class RecordedOptions:
 class ContracamOptions:
     seed: Seed  # of which images are told from each other
     batch_size: Annotated[int, Field(ge=2)]
-    expand: Expand  # how many times finer than the encoder's last stage
+    expand: Expand  # how many times as many cells a side
     workers: Annotated[int, Field(ge=0)]
 
 
@@ -253,18 +253,22 @@ def draw_contracam(
 ) -> Draw:
     """ContraCAM's maps, each image told from those of a batch, enlarged and stretched to 0..1.
 
-    So does alinlab/object-aware-contrastive utils/gradcam.py. Batches are drawn anew from all of
-    the set, whose order is that of classes. The maps of all images are held, at the encoder's
-    resolution: of ImageNet's 250 MB at 7 x 7, and `expand` squared times as much.
+    So does alinlab/object-aware-contrastive utils/gradcam.py; but batches are drawn from all of
+    the set, since images in its order are of one class. The maps of all images are held at the
+    encoder's resolution: of ImageNet's 250 MB at 7 x 7, and `expand` squared times as much.
     """
     n = len(labels)
     if n < 2:
         raise ValueError(f"{labels.folder}: holds 1 image, and no other that it is told from")
-    config = read_config(given, "encoder", "image_size")
+    config = read_config(given, "encoder", "projector", "image_size")
+    encoder = Encoder(**config["encoder"])
+    head = projector(encoder.n_features, **config["projector"])
+    load_weights(given, encoder, prefix="encoder.")
+    load_weights(given, head, prefix="projector.")
+    widen(encoder, expand)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder, head = read_encoder(given, config["encoder"], expand=expand)
-    encoder.to(device).to(memory_format=torch.channels_last)
-    head.to(device)
+    encoder.eval().to(device).to(memory_format=torch.channels_last)
+    head.eval().to(device)
     order = np.random.default_rng(seed).permutation(n)
     batches = np.array_split(order, max(1, n // batch_size))  # none smaller than is asked for
     loader: DataLoader[Any] = DataLoader(
@@ -276,7 +280,7 @@ def draw_contracam(
     maps = []
     with torch.no_grad():
         for images in tqdm(loader, desc="contracam", disable=None):
-            stage = encoder(as_input(images.to(device)))[-1]
+            stage = encoder(as_input(images.to(device))).last
             keys = queries(stage, head)
             found = contracam(stage, head, negatives=keys, own=slice(None), second_order=False)
             maps.append(found.cpu().numpy())
@@ -295,26 +299,12 @@ def draw_contracam(
     return draw
 
 
-def read_encoder(
-    weights: Path, config: dict[str, Any], *, expand: Expand
-) -> tuple[nn.Module, nn.Module]:
-    """The encoder and the projector of a checkpoint of `train_simclr`, as they evaluate.
-
-    ContraCAM's `expand_res`: the last stage, or the last two, do not shrink their maps.
-    """
-    encoder = Encoder(**config)
-    load_weights(weights, encoder, prefix="encoder.")
+def widen(encoder: Encoder, expand: Expand) -> None:
+    """Let the last stage, or the last two, not shrink their maps: the code's `expand_res`."""
     for stage in {1: [], 2: [encoder.layer4], 4: [encoder.layer3, encoder.layer4]}[expand]:
         for each in stage[0].modules():
             if isinstance(each, nn.Conv2d):
                 each.stride = (1, 1)
-    shapes = read_shapes(weights, prefix="projector.")
-    outputs = [shape[0] for name, shape in sorted(shapes.items()) if len(shape) == 2]
-    if not outputs:
-        raise ValueError(f"{weights} holds no projector; ContraCAM is of a contrastive encoder")
-    head = projector(encoder.n_features, layers=len(outputs), n_outputs=outputs[-1])
-    load_weights(weights, head, prefix="projector.")
-    return encoder.eval(), head.eval()
 
 
 class Squares(Dataset[UInt8[np.ndarray, "s s 3"]]):

@@ -36,13 +36,6 @@ def read_config(path: Path, *expected: str) -> dict[str, Any]:
     return config
 
 
-def read_shapes(path: Path, *, prefix: str) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors whose names begin with `prefix`, by their names without it."""
-    with _open(path) as file:
-        keys = [key for key in file.keys() if key.startswith(prefix)]
-        return {key.removeprefix(prefix): tuple(file.get_slice(key).get_shape()) for key in keys}
-
-
 def load_weights(path: Path, module: nn.Module, *, prefix: str = "") -> None:
     """Fill `module` with the tensors whose names begin with `prefix`; every one must fit."""
     with _open(path) as file:
