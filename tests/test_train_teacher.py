@@ -16,7 +16,7 @@ from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.shards import Sample, Shards, write_shards
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.files import load_weights, read_config
-from attnlabels.models.teacher import Teacher
+from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.params import load
 
 N_EPOCHS = 3
@@ -184,6 +184,21 @@ def test_rows_that_say_the_same_give_the_same_teacher_to_the_byte(train):
 def test_a_row_that_is_not_there_is_one_clear_error(params, fail, world):
     message = fail(train_teacher, *words(Path("out"), world, row="teachers.taps_4"))
     assert "no section 'teachers.taps_4'; expected one of: taps_3, taps_5" in message
+
+
+@pytest.mark.parametrize("output", OUTPUT)
+def test_a_teacher_whose_branches_all_died_is_trained_to_its_end(train, monkeypatch, output):
+    def dead(**design) -> Teacher:
+        teacher = Teacher(**design)
+        for branch in teacher.branches:
+            torch.nn.init.zeros_(branch.collapse.weight)
+            torch.nn.init.constant_(branch.collapse.bias, -200.0)
+        return teacher
+
+    monkeypatch.setattr(teaching, "Teacher", dead)
+    out = train("out", **{"teacher.output": output})
+    assert [row["dev_cc"] for row in rows(out)] == [0, 0, 0]
+    assert json.loads((out / "report.json").read_text())["epoch"] == 1
 
 
 @pytest.mark.parametrize(("changed", "message"), [
