@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+import train_teacher
+from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.params import check, load, read
+from attnlabels.teaching import architecture
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "params").glob("*.yaml"))
@@ -18,11 +21,16 @@ Loaded = tuple[str, str, tuple[str | None, ...]]
 
 
 def loads_of(script: Path) -> Iterator[Loaded]:
-    """Each `load(Record, key, ...)` of a script; a key that is no literal is None."""
+    """Each `load(Record, key, ...)` of a script; a key that is no literal is None.
+
+    Not `load(Record, *path)`, whose keys are as many as the command line says.
+    """
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "load":
             kind, *keys = node.args
             assert isinstance(kind, ast.Name)
+            if any(isinstance(each, ast.Starred) for each in keys):
+                continue
             values = (each.value if isinstance(each, ast.Constant) else None for each in keys)
             yield script.stem, kind.id, tuple(values)
 
@@ -61,6 +69,18 @@ def test_every_section_fits_its_scripts_record(file, script, kind, keys):
     record = getattr(importlib.import_module(script), kind)
     for section in sections(read(file), keys):
         load(record, *section, path=file)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_teacher_can_be_built_of_every_row(file):
+    recipe = load(train_teacher.TrainTeacher, "train_teacher", path=file)
+    table = read(file)["teachers"]
+    for keys in (("teacher",), *(("teachers", name) for name in table)):
+        Teacher(**architecture(recipe, load(train_teacher.Row, *keys, path=file)))
+    default = read(file)["teacher"]
+    alone = {f"taps_{tap}": {**default, "taps": [tap]} for tap in default["taps"]}
+    forms = {f"output_{form}": {**default, "output": form} for form in OUTPUT}
+    assert table == alone | {key: row for key, row in forms.items() if row != default}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
