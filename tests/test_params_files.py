@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from attnlabels.params import check, load, read
+from attnlabels.results import runs_of
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "params").glob("*.yaml"))
@@ -64,11 +65,21 @@ def test_every_section_fits_its_scripts_record(file, script, kind, keys):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-@pytest.mark.parametrize("script", ["make_tables", "draw_figures"])
-def test_the_table_of_runs_and_the_seeds_fit_who_reads_them_all(file, script):
+def test_the_table_of_runs_and_the_seeds_fit_who_reads_them_all(file):
     tree = read(file)
     runs = {key: tree[key] for key in ("main", "seeds")}
-    check(importlib.import_module(script).Runs, runs, where=str(file))
+    check(importlib.import_module("draw_figures").Runs, runs, where=str(file))
+    assert runs_of("main", tree).keys() == tree["main"].keys()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_tables_find_their_baselines_and_the_scale(file):
+    make_tables, tree = importlib.import_module("make_tables"), read(file)
+    section = tree["make_tables"]
+    assert make_tables.pair(
+        runs_of("main", tree), tree, baseline=section["baseline"], others=section["baselines"]
+    )
+    assert f"of width {tree['train_simclr']['width']} " in make_tables.scale_of(tree)
 
 
 def test_all_files_have_the_same_sections_and_runs():
