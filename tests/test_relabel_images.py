@@ -334,7 +334,9 @@ def test_recordings_of_another_size_stop(relabel, given, tmp_path):
         relabel("human", by=tmp_path / "people.json")
 
 
-def rewritten(student: Path, path: Path, change: Callable[[Encoder], object], **config: Any) -> Path:
+def rewritten(
+    student: Path, path: Path, change: Callable[[Encoder], object], **config: Any
+) -> Path:
     """The student with its encoder changed, and what its file says of it."""
     about = read_config(student) | config
     encoder, head = network(student)
