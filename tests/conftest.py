@@ -70,6 +70,8 @@ TINY: dict[str, Any] = {
     "label_images.workers": 0,
     "label_images.shard_size": 10,
     "label_images.examples": 2,
+    "relabel_images.contracam.options.batch_size": 6,
+    "relabel_images.contracam.options.workers": 0,
     "train_simclr": {
         "backbone": "resnet10", "width": 8, "stem": "small", "zero_init": False, "image_size": 24,
         "attention_taps": "stages", "projector_layers": 2, "projector_outputs": 8,

@@ -131,7 +131,7 @@ def test_labels_in_place_of_recordings_are_refused(params, fail, student, labels
     arguments = words(Path("out"), student, labels, world)
     arguments[2] = labels
     message = fail(align_attention, *arguments)
-    assert "its maps are a teacher's; expected recordings of people" in message
+    assert "its maps are by a teacher; expected recordings of people" in message
 
 
 def test_weights_that_do_not_fit_are_refused(params, fail, student, teacher, labels, world):

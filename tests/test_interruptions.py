@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,9 +31,10 @@ TWO = {
 }
 
 
-def teacher_words(out: Path, world: Path) -> list[Path]:
+def teacher_words(out: Path, world: Path) -> list[Any]:
     sets = [world / "data/attention" / name for name in ("train", "dev")]
-    return [*sets, *(out / name for name in ("teacher.safetensors", "curve.csv", "report.json"))]
+    outs = (out / name for name in ("teacher.safetensors", "curve.csv", "report.json"))
+    return ["teacher", *sets, *outs]
 
 
 @pytest.fixture

@@ -384,8 +384,8 @@ KEYS = {
     "train_teacher": keys("dev_cc", "epoch", "loss"),
     "evaluate_teacher": {
         f"{name}.{key}" for name in ("val", "eye") for key in (
-            *keys(*SCORES, of="teacher."), *keys(*SCORES, of="centre_prior."),
-            *keys("cc", "cc_all_observers", of="split_half."), "n",
+            *keys(*SCORES, "floor", of="teacher."), *keys(*SCORES, "floor", of="centre_prior."),
+            *keys("cc", "cc_all_observers", of="split_half."), "n", "constant",
         )
     },
     "train_simclr": {
@@ -451,6 +451,42 @@ def test_a_parameter_makes_only_what_reads_it_stale(chain, tiny_params):
     tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
     changed = set(json.loads(chain.dvc("status", "--json")))
     assert changed == {"train_simclr@contrastive-0", "make_tables", "draw_figures"}
+
+
+@pytest.fixture
+def teachers(chain, tiny_params) -> Iterator[dict[str, Any]]:
+    """The parameters of a chain in which a table of two teachers was trained and scored too."""
+    shutil.copytree(ROOT / "stages/ablations", chain.folder / "stages/ablations")
+    changes: dict[str, Any] = SIX_CLASSES | {
+        "teachers": {
+            "one": {"taps": [7], "output": "learnt_offset"},
+            "other": {"taps": [3, 9], "output": "literal"},
+        },
+    }
+    tiny_params(chain.folder, changes)
+    said = chain.dvc("repro", "stages/ablations/dvc.yaml:evaluate_teacher")
+    assert said.count("Running stage") == 4  # and none of the main chain
+    yield changes
+    for folder in ("stages", "data/ablations", "metrics/ablations"):
+        shutil.rmtree(chain.folder / folder)
+
+
+def test_a_teachers_row_makes_only_its_own_training_stale(chain, teachers, tiny_params):
+    stages = [
+        f"stages/ablations/dvc.yaml:{name}" for name in ("train_teacher", "evaluate_teacher")
+    ]
+    for name in teachers["teachers"]:
+        for stage in ("train_teacher", "evaluate_teacher"):
+            report = chain.folder / f"metrics/ablations/{stage}/{name}.json"
+            found = dict(flat(json.loads(report.read_text())))
+            assert set(found) == KEYS[stage] and all(map(math.isfinite, found.values()))
+    assert json.loads(chain.dvc("status", "--json", "dvc.yaml", *stages)) == {}
+    tiny_params(chain.folder, teachers | {"teachers.one.taps": [5]})
+    changed = json.loads(chain.dvc("status", "--json", "dvc.yaml", *stages))
+    assert set(changed) == {f"{stages[0]}@one"}
+    tiny_params(chain.folder, teachers | {"teacher.taps": [5]})
+    changed = json.loads(chain.dvc("status", "--json", "dvc.yaml", *stages))
+    assert set(changed) == {"train_teacher"}
 
 
 def test_no_seeds_are_one_clear_error(chain, tiny_params):

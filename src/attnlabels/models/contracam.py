@@ -66,15 +66,14 @@ def contracam(
         stage = _at_least_float32(stage)
         keys = negatives.detach().to(stage.dtype)
         with torch.enable_grad():
-            # The score sees a channel by its mean alone: ∂s/∂F is the same at each pixel, and its
-            # mean over them is the derivative by that mean, over their number.
+            # The score sees a channel by its mean alone, so ∂s/∂F is the same at each pixel: the
+            # derivative by that mean over their number, a scale that the maximum divides away.
             means = stage.mean(dim=(2, 3))
             if not (differentiate and means.requires_grad):
                 means = means.detach().requires_grad_()
             total = _scores(_query(means, project), keys, own).sum()  # an image's mean is in one
             (slope,) = torch.autograd.grad(total, means, create_graph=differentiate)
-        alpha = slope.relu() / stage[0, 0].numel()
-        cam = torch.einsum("nc,ncij->nij", alpha, stage).relu()
+        cam = torch.einsum("nc,ncij->nij", slope.relu(), stage).relu()
         # Slopes may be of any size, and the losses' epsilons are of maps of about 1.
         top = cam.amax(dim=(1, 2), keepdim=True)
         return cam / torch.where(top > 0, top, 1)
