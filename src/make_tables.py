@@ -16,7 +16,8 @@ alignment         agreement with people, beside the centre prior, the teacher an
 cc_above_zero     is the CC with people above 0, over the images of a set
 cc_differences    does it differ between two models
 cc_equivalence    is a run's that of its teacher, within a margin
-teachers          agreement of ablated teachers with people (§3.2), with the study `ablations`
+teachers          with the study `ablations`: agreement with people of other teachers (§3.2)
+teachers_cc       and does its CC differ from the teacher's
 differences_*     a run minus its baseline, paired over the seeds that both have
 """
 
@@ -56,6 +57,7 @@ EVALUATIONS = ("probe_linear", "score_robustness", "score_retrieval", "align_att
 READOUTS = ("as_trained", "refitted")
 ALIGNMENT_SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc")
 ALIGNMENT_SETS = ("val", "eye")
+CC_COLUMNS = ("set", "image", "readout", "cc")  # of the images' scores
 ABLATIONS = "ablations"  # the study that scores other teachers
 ACCURACY = {  # of `train`, whatever stage that is
     "imagenet": "probe_linear.imagenet.top1",
@@ -79,7 +81,6 @@ COMPARED = {
         for readout in READOUTS
     },
 }
-
 
 # The paper's numbers, three seeds each: Table 1 (ImageNet, the concurrent probe), the poster's
 # ImageNet-C, and CC on OSIE from §4.2.
@@ -150,8 +151,12 @@ TEXTS = {  # title and caption of a table
         "`p holm` is `p` corrected for all rows of this table.",
     ),
     "teachers": (
-        "Ablated teachers",
-        "Agreement with people, mean over images: `teacher`, and others with one choice changed.",
+        "Other teachers",
+        "Agreement with people, mean over images: the `teacher`, and others with a choice changed.",
+    ),
+    "teachers_cc": (
+        "Other teachers: differences in agreement",
+        f"CC with people over images; the paired test first, then Welch's. {TESTS}",
     ),
 }
 DIFFERENCES = (  # the same of a table `differences_<run>`
@@ -188,7 +193,7 @@ def main(studies: str, metrics: Path, data: Path, tables: Path, report: Path) ->
     p = load(MakeTables, "make_tables")
     tree = read()
     runs = runs_of(studies, tree)
-    baselines = pair(runs, tree, baseline=p.baseline, others=p.baselines)
+    baselines = baselines_of(runs, tree, default=p.baseline, others=p.baselines)
     scores = {name: read_scores(metrics, each) for name, each in runs.items()}
     teacher = read_json(metrics / "evaluate_teacher.json", stage="evaluate_teacher")
     cc = read_cc(data, runs, scores)
@@ -209,7 +214,9 @@ def main(studies: str, metrics: Path, data: Path, tables: Path, report: Path) ->
         ),
     }
     if ABLATIONS in {each.study for each in runs.values()}:
-        made["teachers"] = tabulate_teachers(metrics, tree, default=teacher)
+        teachers = teachers_of(tree)
+        made["teachers"] = tabulate_teachers(metrics, teachers, default=teacher)
+        made["teachers_cc"] = compare_teachers(data, teachers, cc, intervals=intervals)
     for name, baseline in baselines.items():
         made[f"differences_{name}"] = compare_scores(
             scores[name], scores[baseline], intervals=intervals
@@ -226,34 +233,35 @@ def main(studies: str, metrics: Path, data: Path, tables: Path, report: Path) ->
     write_json(report, {key: as_numbers(table) for key, table in made.items()})
 
 
-def pair(
+def baselines_of(
     runs: Mapping[str, Run],
     tree: Mapping[str, Any],
     *,
-    baseline: str,
+    default: str,
     others: Mapping[str, str | None],
 ) -> dict[str, str]:
-    """What each run is compared with: `baseline`, or what `others` says, None for nothing."""
-    rows = {row for table in tree.values() if isinstance(table, Mapping) for row in table}
-    said = {"baseline": baseline}
-    for name, other in others.items():
-        if name not in rows:  # of no study, neither of these nor of another
-            raise ValueError(f"make_tables.baselines has {name!r}, which is no run")
-        if name in runs and other is not None:
-            said[f"baselines.{name}"] = other
+    """What each run is compared with; `others` says otherwise of runs and studies, None nothing."""
+    tables = {key: table for key, table in tree.items() if isinstance(table, Mapping)}
+    for name in {*others} - {*tables}.union(*tables.values()):  # a run may be of another study
+        raise ValueError(f"make_tables.baselines has {name!r}, which is no run and no study")
     studies = "+".join(dict.fromkeys(each.study for each in runs.values()))
-    for key, other in said.items():
-        if other not in runs:
-            raise ValueError(f"make_tables.{key} is {other!r}, expected a run of `{studies}`")
-    chosen = {name: others.get(name, baseline) for name in runs}
-    pairs = {name: other for name, other in chosen.items() if other is not None and other != name}
-    for name, other in pairs.items():
-        if not {*runs[name].seeds} & {*runs[other].seeds}:
+    baselines = {}
+    for name, each in runs.items():
+        baseline = others.get(name, others.get(each.study, default))
+        if baseline in (None, name):
+            continue
+        if baseline not in runs:
             raise ValueError(
-                f"{name} and {other}, which it is compared with, share no seed; give "
+                f"make_tables: {name} is to be compared with {baseline!r}, expected a run of "
+                f"`{studies}`"
+            )
+        if not {*each.seeds} & {*runs[baseline].seeds}:
+            raise ValueError(
+                f"{name} and {baseline}, which it is compared with, share no seed; give "
                 "study_seeds some of seeds"
             )
-    return pairs
+        baselines[name] = baseline
+    return baselines
 
 
 def read_scores(metrics: Path, run: Run) -> Scores:
@@ -357,9 +365,14 @@ def tabulate_robustness(
 
 def tabulate_alignment(scores: Mapping[str, Scores], teacher: Mapping[str, Any]) -> Table:
     """Rows: what needs no training, the teacher, and each run's two readouts."""
-    table: Table = {
-        row: alignment_of(teacher, row) for row in ("centre_prior", "split_half", "teacher")
-    }
+    table: Table = {}
+    for row in ("centre_prior", "split_half", "teacher"):
+        table[row] = {
+            f"{subset}_{key}": teacher[subset][row][key]
+            for subset in ALIGNMENT_SETS
+            for key in ALIGNMENT_SCORES
+            if key in teacher[subset][row]  # two halves have a CC alone
+        }
     for readout in READOUTS:
         for name, each in scores.items():
             table[f"{name}_{readout}"] = over_seeds(each, {
@@ -372,26 +385,26 @@ def tabulate_alignment(scores: Mapping[str, Scores], teacher: Mapping[str, Any])
     return table
 
 
-def tabulate_teachers(
-    metrics: Path, tree: Mapping[str, Any], *, default: Mapping[str, Any]
-) -> Table:
+def teachers_of(tree: Mapping[str, Any]) -> list[str]:
     if not isinstance(tree.get("teachers"), Mapping):
         raise ValueError(f"{PARAMS} has no table `teachers`, which `{ABLATIONS}` compares")
-    table: Table = {"teacher": alignment_of(default, "teacher")}
+    return list(tree["teachers"])
+
+
+def tabulate_teachers(
+    metrics: Path, names: Sequence[str], *, default: Mapping[str, Any]
+) -> Table:
     folder = folder_of(metrics, ABLATIONS) / "evaluate_teacher"
-    for name in tree["teachers"]:
-        scores = read_json(folder / f"{name}.json", stage="evaluate_teacher")
-        table[name] = alignment_of(scores, "teacher")
-    return table
-
-
-def alignment_of(scores: Mapping[str, Any], row: str) -> Row:
-    """Of one row of evaluate_teacher's; the two halves of people have a CC alone."""
+    reports = {
+        name: read_json(folder / f"{name}.json", stage="evaluate_teacher") for name in names
+    }
     return {
-        f"{subset}_{key}": scores[subset][row][key]
-        for subset in ALIGNMENT_SETS
-        for key in ALIGNMENT_SCORES
-        if key in scores[subset][row]
+        name: {
+            f"{subset}_{key}": score
+            for subset in ALIGNMENT_SETS
+            for key, score in scores[subset]["teacher"].items()
+        }
+        for name, scores in {"teacher": default, **reports}.items()
     }
 
 
@@ -399,9 +412,8 @@ def read_cc(
     data: Path, runs: Mapping[str, Run], scores: Mapping[str, Scores]
 ) -> dict[str, pd.DataFrame]:
     """The images' CC with people by "<set>_<model>": a row an image, a column a seed."""
-    columns = ("set", "image", "readout", "cc")
     path = folder_of(data, MAIN) / "alignment" / "teacher.csv"
-    teacher = read_csv(path, columns=columns, stage="evaluate_teacher")
+    teacher = read_csv(path, columns=CC_COLUMNS, stage="evaluate_teacher")
     teacher = teacher[teacher["readout"].isin(["teacher", "centre_prior"])]
     parts = [teacher.assign(model=teacher["readout"], seed=0)]
     expected = [("teacher", 0), ("centre_prior", 0)]
@@ -413,7 +425,7 @@ def read_cc(
         expected += [(f"{name}_{readout}", seed) for readout, seed in product(readouts, each.seeds)]
         for seed in each.seeds if readouts else ():
             path = each.file(data, "alignment", seed, suffix=".csv")
-            rows = read_csv(path, columns=columns, stage="align_attention")
+            rows = read_csv(path, columns=CC_COLUMNS, stage="align_attention")
             rows = rows[rows["readout"].isin(readouts)]
             parts.append(rows.assign(model=name + "_" + rows["readout"], seed=seed))
     by_image = pd.concat(parts).groupby(["set", "image", "model", "seed"])["cc"]
@@ -441,7 +453,7 @@ def above_zero(cc: Mapping[str, pd.DataFrame], *, intervals: Intervals) -> Table
     for key, each in cc.items():
         values = over_images(each)
         test = one_sample_t(values, 0.0)
-        table[key] = test_cells(test, values, "cc", unit="image", intervals=intervals)
+        table[key] = cells_of(test, values, "cc", unit="image", intervals=intervals)
     return with_holm(table)
 
 
@@ -464,14 +476,33 @@ def compare_cc(
         if f"{subset}_{baseline}" in cc:
             shared = cc[key].align(cc[f"{subset}_{baseline}"], join="inner")
             pairs = {baseline: shared, **pairs}
-        for other, pair_ in pairs.items():
-            a, b = map(over_images, pair_)
-            table[f"{key}_minus_{other}"] = {
-                **test_cells(
-                    paired_t(a, b), a - b, "difference", unit="image", intervals=intervals
-                ),
-                **welch_cells(a, b, unit="image"),
-            }
+        for other, frames in pairs.items():
+            a, b = map(over_images, frames)
+            table[f"{key}_minus_{other}"] = compare(a, b, unit="image", intervals=intervals)
+    return with_holm(table)
+
+
+def compare_teachers(
+    data: Path, names: Sequence[str], cc: Mapping[str, pd.DataFrame], *, intervals: Intervals
+) -> Table:
+    """Each other teacher against the teacher, over images."""
+    found = {}
+    for name in names:
+        path = folder_of(data, ABLATIONS) / "alignment" / f"teacher-{name}.csv"
+        rows = read_csv(path, columns=CC_COLUMNS, stage="evaluate_teacher")
+        found[name] = rows[rows["readout"] == "teacher"].set_index(["set", "image"])["cc"]
+    table: Table = {}
+    for subset, name in product(ALIGNMENT_SETS, names):
+        ours = cc[f"{subset}_teacher"]
+        theirs = found[name].loc[subset].reindex(ours.index)
+        if theirs.isna().any():
+            raise ValueError(
+                f"the teacher {name} is not scored on all images of the set {subset!r}; run the "
+                "stage evaluate_teacher for it again"
+            )
+        table[f"{subset}_{name}_minus_teacher"] = compare(
+            theirs.to_numpy(), over_images(ours), unit="image", intervals=intervals
+        )
     return with_holm(table)
 
 
@@ -501,15 +532,24 @@ def compare_scores(scores: Scores, baseline: Scores, *, intervals: Intervals) ->
         if one is not None and other is not None:
             a, b = (each.to_numpy() for each in one.align(other, join="inner"))
             table[key] = {
-                **test_cells(
-                    paired_t(a, b), a - b, "difference", unit="seed", intervals=intervals
-                ),
+                **compare(a, b, unit="seed", intervals=intervals),
                 **welch_cells(one.to_numpy(), other.to_numpy(), unit="seed"),
             }
     return with_holm(table)
 
 
-def test_cells(
+def compare(
+    a: Float[np.ndarray, "n"], b: Float[np.ndarray, "n"], *, unit: str, intervals: Intervals
+) -> Row:
+    """a - b, of the same images or seeds in the same order."""
+    test = paired_t(a, b)
+    return {
+        **cells_of(test, a - b, "difference", unit=unit, intervals=intervals),
+        **welch_cells(a, b, unit=unit),
+    }
+
+
+def cells_of(
     test: TTest, values: Float[np.ndarray, "_"], subject: str, *, unit: str, intervals: Intervals
 ) -> Row:
     """A test of the mean of `values`, which `subject` names; its cells."""
@@ -526,9 +566,7 @@ def ends(key: str, interval: Interval | None) -> dict[str, Cell | None]:
     return {f"{key}_low": low, f"{key}_high": high}
 
 
-def welch_cells(
-    a: Float[np.ndarray, "_"], b: Float[np.ndarray, "_"], *, unit: str
-) -> Row:
+def welch_cells(a: Float[np.ndarray, "_"], b: Float[np.ndarray, "_"], *, unit: str) -> Row:
     test = welch_t(a, b)
     cells: dict[str, Cell | None] = {"se": test.se, "welch_t": test.t, "welch_p": test.p}
     row = told(cells, n=min(len(a), len(b)), unit=unit)

@@ -314,7 +314,7 @@ def test_an_image_that_one_seed_lacks_is_named(world):
 def test_a_baseline_that_is_no_run_is_refused(world):
     text = PARAMS.format(seeds="[0]").replace("baseline: contrastive", "baseline: supervised")
     (world / "params.yaml").write_text(text)
-    with pytest.raises(ValueError, match="baseline is 'supervised', expected a run of `main`"):
+    with pytest.raises(ValueError, match="with 'supervised', expected a run of `main`"):
         tabulate(world)
 
 
@@ -334,6 +334,8 @@ def studied(world):
     write(
         world / "metrics/ablations/evaluate_teacher/one_tap.json", {"val": one_tap, "eye": one_tap}
     )
+    cc = {"teacher": [0.4, 0.2, 0.75], "centre_prior": [0.3, 0.4, 0.2], "split_half": [0.8] * 3}
+    write_cc(world / "data/ablations/alignment/teacher-one_tap.csv", cc)
     return world
 
 
@@ -425,8 +427,7 @@ def test_a_number_that_lacks_among_others_is_named(studied):
 def test_supervised_runs_are_compared_with_whom_they_are_to_be(studied):
     change_params(
         studied, "baselines: {}",
-        "baselines: {supervised_resnet18: null, "
-        "supervised_resnet18_attn_teacher: supervised_resnet18}",
+        "baselines: {supervised: null, supervised_resnet18_attn_teacher: supervised_resnet18}",
     )
     report = tabulate(studied, "main+supervised")
     assert [key for key in report if key.startswith("differences_")] == [
@@ -444,6 +445,13 @@ def test_supervised_runs_are_compared_with_whom_they_are_to_be(studied):
     tabulate(studied)  # of which these are no runs
 
 
+def test_the_runs_of_a_study_may_have_a_baseline_of_their_own(studied):
+    change_params(studied, "baselines: {}", f"baselines: {{ablations: {GUIDED}}}")
+    report = tabulate(studied, "main+table1+ablations")
+    columns = report["robustness_imagenet_c"]["fog"]
+    assert f"nss_alone_minus_{GUIDED}" in columns and "self_block_minus_contrastive" in columns
+
+
 def read_tables(world):
     return json.loads((world / "tables/tables.json").read_text())
 
@@ -451,8 +459,8 @@ def read_tables(world):
 @pytest.mark.parametrize(
     "entry, message",
     [
-        ("sel_block: contrastive", "baselines has 'sel_block', which is no run"),
-        ("self_block: cotrain", "self_block is 'cotrain', expected a run of `main.table1`"),
+        ("sel_block: contrastive", "baselines has 'sel_block', which is no run and no study"),
+        ("self_block: nss_alone", "with 'nss_alone', expected a run of `main.table1`"),
     ],
 )
 def test_baselines_that_are_no_runs_are_refused(studied, entry, message):
@@ -473,6 +481,20 @@ def test_ablated_teachers_are_set_beside_the_teacher(studied):
     assert (rows["teacher"]["eye_cc"], rows["one_tap"]["eye_cc"]) == (0.6, 0.45)
     assert rows["one_tap"].keys() == rows["teacher"].keys()
     assert "teachers" not in tabulate(studied, "main+table1")
+
+
+def test_other_teachers_are_tested_against_the_teacher_over_images(studied):
+    rows = tabulate(studied, "main+ablations")["teachers_cc"]
+    assert list(rows) == ["val_one_tap_minus_teacher", "eye_one_tap_minus_teacher"]
+    numbers, test = rows["eye_one_tap_minus_teacher"], stats.ttest_rel([4, 2, 7.5], [5, 5, 8])
+    assert numbers["difference"] == pytest.approx(-0.15)
+    assert (numbers["p"], numbers["p_holm"]) == pytest.approx((test.pvalue, 2 * test.pvalue))
+    write_cc(studied / "data/ablations/alignment/teacher-one_tap.csv", {"teacher": [0.4, 0.2]})
+    with pytest.raises(ValueError, match="teacher one_tap is not scored on all images of .*'val'"):
+        tabulate(studied, "main+ablations")
+
+
+def test_a_missing_score_of_another_teacher_names_the_stage_to_run(studied):
     (studied / "metrics/ablations/evaluate_teacher/one_tap.json").unlink()
     with pytest.raises(FileNotFoundError, match="run the stage evaluate_teacher"):
         tabulate(studied, "main+ablations")

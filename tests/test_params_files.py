@@ -127,9 +127,13 @@ def test_the_table_of_runs_and_the_seeds_fit_who_reads_them_all(file):
 def test_the_tables_find_their_baselines_and_the_scale(file):
     make_tables, tree = importlib.import_module("make_tables"), read(file)
     section = tree["make_tables"]
-    assert make_tables.pair(
-        runs_of("main", tree), tree, baseline=section["baseline"], others=section["baselines"]
+    runs = runs_of("main+table1+supervised+ablations", tree)
+    baselines = make_tables.baselines_of(
+        runs, tree, default=section["baseline"], others=section["baselines"]
     )
+    alone = [name for name in runs if name not in baselines]
+    assert alone[0] == "contrastive" and not any("attn_teacher" in name for name in alone)
+    assert len(alone) == 3  # and two supervised ones
     assert f"of width {tree['train_simclr']['width']} " in make_tables.scale_of(tree)
 
 
