@@ -475,7 +475,26 @@ def test_a_parameter_makes_only_what_reads_it_stale(chain, tiny_params):
     }
     tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
     changed = set(json.loads(chain.dvc("status", "--json")))
+    assert changed == {"list_runs", "make_tables", "draw_figures"}
+    chain.dvc("repro", "list_runs")
+    changed = set(json.loads(chain.dvc("status", "--json")))
     assert changed == {"train_simclr@contrastive-0", "make_tables", "draw_figures"}
+
+
+def test_an_edited_block_makes_its_own_runs_stale(chain, tiny_params):
+    tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.block": "mask"})
+    chain.dvc("repro", "list_runs")
+    others = chain.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")
+    assert json.loads(others) == {}
+    listed = {path: path.read_bytes() for path in (chain.folder / "data/runs/main").iterdir()}
+    block = chain.folder / BLOCKS / "mask.py"
+    source = block.read_text()
+    block.write_text(source + "# edited\n")
+    assert set(json.loads(chain.dvc("status", "list_runs", "--json"))) == {"list_runs"}
+    chain.dvc("repro", "list_runs")
+    changed = {path.stem for path, before in listed.items() if path.read_bytes() != before}
+    block.write_text(source)
+    assert changed == {"contrastive"}
 
 
 @pytest.fixture
