@@ -4,6 +4,7 @@
 
 VAL are recordings of the kind it was trained on, EYE eye tracking. Beside it stand a centre prior
 and, as a ceiling, the correlation of two halves of the observers. SCORES (CSV) has a row an image.
+REPORT counts the images for which the teacher's map is constant: those score as chance does.
 """
 
 from pathlib import Path
@@ -14,14 +15,13 @@ import torch
 from pydantic import Field
 
 from attnlabels.datasets.images import resize
-from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import spearman_brown
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
 from attnlabels.params import load, record
 from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.script import run
-from attnlabels.teacher_scores import Example, Scored, score_halves, score_set
+from attnlabels.teacher_scores import COLUMNS, Example, Scored, score_halves, score_set
 
 
 @record
@@ -49,10 +49,11 @@ def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, repo
             examples=p.examples,
         )
         halves = np.fromiter(score_halves(folder, splits=p.splits, seed=p.seed), float)
-        names = found[name]["teacher"].names
+        names, _, values = found[name]["teacher"]
         found[name]["split_half"] = Scored(names, ("cc",), halves[:, None])
         summary[name] = {readout: scored.means() for readout, scored in found[name].items()}
         summary[name]["n"] = len(names)
+        summary[name]["constant"] = int((values[:, COLUMNS.index("floor")] == 1).sum())
         half = summary[name]["split_half"]["cc"]
         summary[name]["split_half"]["cc_all_observers"] = spearman_brown(half)
     write_examples(examples, shown)
@@ -62,7 +63,7 @@ def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, repo
         for readout, scored in readouts.items()
         for image, row in scored.rows()
     )
-    write_rows(scores, rows, columns=("set", "image", "readout", *SCORES))
+    write_rows(scores, rows, columns=("set", "image", "readout", *COLUMNS))
     write_json(report, summary)
 
 

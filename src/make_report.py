@@ -2,9 +2,9 @@
 
     python src/make_report.py STUDIES METRICS DATA REPORT
 
-STUDIES are tables of runs joined by "+", such as main+table1; the last one's tables are shown.
-METRICS and DATA are the roots of all studies, REPORT an HTML file that needs nothing beside it and
-no network. What a figure lacks is no error: the page says what to run for it.
+STUDIES are tables of runs joined by "+", such as main+table1. METRICS and DATA are the roots of all
+studies, REPORT an HTML file that needs nothing beside it and no network; the tables that are put
+into it are those in `tables` beside it. What a figure lacks is no error: the page says what to run.
 
 make_report.html is the page's template; make_report.css and make_report.js are put into it.
 """
@@ -53,11 +53,11 @@ from attnlabels.report import replacing
 from attnlabels.results import MAIN, Run, folder_of, read_arrays, read_csv, read_json, runs_of
 from attnlabels.script import run
 
-STUDIES = {  # beside `main`; what each adds
-    "table1": "the other rows of Table 1",
-    "supervised": "supervised runs",
-    "ablations": "ablations of the method",
-    "teachers": "ablations of the teacher",
+PIPELINES = {  # beside the root's: what each adds, and the sections of parameters it alone reads
+    "table1": (
+        "the other rows of Table 1", ("table1", "supervised", "relabel_images", "train_supervised")
+    ),
+    "ablations": ("ablations of the method and of its teacher", ("ablations", "teachers")),
 }
 LARGEST = 15_000_000  # bytes of a page
 ALL_RUNS = "all runs beside each other"
@@ -68,7 +68,7 @@ TABLE_SECTIONS = {  # by the first word of a table's key; others are further tab
     "retrieval": "retrieval",
     "alignment": "alignment",
     "cc": "alignment",
-    "equivalence": "alignment",
+    "teachers": "ablations",
 }
 SCORES = {  # of an ablation: path in the metrics of a stage
     "probe top-1": ("probe_linear", ("imagenet", "top1")),
@@ -166,12 +166,11 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
     labels = [show(name) for name in results.runs]
     if doubled := {label for label in labels if labels.count(label) > 1}:
         raise ValueError(f"params.yaml has several runs that read {min(doubled)!r}; rename one")
-    tables = read_tables(results, folder_of(metrics, names[-1]) / "tables", study=names[-1])
-    against = baselines_of(tree)
+    tables = read_tables(results, report.parent)
     first = [*tree[MAIN]][-1]
     charts = {
         "cc": chart_cc(results, p.alignment_set),
-        "heat": chart_robustness(results, against, first),
+        "heat": chart_robustness(results, baselines_of(results.runs, tree), first),
         "retrieval": chart_retrieval(results, p.retrieval_corruption),
         "training": chart_training(results),
     }
@@ -202,8 +201,8 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
         "gaps": results.gaps,
         "others": {
             name: {"adds": adds, "command": command_of(name)}
-            for name, adds in STUDIES.items()
-            if name in tree and name not in names
+            for name, (adds, _) in PIPELINES.items()
+            if name not in names
         },
     }
     text = render(page).encode()
@@ -248,14 +247,20 @@ def code_spans(text: str) -> Markup:
     return Markup("").join(marked)
 
 
-def baselines_of(tree: Mapping[str, Any]) -> Callable[[str], str]:
-    """The run that a run is compared with, by make_tables' parameters."""
+def baselines_of(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> dict[str, str]:
+    """What each run is compared with, as in make_tables; itself where it is with nothing."""
     section = tree["make_tables"]
-    return lambda name: section.get("baselines", {}).get(name, section["baseline"])
+    default, others = section["baseline"], section["baselines"]
+    return {
+        name: others.get(name, others.get(each.study, default)) or name
+        for name, each in runs.items()
+    }
 
 
-def read_tables(results: Results, folder: Path, *, study: str) -> dict[str, list[Table]]:
+def read_tables(results: Results, beside: Path) -> dict[str, list[Table]]:
     """The tables by the section of the page, each with its files as links."""
+    folder = beside / "tables"
+    study = beside.name if beside.name in PIPELINES else MAIN
     made = results.read(
         "tables", folder / "tables.json", lambda path: json.loads(path.read_text()), study=study
     )
@@ -307,7 +312,7 @@ def read_scores(stage: str) -> Callable[[Path], pd.DataFrame]:
     return lambda path: read_csv(path, columns=columns, stage=stage)
 
 
-def chart_robustness(results: Results, against: Callable[[str], str], first: str) -> Tree:
+def chart_robustness(results: Results, baselines: Mapping[str, str], first: str) -> Tree:
     """Top-1 accuracy for each corruption and severity, and its difference to the baseline's."""
     reports = {
         name: results.by_seed(
@@ -328,9 +333,9 @@ def chart_robustness(results: Results, against: Callable[[str], str], first: str
         made = {name: heat([*found.values()], "sequential") for name, found in scores.items()}
         gains = {}
         for name, found in scores.items():
-            other = scores.get(against(name), {})
+            other = scores.get(baselines[name], {}) if baselines[name] != name else {}
             pairs = [found[seed] - other[seed] for seed in found if seed in other]
-            if pairs and against(name) != name:
+            if pairs:
                 gains[name] = heat(pairs, "diverging")
         of_set: Tree = {ALL_RUNS: {"top-1 accuracy": beside(made)}}
         if gains:
@@ -340,7 +345,7 @@ def chart_robustness(results: Results, against: Callable[[str], str], first: str
         for name, table in made.items():
             of_set[show(name)] = {"top-1 accuracy": table}
         for name, table in gains.items():
-            of_set[show(name)][f"minus {show(against(name))}"] = table
+            of_set[show(name)][f"minus {show(baselines[name])}"] = table
         ours = any(of_run[subset]["generated"] for found in reports.values()
                    for of_run in found.values())
         tree[f"{title}, corrupted by us" if ours else title] = of_set
@@ -654,10 +659,11 @@ def describe_data(tree: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def parameters_of(studies: Sequence[str], tree: Mapping[str, Any]) -> dict[str, Any]:
-    """All but the tables of other studies, which change nothing here."""
-    left_out = STUDIES.keys() - set(studies)
-    if [*studies] == [MAIN]:
-        left_out |= {"study_seeds"}
+    """All but what other studies alone read, which changes nothing here."""
+    left_out = {"study_seeds"} if [*studies] == [MAIN] else set()
+    for name, (_, sections) in PIPELINES.items():
+        if name not in studies:
+            left_out |= {*sections}
     return {key: section for key, section in tree.items() if key not in left_out}
 
 

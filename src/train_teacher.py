@@ -1,7 +1,8 @@
 """Train the saliency teacher on human attention, from random weights (paper §3.2).
 
-    python src/train_teacher.py TRAIN DEV WEIGHTS CURVE REPORT
+    python src/train_teacher.py ROW TRAIN DEV WEIGHTS CURVE REPORT
 
+ROW is the path of the teacher's row in params.yaml: `teacher`, or `teachers.taps_3` in a table.
 TRAIN and DEV are folders of attention shards. The epoch with the best mean CC on DEV is kept: DEV
 is held out of the training recordings and is no test set. A run that was killed goes on where it
 was, to the same weights.
@@ -14,28 +15,31 @@ from attnlabels.models.files import write_weights
 from attnlabels.params import load, record
 from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.script import run
-from attnlabels.teaching import Recipe, Recordings, architecture
+from attnlabels.teaching import Design, Recipe, Recordings, architecture
 from attnlabels.teaching import train as train_on
 from attnlabels.training.checkpoint import Scratch, fingerprint
 from attnlabels.training.processes import joined
 
 TrainTeacher = record(Recipe)  # the section `train_teacher` of params.yaml
+Row = record(Design)
 
 
-def main(train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> None:
-    p = load(TrainTeacher, "train_teacher")
-    recordings = Recordings(train, p), Recordings(dev, p)
+def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> None:
+    p, design = load(TrainTeacher, "train_teacher"), load(Row, *row.split("."))
+    recordings, held_out = Recordings(train, p), Recordings(dev, p)
     code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
-    mark = fingerprint(vars(p), [*code, train / "index.json", dev / "index.json"])
+    mark = fingerprint([vars(p), vars(design)], [*code, train / "index.json", dev / "index.json"])
     with joined() as world:
         world.agree("the training", mark)
         scratch = Scratch(f"teacher-{mark}")
-        teacher, history = train_on(p, *recordings, scratch=scratch, world=world)
+        teacher, history = train_on(
+            p, design, recordings=recordings, dev=held_out, scratch=scratch, world=world
+        )
         if not world.first:
             return
         best = max(history, key=lambda each: each["dev_cc"])
         with replacing(weights) as aside:
-            config = {"teacher": architecture(p), "image_size": p.image_size}
+            config = {"teacher": architecture(p, design), "image_size": p.image_size}
             write_weights(aside, teacher, config)
         write_rows(curve, history, columns=list(best))
         write_json(report, {"dev_cc": best["dev_cc"], "epoch": best["epoch"], "loss": best["loss"]})

@@ -6,17 +6,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
 import evaluate_teacher
 from attnlabels import teacher_scores
 from attnlabels.datasets.density import centre_prior
 from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.shards import Shards
-from attnlabels.metrics.saliency import cc
+from attnlabels.metrics.saliency import cc, kl
 from attnlabels.metrics.statistics import spearman_brown
+from attnlabels.models.files import write_weights
+from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.params import read
 
-SCORES = ["cc", "nss", "kl", "sim", "auc", "sauc"]
+SCORES = ["cc", "nss", "kl", "sim", "auc", "sauc", "floor"]
 READOUTS = ["teacher", "centre_prior", "split_half"]
 Evaluate = Callable[[], tuple[dict[str, Any], pd.DataFrame]]
 
@@ -44,7 +48,8 @@ def test_every_image_has_a_row_for_each_readout_and_the_report_is_their_mean(eva
     assert list(scores) == ["set", "image", "readout", *SCORES]
     assert list(report) == ["val", "eye"]
     for name, found in report.items():
-        assert list(found) == [*READOUTS, "n"] and found["n"] == 4
+        assert list(found) == [*READOUTS, "n", "constant"] and found["n"] == 4
+        assert found["constant"] == 0
         assert list(found["teacher"]) == list(found["centre_prior"]) == SCORES
         assert list(found["split_half"]) == ["cc", "cc_all_observers"]
         for readout in READOUTS:
@@ -87,6 +92,41 @@ def test_a_teacher_that_knows_the_densities_has_a_cc_of_1_on_every_image(
     assert len(teacher) == 8
     np.testing.assert_allclose(teacher["cc"], 1, atol=1e-5)
     np.testing.assert_allclose(teacher["kl"], 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("output", OUTPUT)
+def test_a_teacher_whose_branches_all_died_scores_as_chance_and_is_counted(
+    params, world, output
+):
+    model = {"taps": [3, 7], "pool_stride": 1, "output": output}
+    dead = Teacher(**model)
+    for branch in dead.branches:
+        nn.init.zeros_(branch.collapse.weight)
+        nn.init.constant_(branch.collapse.bias, -200.0)
+    write_weights(Path("dead.safetensors"), dead, {"teacher": model, "image_size": [24, 32]})
+    evaluate_teacher.main(*words(Path("out"), Path("dead.safetensors"), world))
+    report = json.loads(Path("out/report.json").read_text())
+    chance = {"cc": 0, "nss": 0, "auc": 0.5, "sauc": 0.5, "floor": 1}
+    for name, found in report.items():
+        people = Shards(world / "data/attention" / name)
+        assert found["constant"] == found["n"] == len(people)
+        assert found["teacher"].items() >= chance.items()
+        uniform = [kl(np.ones((24, 32)), each["map"]) for each in people]
+        assert found["teacher"]["kl"] == pytest.approx(np.mean(uniform), rel=1e-5)
+
+
+def test_the_literal_teacher_has_a_floor_of_one_half_or_more(params, world):
+    floors = {}
+    for output in ("literal", "tanh_half"):  # of the same sum
+        torch.manual_seed(0)
+        model = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": output}
+        weights = Path(f"{output}.safetensors")
+        write_weights(weights, Teacher(**model), {"teacher": model, "image_size": [24, 32]})
+        evaluate_teacher.main(*words(Path("out"), weights, world))
+        scores = pd.read_csv("out/scores.csv")
+        floors[output] = scores[scores["readout"] == "teacher"]["floor"]
+    assert floors["literal"].between(0.5, 1).all()
+    assert (floors["tanh_half"] < floors["literal"].min()).all()
 
 
 def test_a_second_run_leaves_the_same_bytes(evaluate):

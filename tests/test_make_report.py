@@ -28,6 +28,7 @@ SEEDS = {"contrastive": (0, 1), GUIDED: (0, 1), "simclr": (0,), NASTY_FILE: (0,)
 LEVELS = {"contrastive": 0.1, GUIDED: 0.5, "simclr": 0.2, NASTY_FILE: 0.3}
 WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
 STUDIES = "main+table1"
+PAGE = "metrics/table1/report.html"
 
 
 def folder(root, name, stage):
@@ -65,7 +66,7 @@ def built(tmp_path_factory, tiny_params):
 @pytest.fixture(scope="module")
 def text(built):
     """The page of all of it."""
-    return (built / "report.html").read_text()
+    return (built / PAGE).read_text()
 
 
 @pytest.fixture
@@ -174,8 +175,9 @@ def write_tables(where):
 
 
 def report(studies=STUDIES):
-    make_report.main(studies, Path("metrics"), Path("data"), Path("report.html"))
-    return Path("report.html").read_text()
+    page = Path(PAGE)
+    make_report.main(studies, Path("metrics"), Path("data"), page)
+    return page.read_text()
 
 
 def drawn(text):
@@ -373,7 +375,7 @@ def test_a_page_too_large_to_send_is_refused_and_the_old_one_kept(world, monkeyp
     monkeypatch.setattr(make_report, "LARGEST", 50_000)
     with pytest.raises(ValueError, match=r"report.html would have .*\(align_attention.examples\)"):
         report()
-    assert Path("report.html").read_text() == text
+    assert Path(PAGE).read_text() == text
 
 
 def test_synthetic_data_are_said_to_be(text, world):
@@ -583,7 +585,7 @@ def browser(running, built):
     """The page in a browser, just opened on a wide and bright screen."""
     running.resize(1100)
     running.call("Emulation.setEmulatedMedia", media="", features=[])
-    running.open(built / "report.html")
+    running.open(built / PAGE)
     running.settle()
     return running
 

@@ -2,6 +2,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,27 +16,29 @@ from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.shards import Sample, Shards, write_shards
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.files import load_weights, read_config
-from attnlabels.models.teacher import Teacher
+from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.params import load
 
 N_EPOCHS = 3
 Train = Callable[..., Path]
 
 
-def words(out: Path, world: Path) -> list[Path]:
-    """The arguments that train the teacher on the world's recordings into the folder `out`."""
+def words(out: Path, world: Path, *, row: str = "teacher") -> list[Any]:
+    """The arguments that train a row's teacher on the world's recordings into the folder `out`."""
     sets = (world / "data/attention" / name for name in ("train", "dev"))
-    return [*sets, out / "teacher.safetensors", out / "curve.csv", out / "report.json"]
+    return [row, *sets, out / "teacher.safetensors", out / "curve.csv", out / "report.json"]
 
 
 @pytest.fixture
 def train(params, world) -> Train:
-    """Trains into a folder, with changes to the section `train_teacher`."""
+    """Trains a row's teacher into a folder; a change without a dot is of `train_teacher`."""
 
-    def call(out: str, **changed) -> Path:
+    def call(out: str, *, row: str = "teacher", **changed) -> Path:
         changed = {"epochs": N_EPOCHS} | changed
-        params({f"train_teacher.{key}": value for key, value in changed.items()})
-        train_teacher.main(*words(Path(out), world))
+        params({
+            key if "." in key else f"train_teacher.{key}": value for key, value in changed.items()
+        })
+        train_teacher.main(*words(Path(out), world, row=row))
         return Path(out)
 
     return call
@@ -114,8 +117,11 @@ def test_a_run_interrupted_before_any_step_goes_on_there_to_the_same_bytes(
     assert not list(Path("scratch").iterdir())
 
 
-def test_what_is_changed_does_not_go_on_from_the_old_state(train, monkeypatch):
-    fresh = contents(train("fresh", learning_rate=1e-3))
+@pytest.mark.parametrize("changed", [
+    {"learning_rate": 1e-3}, {"teacher.output": "tanh_half"}, {"row": "teachers.taps_5"},
+])
+def test_what_is_changed_does_not_go_on_from_the_old_state(train, monkeypatch, changed):
+    fresh = contents(train("fresh", **changed))
     move = train_teacher.Scratch.write
 
     def interrupted(self, state) -> None:
@@ -124,9 +130,9 @@ def test_what_is_changed_does_not_go_on_from_the_old_state(train, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(train_teacher.Scratch, "write", interrupted)
-        train("cut", learning_rate=2e-3)
+        train("cut")
     assert list(Path("scratch").rglob("state.pt"))
-    assert contents(train("cut", learning_rate=1e-3)) == fresh
+    assert contents(train("cut", **changed)) == fresh
 
 
 def test_image_map_and_points_stay_on_one_another_under_any_augmentation(params, tmp_path):
@@ -163,11 +169,43 @@ def test_a_loss_that_is_not_finite_stops_with_the_step(train):
     assert not list(Path().glob("out/*"))
 
 
+def test_a_row_of_the_table_gives_the_teacher_it_says(train):
+    config = read_config(train("out", row="teachers.taps_7") / "teacher.safetensors")
+    assert config["teacher"] == {"taps": [7], "pool_stride": 1, "output": "learnt_offset"}
+    config = read_config(train("out", row="teachers.output_tanh_half") / "teacher.safetensors")
+    assert config["teacher"]["output"] == "tanh_half"
+
+
+def test_rows_that_say_the_same_give_the_same_teacher_to_the_byte(train):
+    same = train("a", **{"teacher.taps": [7]})
+    assert contents(train("b", row="teachers.taps_7")) == contents(same)
+
+
+def test_a_row_that_is_not_there_is_one_clear_error(params, fail, world):
+    message = fail(train_teacher, *words(Path("out"), world, row="teachers.taps_4"))
+    assert "no section 'teachers.taps_4'; expected one of: taps_3, taps_5" in message
+
+
+@pytest.mark.parametrize("output", OUTPUT)
+def test_a_teacher_whose_branches_all_died_is_trained_to_its_end(train, monkeypatch, output):
+    def dead(**design) -> Teacher:
+        teacher = Teacher(**design)
+        for branch in teacher.branches:
+            torch.nn.init.zeros_(branch.collapse.weight)
+            torch.nn.init.constant_(branch.collapse.bias, -200.0)
+        return teacher
+
+    monkeypatch.setattr(teaching, "Teacher", dead)
+    out = train("out", **{"teacher.output": output})
+    assert [row["dev_cc"] for row in rows(out)] == [0, 0, 0]
+    assert json.loads((out / "report.json").read_text())["epoch"] == 1
+
+
 @pytest.mark.parametrize(("changed", "message"), [
     ({"batch_size": 100}, "samples do not fill one batch of 100; lower batch_size"),
     ({"warmup_epochs": 3.0}, "warm-up steps of .*warm up for fewer"),
-    ({"taps": [5, 3]}, r"taps \[5, 3\]: expected increasing numbers"),
-    ({"output": "sigmoid"}, r"params\.yaml: train_teacher\.output: .*'learnt_offset'"),
+    ({"teacher.taps": [5, 3]}, r"taps \[5, 3\]: expected increasing numbers"),
+    ({"teacher.output": "sigmoid"}, r"params\.yaml: teacher\.output: .*'learnt_offset'"),
     ({"epochs": 0}, r"params\.yaml: train_teacher\.epochs: .*greater than 0"),
 ])
 def test_parameters_that_do_not_fit_are_refused(train, changed, message):

@@ -19,7 +19,7 @@ from attnlabels.models.files import write_weights
 from attnlabels.plausibility import require_not_transposed
 from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.teacher_scores import score_halves, score_set
-from attnlabels.teaching import Recipe, Recordings, architecture, train
+from attnlabels.teaching import Design, Recipe, Recordings, architecture, train
 from attnlabels.training.checkpoint import Scratch, fingerprint
 from attnlabels.training.processes import joined
 
@@ -28,6 +28,7 @@ HELD_OUT, DEVELOPMENT = 0.2, 0.1  # shares of the images
 BATCH_SIZE = 16
 STEPS = 750  # at least, if no epochs are given: what 409 images of OSIE were trained for
 EPOCHS = 30  # at least, likewise
+DESIGN = Design(taps=(3, 5, 7, 9), output="learnt_offset")  # the default chain's
 SPLITS = 10  # of the observers of an image into halves
 STRIDE = 32  # of the teacher: the sides of its input are multiples
 SHARD_SIZE = 1000
@@ -178,22 +179,23 @@ def _with_keys(recordings: Sequence[Recording]) -> list[tuple[str, Recording]]:
 def _recipe(size: tuple[int, int], *, batch_size: int, epochs: int, seed: int) -> Recipe:
     # The values that were found on OSIE's mouse recordings (params/real.yaml).
     return Recipe(
-        seed=seed, taps=(3, 5, 7, 9), pool_stride=1, output="learnt_offset", image_size=size,
-        kld_weight=1.0, nss_weight=0.0, batch_size=batch_size, epochs=epochs,
-        warmup_epochs=min(1.0, epochs / 10), learning_rate=2e-3, weight_decay=1e-4,
-        norm_momentum=0.1, average=0.98, flip=0.5, zoom=0.75, jitter_strength=0.3, jitter_hue=0.05,
-        precision="fp32", processes=1, workers=0, checkpoint_minutes=5.0, checkpoint_steps=0,
-        deterministic=False,
+        seed=seed, pool_stride=1, image_size=size, kld_weight=1.0, nss_weight=0.0,
+        batch_size=batch_size, epochs=epochs, warmup_epochs=min(1.0, epochs / 10),
+        learning_rate=2e-3, weight_decay=1e-4, norm_momentum=0.1, average=0.98, flip=0.5, zoom=0.75,
+        jitter_strength=0.3, jitter_hue=0.05, precision="fp32", processes=1, workers=0,
+        checkpoint_minutes=5.0, checkpoint_steps=0, deterministic=False,
     )
 
 
 def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -> dict[str, Any]:
-    recordings = Recordings(folder / "train", recipe), Recordings(folder / "dev", recipe)
+    recordings, dev = Recordings(folder / "train", recipe), Recordings(folder / "dev", recipe)
     code = Path(__file__).parent.rglob("*.py")
     indices = (folder / name / "index.json" for name in ("train", "dev"))
-    scratch = Scratch(f"teacher-{fingerprint(vars(recipe), [*code, *indices])}")
+    scratch = Scratch(f"teacher-{fingerprint([vars(recipe), vars(DESIGN)], [*code, *indices])}")
     with joined() as world:
-        teacher, history = train(recipe, *recordings, scratch=scratch, world=world)
+        teacher, history = train(
+            recipe, DESIGN, recordings=recordings, dev=dev, scratch=scratch, world=world
+        )
     best = max(history, key=lambda each: each["dev_cc"])
     teacher.eval()
     scored, _ = score_set(
@@ -206,7 +208,8 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -
     test = paired_t(*(each.values[:, SCORES.index("cc")] for each in scored.values()))
     gap = {"mean": test.difference, "se": test.se, "t": test.t, "p": test.p}
     with replacing(out) as aside:
-        about = {"teacher": architecture(recipe), "image_size": recipe.image_size, "sigma": sigma}
+        built = architecture(recipe, DESIGN)
+        about = {"teacher": built, "image_size": recipe.image_size, "sigma": sigma}
         write_weights(aside, teacher, about)
     write_rows(out.with_suffix(".csv"), history, columns=list(best))
     scratch.clear()

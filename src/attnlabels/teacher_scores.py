@@ -21,8 +21,11 @@ from attnlabels.datasets.recordings import (
 )
 from attnlabels.datasets.shards import Shards
 from attnlabels.metrics.alignment import SCORES, score_map
+from attnlabels.metrics.saliency import floor
 from attnlabels.metrics.statistics import split_half_cc
 from attnlabels.models.teacher import Teacher
+
+COLUMNS = (*SCORES, "floor")  # what a map is scored by
 
 
 class Scored(NamedTuple):
@@ -70,11 +73,11 @@ def score_set(
                 shown.append(Example(each, map))
             for scores, readout in ((of_teacher, map), (of_prior, prior)):
                 row = score_map(readout, each.density, each.points, everywhere=everywhere)
-                scores.extend(row[key] for key in SCORES)
+                scores.extend([*(row[key] for key in SCORES), floor(readout)])
             names.append(each.name)
     return {
-        "teacher": Scored(names, SCORES, np.reshape(of_teacher, (-1, len(SCORES)))),
-        "centre_prior": Scored(names, SCORES, np.reshape(of_prior, (-1, len(SCORES)))),
+        "teacher": Scored(names, COLUMNS, np.reshape(of_teacher, (-1, len(COLUMNS)))),
+        "centre_prior": Scored(names, COLUMNS, np.reshape(of_prior, (-1, len(COLUMNS)))),
     }, shown
 
 

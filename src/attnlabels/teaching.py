@@ -34,13 +34,19 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Design:
+    """What a teacher reads and puts out: that by which one differs from another."""
+
+    taps: tuple[Annotated[int, Field(ge=0, le=12)], ...]
+    output: Output
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a training of the teacher is made of; params.yaml says what each value is."""
+    """What the trainings of all teachers share; params.yaml says what each value is."""
 
     seed: int
-    taps: tuple[Annotated[int, Field(ge=0, le=12)], ...]
     pool_stride: Count
-    output: Output
     image_size: tuple[Count, Count]
     kld_weight: NotNegative
     nss_weight: NotNegative
@@ -119,7 +125,13 @@ def crop_image(image: np.ndarray, box: Box) -> np.ndarray:
 
 
 def train(
-    recipe: Recipe, recordings: Recordings, dev: Recordings, *, scratch: Scratch, world: World
+    recipe: Recipe,
+    design: Design,
+    *,
+    recordings: Recordings,
+    dev: Recordings,
+    scratch: Scratch,
+    world: World,
 ) -> tuple[Teacher, list[dict[str, float | int]]]:
     """A teacher from random weights, those of the epoch with the best mean CC on `dev`.
 
@@ -128,7 +140,7 @@ def train(
     """
     set_determinism(recipe.deterministic)
     torch.manual_seed(recipe.seed)
-    teacher = Teacher(**architecture(recipe)).to(world.device)
+    teacher = Teacher(**architecture(recipe, design)).to(world.device)
     teacher.to(memory_format=torch.channels_last)
     for module in teacher.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -137,9 +149,9 @@ def train(
     return teacher, history
 
 
-def architecture(recipe: Recipe) -> dict[str, Any]:
+def architecture(recipe: Recipe, design: Design) -> dict[str, Any]:
     """What `Teacher` is built with."""
-    return {"taps": recipe.taps, "pool_stride": recipe.pool_stride, "output": recipe.output}
+    return {"taps": design.taps, "pool_stride": recipe.pool_stride, "output": design.output}
 
 
 class Maps(NamedTuple):

@@ -16,7 +16,7 @@ from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
 from attnlabels.own_teacher import describe, input_size, split
 
-SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc")
+SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc", "floor")
 
 
 @pytest.fixture

@@ -28,13 +28,24 @@ def nss(prediction: Float[np.ndarray, "h w"], points: Integer[np.ndarray, "p 2"]
 
 def kl(prediction: Float[np.ndarray, "h w"], density: Float[np.ndarray, "h w"]) -> float:
     """KL divergence of the prediction from the density, in nats, weighted by the density."""
-    p, t = _distribution(prediction), _distribution(density)
+    p, t = _predicted(prediction), _distribution(density)
     return float(np.sum(t * np.log(EPS + t / (p + EPS))))
 
 
 def sim(prediction: Float[np.ndarray, "h w"], density: Float[np.ndarray, "h w"]) -> float:
     """Overlap of the two distributions, from 0 to 1."""
-    return float(np.minimum(_distribution(prediction), _distribution(density)).sum())
+    return float(np.minimum(_predicted(prediction), _distribution(density)).sum())
+
+
+def floor(prediction: Float[np.ndarray, "h w"]) -> float:
+    """The least value as a share of the largest, of a map >= 0; 1 if it is constant.
+
+    A high floor is no attention withheld anywhere. cc, nss and the AUCs, which ignore shifts, do
+    not see it; kl and sim do, and so do pseudo fixations, which stop at a share of the maximum.
+    """
+    if _constant(prediction):
+        return 1.0
+    return float(prediction.min()) / float(prediction.max())
 
 
 def auc_judd(prediction: Float[np.ndarray, "h w"], points: Integer[np.ndarray, "p 2"]) -> float:
@@ -95,6 +106,11 @@ def _standardised(values: np.ndarray) -> np.ndarray:
         return np.zeros(values.shape)
     m = values.astype(np.float64)
     return (m - m.mean()) / m.std()
+
+
+def _predicted(values: np.ndarray) -> np.ndarray:
+    # 0 everywhere is constant, and prefers no pixel: the uniform distribution.
+    return _distribution(values if values.any() else np.ones(values.shape))
 
 
 def _distribution(values: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 What a sample cannot tell, for want of values or of spread, is None and never NaN.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -125,17 +126,24 @@ def t_interval(values: Real[np.ndarray, "_"], *, level: float) -> Interval | Non
     return Interval(mean - reach, mean + reach)
 
 
+def fewest_for_bootstrap(level: float) -> int:
+    """How many values an interval of that level needs, which for 0.95 are six.
+
+    The means of resamples stay within the values' range, and the range of n values misses the
+    middle of their distribution with a probability of 2^(1 - n), which has to be 1 - level or less.
+    """
+    return 1 + math.ceil(-math.log2(1 - level))
+
+
 def bootstrap_interval(
     values: Real[np.ndarray, "_"], *, level: float, resamples: int, seed: int
 ) -> Interval | None:
     """Interval of the mean from means of resampled values (BCa, Efron 1987, for skewed ones).
 
-    None where the values have no spread, and where they are too few: no resample leaves their
-    range, and the range of n values misses the middle of a symmetric distribution in 2^(1-n) of
-    all samples. A level of 0.95 wants six.
+    None where the values have no spread or are fewer than `fewest_for_bootstrap`.
     """
     n, mean, se = mean_se(values)
-    if not se or 2.0 ** (1 - n) > 1 - level:
+    if not se or n < fewest_for_bootstrap(level):
         return None
     means = np.sort(_resampled_means(values, resamples, seed=seed))
     # The bias of the resamples' median, and how fast the error grows with the mean (jackknife).

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from torchmetrics.functional import pearson_corrcoef
 
 from attnlabels.losses import attention
-from attnlabels.metrics.saliency import auc_judd, cc, kl, nss, sauc, sim
+from attnlabels.metrics.saliency import auc_judd, cc, floor, kl, nss, sauc, sim
 
 
 def random_map(seed: int, h: int = 12, w: int = 17) -> np.ndarray:
@@ -93,9 +93,23 @@ def test_sim_spans_from_disjoint_to_equal() -> None:
 
 @pytest.mark.parametrize("score", [kl, sim])
 def test_maps_that_are_no_distribution_are_refused(score) -> None:  # type: ignore[no-untyped-def]
-    for bad in (-random_map(0), np.zeros((12, 17), dtype=np.float32)):
-        with pytest.raises(ValueError, match="no distribution"):
-            score(bad, random_map(1))
+    with pytest.raises(ValueError, match="no distribution"):
+        score(-random_map(0), random_map(1))
+    with pytest.raises(ValueError, match="no distribution"):
+        score(random_map(0), np.zeros((12, 17), dtype=np.float32))
+
+
+@pytest.mark.parametrize("score", [cc, kl, sim])
+def test_a_prediction_of_zeros_scores_as_any_constant_does(score) -> None:  # type: ignore
+    zeros, t = np.zeros((12, 17), dtype=np.float32), random_map(1)
+    assert score(zeros, t) == pytest.approx(score(CONSTANT, t), abs=1e-6)
+
+
+def test_a_floor_worked_by_hand() -> None:
+    assert floor(np.array([[2.0, 8.0], [4.0, 5.0]])) == 0.25
+    assert floor(np.array([[0.0, 8.0]])) == 0
+    assert floor(CONSTANT) == floor(0 * CONSTANT) == 1
+    assert 1 - 1e-5 < floor(np.array([[0.5, 0.500001]])) < 1
 
 
 # --- at points

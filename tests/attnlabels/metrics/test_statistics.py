@@ -5,6 +5,7 @@ from scipy import stats
 from attnlabels.metrics import statistics
 from attnlabels.metrics.statistics import (
     bootstrap_interval,
+    fewest_for_bootstrap,
     holm,
     mean_se,
     one_sample_t,
@@ -206,10 +207,18 @@ def test_bootstrap_of_symmetric_values_is_near_the_t_interval() -> None:
     assert interval == pytest.approx(t_interval(values, level=0.9), abs=0.01)
 
 
-@pytest.mark.parametrize("n, level", [(5, 0.95), (2, 0.75)])
-def test_bootstrap_of_too_few_values_is_none(n: int, level: float) -> None:
-    assert bootstrap_interval(sample(0, n), level=level, resamples=100, seed=0) is None
-    assert bootstrap_interval(sample(0, n + 1), level=level, resamples=100, seed=0) is not None
+@pytest.mark.parametrize("fewest, level", [(6, 0.95), (5, 0.9), (3, 0.75), (2, 0.5)])
+def test_bootstrap_of_too_few_values_is_none(fewest: int, level: float) -> None:
+    assert fewest_for_bootstrap(level) == fewest  # 2^-5 = 0.03, 2^-4 = 0.06, 2^-2, 2^-1
+    few, enough = sample(0, fewest - 1), sample(0, fewest)
+    assert bootstrap_interval(few, level=level, resamples=100, seed=0) is None
+    assert bootstrap_interval(enough, level=level, resamples=100, seed=0) is not None
+
+
+def test_the_range_of_few_values_misses_their_middle_as_often_as_is_said() -> None:
+    samples = np.random.default_rng(0).normal(size=(20_000, 5))
+    missed = (samples.min(axis=1) > 0) | (samples.max(axis=1) < 0)
+    assert missed.mean() == pytest.approx(2**-4, abs=0.005)  # three standard errors
 
 
 def test_bootstrap_is_fixed_by_its_seed() -> None:
