@@ -61,6 +61,7 @@ PIPELINES = {  # beside the root's: what each adds, and the sections of paramete
 }
 LARGEST = 15_000_000  # bytes of a page
 ALL_RUNS = "all runs beside each other"
+NO_TERMS = ("epoch", "step", "lr", "spread")  # of the columns of the training curves
 PEOPLE = {"eye": "eye fixations (eye)", "val": "mouse recordings (val)"}
 TABLE_SECTIONS = {  # by the first word of a table's key; others are further tables
     "accuracy": "accuracy",
@@ -177,6 +178,8 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
     examples = show_examples(results, p.examples)
     extremes = show_extremes(results)
     charts["examples"] = chooser("part", ["attention heads"], parts(examples))
+    forests = show_differences(tables["further"])
+    charts["forests"] = chooser("part", ["shown"], parts(forests), start=[*forests][:1])
     charts["extremes"] = chooser("part", ["run"], parts(extremes), start=[show(first)])
     rows = {show(name): tree[each.study][name] for name, each in results.runs.items()}
     page = {
@@ -186,6 +189,7 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
         "tables": tables,
         "examples": examples,
         "extremes": extremes,
+        "forests": forests,
         "labels": show_labels(results),
         "runs": describe_runs(results.runs, tree),
         "ablations": score_ablations(results, tree),
@@ -274,6 +278,33 @@ def read_tables(results: Results, beside: Path) -> dict[str, list[Table]]:
             "markdown": address_of_text((folder / f"{each.key}.md").read_bytes(), kind="markdown"),
         })
     return tables
+
+
+def show_differences(tables: Sequence[Table]) -> dict[str, list[dict[str, Any]]]:
+    """By score, each run's difference to its baseline, and where to draw it, in % of a width."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in (table["made"] for table in tables):
+        if not each.key.startswith("differences_"):
+            continue
+        for row in each.rows:
+            told = row.cells.get("difference")
+            if told is None or told.value is None:  # a run may lack the score
+                continue
+            error = row.cells["se"].value or 0
+            found.setdefault(row.label, []).append({
+                "label": each.title,
+                "text": f"{told.value:+.4f}" + (f" ± {error:.4f}" if error else ""),
+                "p": row.cells["p_holm"].text,
+                "ends": (told.value - error, told.value, told.value + error),
+            })
+    for rows in found.values():
+        low = min(0, *(row["ends"][0] for row in rows))
+        width = max(0, *(row["ends"][2] for row in rows)) - low or 1.0
+        for row in rows:
+            places = [round(100 * (value - low) / width, 2) for value in (0, *row.pop("ends"))]
+            row["zero"], row["low"], row["at"], high = places
+            row["width"] = round(high - row["low"], 2)
+    return found
 
 
 def chart_cc(results: Results, first_set: str) -> Tree:
@@ -427,8 +458,8 @@ def chart_training(results: Results) -> Tree:
             "training", each, "data/curves/*.csv",
             lambda path: read_csv(path, columns=("epoch", "loss"), stage=each.trained_by),
         ).values()]
-        for term in [key for key in tables[0] if key in TERMS] if tables else []:
-            tree.setdefault(TERMS[term], {})[name] = line(
+        for term in [key for key in tables[0] if key not in NO_TERMS] if tables else []:
+            tree.setdefault(TERMS.get(term, show(term)), {})[name] = line(
                 name, [table[term].to_numpy(float) for table in tables],
                 tables[0]["epoch"].to_numpy(float),
             )
