@@ -11,12 +11,11 @@ make_report.html is the page's template; make_report.css and make_report.js are 
 
 import io
 import json
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import jinja2
 import numpy as np
@@ -26,7 +25,7 @@ from markupsafe import Markup, escape
 from pydantic import Field
 from ruamel.yaml import YAML
 
-from attnlabels.ambiguities import AMBIGUITIES, as_words, in_force
+from attnlabels.ambiguities import AMBIGUITIES, in_force
 from attnlabels.charts import (
     Tree,
     chooser,
@@ -49,6 +48,13 @@ from attnlabels.pictures import (
     address_of_picture,
     address_of_text,
 )
+from attnlabels.provenance import (
+    code_version,
+    describe_data,
+    describe_row,
+    describe_scale,
+    is_synthetic,
+)
 from attnlabels.report import replacing
 from attnlabels.results import MAIN, Run, folder_of, read_arrays, read_csv, read_json, runs_of
 from attnlabels.script import run
@@ -61,6 +67,9 @@ PIPELINES = {  # beside the root's: what each adds, and the sections of paramete
 }
 LARGEST = 15_000_000  # bytes of a page
 ALL_RUNS = "all runs beside each other"
+HEAT_ROWS = [
+    "clean", "mean of the 15", *map(show, CORRUPTIONS), "mean of the 4", *map(show, EXTRA),
+]
 NO_TERMS = ("epoch", "step", "lr", "spread")  # of the columns of the training curves
 PEOPLE = {"eye": "eye fixations (eye)", "val": "mouse recordings (val)"}
 TABLE_SECTIONS = {  # by the first word of a table's key; others are further tables
@@ -78,7 +87,7 @@ SCORES = {  # of an ablation: path in the metrics of a stage
     "CC with eye fixations, refitted": ("align_attention", ("eye", "refitted", "cc")),
 }
 
-Table = dict[str, Any]  # as make_tables writes it
+Table = dict[str, Any]  # `made`, its `number` on the page and its files as links
 Value = TypeVar("Value")
 
 
@@ -86,7 +95,7 @@ Value = TypeVar("Value")
 class Shown:
     """What is shown first: the section `draw_figures` of params.yaml, the paper's own choices."""
 
-    alignment_set: str
+    alignment_set: Literal["eye", "val"]
     retrieval_corruption: str
     examples: Annotated[int, Field(ge=1, le=8)]
 
@@ -155,7 +164,9 @@ class Results:
         try:
             return reader(path)
         except FileNotFoundError:
-            self.gaps.setdefault(section, {}).setdefault(command_of(study), []).append(str(path))
+            files = self.gaps.setdefault(section, {}).setdefault(command_of(study), [])
+            if str(path) not in files:
+                files.append(str(path))
             return None
 
 
@@ -201,7 +212,9 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
         "synthetic": is_synthetic(tree),
         "data_sets": describe_data(tree),
         "parameters": as_yaml(parameters_of(names, tree)),
-        "code": code_version(),
+        # Of src/ alone: a commit of results or of words leaves the page's bytes as they are. DVC
+        # does not watch the commit: one that changes no number here asks for no other page.
+        "code": code_version(Path(__file__).parent),
         "gaps": results.gaps,
         "others": {
             name: {"adds": adds, "command": command_of(name)}
@@ -237,17 +250,17 @@ def render(page: Mapping[str, Any]) -> str:
         style=source.with_suffix(".css").read_text(),
         script=source.with_suffix(".js").read_text(),
         drawn=jinja2.utils.htmlsafe_json_dumps(
-            drawn | {"shades": colour_scales()},
-            allow_nan=False, separators=(",", ":"),
+            drawn | {"shades": colour_scales()}, allow_nan=False, separators=(",", ":")
         ),
     )
 
 
 def code_spans(text: str) -> Markup:
     """What stands between `backticks`, as Markdown has it, as code."""
-    parts = text.split("`")
-    marked = [Markup("<code>{}</code>").format(part) if i % 2 else escape(part)
-              for i, part in enumerate(parts)]
+    marked = [
+        Markup("<code>{}</code>").format(part) if i % 2 else escape(part)
+        for i, part in enumerate(text.split("`"))
+    ]
     return Markup("").join(marked)
 
 
@@ -333,7 +346,7 @@ def chart_cc(results: Results, first_set: str) -> Tree:
         tree.setdefault(PEOPLE[subset], {})[READOUTS[readout]] = lines
     return chooser(
         "lines", ["recordings", "attention heads"], tree,
-        start=[PEOPLE.get(first_set, first_set), "refitted"],
+        start=[PEOPLE[first_set], "refitted"],
         x="CC with people, by image", y="density of images", x_range=[-1, 1],
     )
 
@@ -397,11 +410,6 @@ def beside(tables: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     }
     share_limits([together])
     return together
-
-
-HEAT_ROWS = [
-    "clean", "mean of the 15", *map(show, CORRUPTIONS), "mean of the 4", *map(show, EXTRA),
-]
 
 
 def accuracies(scores: Mapping[str, Any]) -> Float[np.ndarray, "r 6"]:
@@ -582,51 +590,30 @@ def show_labels(results: Results) -> str | None:
 
 
 def describe_runs(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A row of `main` in full; one of another table by what it does unlike the nearest of these."""
-    described = []
-    for name, each in runs.items():
-        row, nearest = flat(tree[each.study][name]), nearest_run(each, tree)
-        like = {} if nearest is None else flat(tree[MAIN][nearest])
-        unlike = [key for key in {**row, **like} if key not in like or row.get(key) != like[key]]
-        words = "; ".join(f"{show(key)} {as_words(row.get(key))}" for key in unlike)
-        described.append({
+    """Rows of `main` in full, those of other tables by what they change of these."""
+    of_main = {show(name): row for name, row in tree[MAIN].items()}
+    return [
+        {
             "label": show(name),
             "study": show(each.study),
             "seeds": ", ".join(map(str, each.seeds)),
-            "built": words if nearest is None else " but ".join(
-                filter(None, [f"as {show(nearest)}", words])
+            "built": describe_row(
+                tree[each.study][name], {} if each.study == MAIN else of_main
             ),
-        })
-    return described
-
-
-def nearest_run(each: Run, tree: Mapping[str, Any]) -> str | None:
-    """The row of `main` that shares most with a row of another table; None for one of `main`."""
-    if each.study == MAIN:
-        return None
-    row = {*map(str, flat(tree[each.study][each.name]).items())}
-    return max(
-        tree[MAIN], key=lambda name: len(row & {*map(str, flat(tree[MAIN][name]).items())})
-    )
-
-
-def flat(row: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{above}{key} ")
-        else:
-            found[f"{above}{key}"] = value
-    return found
+        }
+        for name, each in runs.items()
+    ]
 
 
 def score_ablations(results: Results, tree: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the table `ablations`, after those of `main` that they change."""
-    ablations = [each for each in results.runs.values() if each.study == "ablations"]
-    nearest = {nearest_run(each, tree) for each in ablations}
-    shown = [each for each in results.runs.values() if each.name in nearest] + ablations
-    rows = describe_runs({each.name: each for each in shown}, tree)
-    for row, each in zip(rows, shown):
+    """Rows of the table `ablations`, after those of `main`."""
+    shown = {
+        name: each for name, each in results.runs.items() if each.study in (MAIN, "ablations")
+    }
+    if {each.study for each in shown.values()} != {MAIN, "ablations"}:
+        return []
+    rows: list[dict[str, Any]] = [*describe_runs(shown, tree)]
+    for row, each in zip(rows, shown.values()):
         for label, (stage, keys) in SCORES.items():
             path = f"metrics/{stage}/*.json"
             found = results.by_seed("ablations", each, path, scorer(stage, keys))
@@ -648,47 +635,6 @@ def as_text(score: Mean) -> str:
     return f"{score.mean:.3f}" + ("" if score.se is None else f" ± {score.se:.3f}")
 
 
-def is_synthetic(tree: Mapping[str, Any]) -> bool:
-    return any(
-        Path(tree["list_images"]["train"]["images"]).is_relative_to(f"data/{name}")
-        for name in tree["make_scenes"]
-    )
-
-
-def describe_scale(tree: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What is smaller here than in the paper (§3, §4.1); beside it the paper's."""
-    p, images = tree["train_simclr"], tree["list_images"]["train"]
-
-    def many(count: int | None) -> str:
-        return "all there are" if count is None else f"{count:,}"
-
-    return [
-        ("backbone", f"{p['backbone']}, {p['width']} channels at its stem",
-         "ResNet-50, 64 channels at its stem"),
-        ("image size", f"{p['image_size']} px", "224 px"),
-        ("training images", f"{many(images['count'])} images of {many(images['classes'])} classes",
-         "1,281,167 images of 1,000 classes"),
-        ("batch", f"{p['batch_size']:,}", "2,048"),
-        ("epochs", f"{p['epochs']:,}", "not given"),
-        ("seeds", f"{len(tree['seeds'])}", "3"),
-    ]
-
-
-def describe_data(tree: Mapping[str, Any]) -> list[tuple[str, str]]:
-    attention, images = tree["prepare_attention"], tree["list_images"]
-    return [
-        ("images that are labelled and trained on", images["train"]["images"]),
-        ("images that are tested on", images["val"]["images"]),
-        ("transfer", tree["cifar10"]["path"]),
-        *(
-            (title, tree["benchmarks"][key]["path"]) for key, title in CORRUPTED.items()
-        ),
-        ("people whose attention trains the teacher", attention["train"]["annotations"]),
-        ("people compared with: mouse recordings", attention["val"]["annotations"]),
-        ("people compared with: eye fixations", attention["eye"]["annotations"]),
-    ]
-
-
 def parameters_of(studies: Sequence[str], tree: Mapping[str, Any]) -> dict[str, Any]:
     """All but what other studies alone read, which changes nothing here."""
     left_out = {"study_seeds"} if [*studies] == [MAIN] else set()
@@ -705,28 +651,6 @@ def as_yaml(tree: Mapping[str, Any]) -> str:
     writer.representer.ignore_aliases = lambda *_: True
     writer.dump(json.loads(json.dumps(tree)), text)
     return text.getvalue()
-
-
-def code_version() -> str:
-    """The commit that last changed the code, and whether that was changed since."""
-    # Of src/ alone: a commit of results or of words leaves the same page behind, so a second run
-    # of the same code on the same data gives the same bytes. DVC does not watch the commit: code
-    # that changed without changing any number here does not ask for the page to be drawn again.
-    source = Path(__file__).parent
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *words, "--", "."], cwd=source, capture_output=True, text=True
-            )
-        except FileNotFoundError:  # no git
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit, changed = git("log", "-1", "--format=%h of %as"), git("status", "--porcelain")
-    if not commit:
-        return "not known: the code is in no git repository"
-    return f"commit {commit}" + (", and changes since that are not committed" if changed else "")
 
 
 if __name__ == "__main__":

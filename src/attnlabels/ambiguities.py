@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from attnlabels.provenance import as_words
+
 
 class Ambiguity(NamedTuple):
     """One of A1 to A16: what is open, the readings there are, and what chooses between them.
@@ -128,19 +130,3 @@ def _choice(
     if key in row or key in shared:
         return as_words(row[key] if key in row else shared[key])
     return None
-
-
-def as_words(value: Any) -> str:
-    """A parameter's value to be read by people."""
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:g}"
-        case list():
-            return ", ".join(map(as_words, value))
-        case Mapping():
-            return ", ".join(f"{key} {as_words(part)}" for key, part in value.items())
-    return str(value)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from attnlabels.ambiguities import AMBIGUITIES, Ambiguity, as_words, in_force
+from attnlabels.ambiguities import AMBIGUITIES, Ambiguity, in_force
 from attnlabels.params import read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,10 +49,3 @@ def test_what_no_parameter_chooses_is_said_too():
 def test_a_parameter_that_is_nowhere_is_refused(parameter):
     with pytest.raises(ValueError, match=f"A0: no parameter {parameter}"):
         choices(parameter, {"a": {}})
-
-
-def test_values_are_put_into_words():
-    values = [None, True, 1e-4, [0.3, 0.1], {"images": 64, "mirror": False}, "stages"]
-    assert [*map(as_words, values)] == [
-        "none", "yes", "0.0001", "0.3, 0.1", "images 64, mirror no", "stages"
-    ]

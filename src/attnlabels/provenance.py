@@ -1,0 +1,124 @@
+"""What was run, in words: the runs, the data, the scale and the code."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+COMMIT_LETTERS = 12
+
+Tree = Mapping[str, Any]  # parameters, or a run's row of them
+
+
+def describe_row(row: Tree, others: Mapping[str, Tree]) -> str:
+    """A run's row by what it has unlike the one of `others`, by their labels, that it is nearest.
+
+    In full if there are no others.
+    """
+    flat = _flatten(row)
+    if not others:
+        return _list(flat)
+    flats = {label: _flatten(other) for label, other in others.items()}
+    label = max(flats, key=lambda label: _alike(flat, flats[label]))
+    like = flats[label]
+    unlike = {
+        key: flat.get(key) for key in {**flat, **like}
+        if key not in like or flat.get(key) != like[key]
+    }
+    return f"as {label} but {_list(unlike)}" if unlike else f"as {label}"
+
+
+def is_synthetic(parameters: Tree) -> bool:
+    """Whether the training images are drawn by `make_scenes`."""
+    images = Path(parameters["list_images"]["train"]["images"])
+    return any(images.is_relative_to(f"data/{name}") for name in parameters["make_scenes"])
+
+
+def describe_scale(parameters: Tree) -> list[tuple[str, str, str]]:
+    """What is smaller here than in the paper: its name, ours, the paper's (§3, §4.1)."""
+    p, images = parameters["train_simclr"], parameters["list_images"]["train"]
+    count = "all the" if images["count"] is None else f"{images['count']:,}"
+    return [
+        (
+            "backbone", f"{p['backbone']}, {p['width']} channels at its stem",
+            "ResNet-50, 64 channels at its stem",
+        ),
+        ("image size", f"{p['image_size']} px", "224 px"),
+        (
+            "training images", f"{count} images of {images['classes']:,} classes",
+            "1,281,167 images of 1,000 classes",
+        ),
+        ("batch", f"{p['batch_size']:,}", "2,048"),
+        ("epochs", f"{p['epochs']:,}", "not given"),
+        ("seeds", f"{len(parameters['seeds'])}", "3"),
+    ]
+
+
+def describe_data(parameters: Tree) -> list[tuple[str, str]]:
+    """What each data set is for, and where it is."""
+    attention, images = parameters["prepare_attention"], parameters["list_images"]
+    corrupted = parameters["benchmarks"]
+    return [
+        ("images that are labelled and trained on", images["train"]["images"]),
+        ("images that are tested on", images["val"]["images"]),
+        ("the same, corrupted", corrupted["imagenet_c"]["path"]),
+        ("transfer", parameters["cifar10"]["path"]),
+        ("the same, corrupted", corrupted["cifar10_c"]["path"]),
+        ("people whose attention trains the teacher", attention["train"]["annotations"]),
+        ("people compared with: mouse recordings", attention["val"]["annotations"]),
+        ("people compared with: eye fixations", attention["eye"]["annotations"]),
+    ]
+
+
+def code_version(folder: Path) -> str:
+    """The commit that last changed a folder, and whether the folder was changed since."""
+    commit = _git("log", "-1", f"--abbrev={COMMIT_LETTERS}", "--format=%h of %as", folder=folder)
+    if not commit:
+        return "not known: the code is in no git repository"
+    changed = _git("status", "--porcelain", folder=folder)
+    return f"commit {commit}" + (", and changes since that are not committed" if changed else "")
+
+
+def as_words(value: Any) -> str:
+    """A parameter's value to be read by people."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case list():
+            return ", ".join(map(as_words, value))
+        case Mapping():
+            return ", ".join(f"{key} {as_words(part)}" for key, part in value.items())
+    return str(value)
+
+
+def _git(*words: str, folder: Path) -> str:
+    """What git says of a folder; nothing where there is no git, or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", *words, "--", "."], cwd=folder, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _flatten(row: Tree, above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{above}{key} ")
+        else:
+            flat[f"{above}{key}"] = value
+    return flat
+
+
+def _alike(one: Tree, other: Tree) -> int:
+    return sum(key in one and one[key] == value for key, value in other.items())
+
+
+def _list(row: Tree) -> str:
+    return "; ".join(f"{key.replace('_', ' ')} {as_words(value)}" for key, value in row.items())
