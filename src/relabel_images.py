@@ -156,7 +156,7 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
 
 
 def load_teachers() -> AsTheTeacher:
-    section = read()["label_images"]
+    section = read().get("label_images", {})
     known = {key: value for key, value in section.items() if key in AsTheTeacher.__annotations__}
     return check(AsTheTeacher, known, where="params.yaml: label_images")
 
