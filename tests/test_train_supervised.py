@@ -102,7 +102,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(train):
 def test_the_classifier_learns_the_classes(train):
     # The squares' colour is the class: no view hides it, and nothing else tells it.
     out = train("out", epochs=30, learning_rate=0.4)
-    assert rows(out)[-1]["classification"] < 0.3 * rows(out)[0]["classification"]
+    assert rows(out)[-1]["classification"] < 0.5 * rows(out)[0]["classification"]
 
 
 @pytest.mark.parametrize(("name", "feels"), list(zip(RUNS, (False, True))))

@@ -182,5 +182,5 @@ def test_no_block_adds_no_parameters():
 
 @pytest.mark.parametrize("name", ["nothing", "..encoder", "none.Block"])
 def test_a_block_that_is_not_there_is_named(name):
-    with pytest.raises(ValueError, match="no block .*; expected a module of attnlabels.blocks"):
+    with pytest.raises(ValueError, match="no block .*: expected a module of attnlabels.blocks"):
         build("resnet18", block=name)
