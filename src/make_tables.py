@@ -128,7 +128,7 @@ TEXTS = {  # title and caption of a table
         "Accuracy (Table 1)",
         "Top-1 accuracy of linear probes on frozen features, ± over seeds; `concurrent`, which is "
         "the paper's, of the classifier trained alongside (of a supervised run, its own), with "
-        "its difference to the run's baseline, paired over seeds. The paper: ResNet-50, or as "
+        "its difference to the run's `baseline`, paired over seeds. The paper: ResNet-50, or as "
         "named, at 224 pixels on 1,281,167 images of 1,000 classes. Here: {scale}. Where these "
         "differ, signs compare and sizes do not.",
     ),
@@ -242,8 +242,9 @@ def baselines_of(
 ) -> dict[str, str]:
     """What each run is compared with; `others` says otherwise of runs and studies, None nothing."""
     tables = {key: table for key, table in tree.items() if isinstance(table, Mapping)}
-    for name in {*others} - {*tables}.union(*tables.values()):  # a run may be of another study
-        raise ValueError(f"make_tables.baselines has {name!r}, which is no run and no study")
+    unknown = {*others} - {*tables}.union(*tables.values())  # a run may be of another study
+    if unknown:
+        raise ValueError(f"make_tables.baselines has {min(unknown)!r}, which is no run or study")
     studies = "+".join(dict.fromkeys(each.study for each in runs.values()))
     baselines = {}
     for name, each in runs.items():
@@ -331,6 +332,7 @@ def tabulate_accuracy(scores: Mapping[str, Scores], baselines: Mapping[str, str]
             table[name]["paper_imagenet_concurrent"] = PAPER_TOP1[name]
     for name, baseline in baselines.items():
         difference = paired_over_seeds(scores[name], scores[baseline], ACCURACY["concurrent"])
+        table[name]["baseline"] = show(baseline)
         if difference:
             table[name]["concurrent_minus_baseline"] = difference
         if name in PAPER_TOP1 and baseline in PAPER_TOP1:

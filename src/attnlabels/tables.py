@@ -35,8 +35,11 @@ def write_tables(
     for key, table in tables.items():
         _write_csv(folder / f"{key}.csv", table)
         (folder / f"{key}.md").write_text(_as_markdown(table, caption=texts[key][1]))
-    trees = [_as_tree(key, table, *texts[key]) for key, table in tables.items()]
-    (folder / "tables.json").write_text(json.dumps(trees, indent=1, allow_nan=False) + "\n")
+    trees = [
+        json.dumps(_as_tree(key, table, *texts[key]), allow_nan=False)
+        for key, table in tables.items()
+    ]
+    (folder / "tables.json").write_text("[\n" + ",\n".join(trees) + "\n]\n")
 
 
 def as_numbers(table: Table) -> dict[str, Any]:
