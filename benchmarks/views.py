@@ -35,7 +35,7 @@ N_IMAGES = 40
 REPETITIONS = 7
 # lightly's SimCLRTransform has these for its defaults.
 SETTINGS: dict[str, Any] = {
-    "area": (0.08, 1.0), "strength": 1.0, "hue": 0.2, "grey": 0.2, "blurred": 0.5,
+    "area": (0.08, 1.0), "jittered": 0.8, "strength": 1.0, "hue": 0.2, "grey": 0.2, "blurred": 0.5,
 }
 
 
@@ -102,7 +102,7 @@ def shortest(size: tuple[int, int], drawn: Sequence[Drawn]) -> int:
 def two_views(
     data: bytes, image: tuple[int, int], *, size: int, seed: list[int]
 ) -> list[np.ndarray]:
-    """As train_simclr.Views makes them."""
+    """As attnlabels.encoder_training.Views makes them."""
     drawn = draw_two(image, np.random.default_rng(seed))
     times = reduction(data, side=shortest(image, drawn), size=size)
     pixels = decode_reduced(data, size=image, reduction=times, name="image")

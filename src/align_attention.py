@@ -3,8 +3,9 @@
     python src/align_attention.py WEIGHTS LABELS VAL EYE SCORES EXAMPLES REPORT
 
 Twice: as the readout was trained, and with the readout refitted to convergence on the frozen
-encoder and the labels it was trained with. Four parameters learn slowly beside a network, so a
-difference that a refit closes says nothing about the encoder.
+encoder and LABELS. Four parameters learn slowly beside a network, so a difference that a refit
+closes says nothing about the encoder. Attention that is no readout (a block's mask, ContraCAM) is
+compared as trained, beside a readout that is fitted; a run without attention has only that.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from attnlabels.alignment import FrozenStudent, align, readout_of, refit
+from attnlabels.alignment import FrozenStudent, align, refit
 from attnlabels.datasets.images import resize
 from attnlabels.datasets.shards import Shards
 from attnlabels.metrics.alignment import SCORES
@@ -41,7 +42,6 @@ def main(
 ) -> None:
     p = load(AlignAttention, "align_attention")
     student = FrozenStudent(weights, batch_size=p.batch_size)
-    trained = readout_of(student)
     loss = refit(
         student,
         Shards(labels),
@@ -50,12 +50,10 @@ def main(
         kld_weight=p.kld_weight,
         nss_weight=p.nss_weight,
     )
-    readouts = {"as_trained": trained, "refitted": readout_of(student)}
-
     rows: list[dict[str, Any]] = []
     summary: dict[str, Any] = {"refit": loss}
     for name, folder in (("val", val), ("eye", eye)):
-        aligned = align(student, folder, readouts=readouts)
+        aligned = align(student, folder)
         summary[name] = aligned.summary()
         rows += [
             {"set": name, "image": each.name, "readout": readout, **image}
@@ -64,15 +62,14 @@ def main(
         ]
     shown, maps = aligned.recordings[: p.examples], aligned.maps
     h, w = shown[0].density.shape
+    arrays: dict[str, Any] = {
+        "images": np.stack([resize(each.image, h, w) for each in shown]),
+        "human": np.stack([each.density for each in shown]),
+        **{f"maps_{readout}": np.stack(each[: len(shown)]) for readout, each in maps.items()},
+        "names": np.array([each.name for each in shown]),
+    }
     with replacing(examples) as aside, open(aside, "wb") as file:
-        np.savez(
-            file,
-            images=np.stack([resize(each.image, h, w) for each in shown]),
-            human=np.stack([each.density for each in shown]),
-            maps_as_trained=np.stack(maps["as_trained"][: len(shown)]),
-            maps_refitted=np.stack(maps["refitted"][: len(shown)]),
-            names=np.array([each.name for each in shown]),
-        )
+        np.savez(file, **arrays)
     write_rows(scores, rows, columns=("set", "image", "readout", *SCORES))
     write_json(report, summary)
 

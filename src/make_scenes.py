@@ -5,6 +5,8 @@
 NAME is a row of `make_scenes` in params.yaml. OUT gets
 
     imagenet/{train,val}/<class>/*.JPEG             one object; ImageNet's folders
+    people/fixations_train.json                     mouse attention on imagenet/train
+    masks/train/<class>/*.png                       objects of imagenet/train
     salicon/images, salicon/annotations/*.json      mouse attention; SALICON of 2015
     osie/images, osie/eye.json                      eye attention; the same JSON
     cifar-10-batches-py/                            other textures and hues; CIFAR-10's pickles
@@ -114,7 +116,7 @@ class Mapper(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    image: UInt8[np.ndarray, "h w 3"]
+    scene: Scene
     trails: list[Int[np.ndarray, "n 2"]]  # an observer's each: (row, col) from 1
 
 
@@ -133,35 +135,37 @@ def main(name: str, out: Path) -> None:
         noise_sd=p.noise_sd, texture_shift=0, hue_shift=0.0,
     )
     shifted = replace(style, texture_shift=p.cifar_texture_shift, hue_shift=p.cifar_hue_shift)
+    by_mouse = partial(
+        mouse_samples, n_observers=p.mouse.n_observers, n_targets=p.mouse.n_targets,
+        n_samples=p.mouse.n_samples, interest_sd=p.mouse.interest_sd,
+    )
+    by_eye = partial(
+        eye_fixations, n_observers=p.eye.n_observers, n_fixations=p.eye.n_fixations,
+        interest_sd=p.eye.interest_sd, error_px=p.eye.error_px,
+    )
     of_imagenet = partial(
         classified, seed=p.seed, n_classes=p.n_classes, size=p.size, style=style)
+    of_watched_imagenet = partial(
+        watched_again, seed=p.seed, draw=of_imagenet, attend=attending(p.mouse.attention),
+        observe=by_mouse,
+    )
     of_cifar = partial(
         classified, seed=p.seed, n_classes=len(SHAPES), size=CIFAR_SIDE, style=shifted)
     wide = partial(
         draw_wide, n_classes=p.n_classes, size=p.size, two_objects=p.two_objects, style=style)
-    by_mouse = partial(
-        watched, seed=p.seed, draw=wide, attend=attending(p.mouse.attention),
-        observe=partial(
-            mouse_samples, n_observers=p.mouse.n_observers, n_targets=p.mouse.n_targets,
-            n_samples=p.mouse.n_samples, interest_sd=p.mouse.interest_sd,
-        ),
-    )
-    by_eye = partial(
-        watched, seed=p.seed, draw=wide, attend=attending(p.eye.attention),
-        observe=partial(
-            eye_fixations, n_observers=p.eye.n_observers, n_fixations=p.eye.n_fixations,
-            interest_sd=p.eye.interest_sd, error_px=p.eye.error_px,
-        ),
-    )
+    of_salicon = partial(
+        watched, seed=p.seed, draw=wide, attend=attending(p.mouse.attention), observe=by_mouse)
+    of_osie = partial(
+        watched, seed=p.seed, draw=wide, attend=attending(p.eye.attention), observe=by_eye)
     n_batch = p.n_cifar_train // CIFAR_BATCHES
 
     with replacing(out) as folder, mapping(p.workers) as drawn:
-        for split, n in (("train", p.n_train), ("val", p.n_val)):
-            write_imagenet(folder / "imagenet", split, drawn(of_imagenet, f"imagenet {split}", n))
+        write_watched_imagenet(folder, drawn(of_watched_imagenet, "imagenet train", p.n_train))
+        write_imagenet(folder / "imagenet" / "val", drawn(of_imagenet, "imagenet val", p.n_val))
         for split, n in (("train", p.n_attention_train), ("val", p.n_attention_val)):
-            write_salicon(folder / "salicon", split, drawn(by_mouse, f"salicon {split}", n))
+            write_salicon(folder / "salicon", split, drawn(of_salicon, f"salicon {split}", n))
         durations = scene_rng(p.seed, "durations", index=0)
-        write_osie(folder / "osie", drawn(by_eye, "osie", p.n_eye), durations)
+        write_osie(folder / "osie", drawn(of_osie, "osie", p.n_eye), durations)
         cifar = folder / "cifar-10-batches-py"
         for k in range(1, CIFAR_BATCHES + 1):
             batch = drawn(of_cifar, f"cifar train {k}", n_batch)
@@ -225,15 +229,44 @@ def watched(
 ) -> Watched:
     rng = scene_rng(seed, split, index=index)
     scene = draw(rng)
-    return Watched(image=scene.image, trails=observe(rng, attend(scene.image, scene.mask)))
+    return Watched(scene=scene, trails=observe(rng, attend(scene.image, scene.mask)))
 
 
-def write_imagenet(folder: Path, split: str, results: Iterable[Scene]) -> None:
-    """Folders and file names as ImageNet's; class k is n0000000<k + 1>."""
+def watched_again(
+    index: int, *, split: str, seed: int, draw: Callable[..., Scene],
+    attend: Callable[..., Float[np.ndarray, "h w"]],
+    observe: Callable[..., list[Int[np.ndarray, "n 2"]]],
+) -> Watched:
+    """A scene as `draw` has it without observers, with observers of a generator of their own."""
+    scene, rng = draw(index, split=split), scene_rng(seed, f"people on {split}", index=index)
+    return Watched(scene=scene, trails=observe(rng, attend(scene.image, scene.mask)))
+
+
+def write_imagenet(folder: Path, results: Iterable[Scene]) -> None:
+    """Folders and file names as those of ImageNet's validation set."""
     for number, scene in enumerate(results, 1):
-        wnid = f"n{scene.labels[0] + 1:08d}"
-        stem = f"ILSVRC2012_val_{number:08d}" if split == "val" else f"{wnid}_{number}"
-        write_jpeg(folder / split / wnid / f"{stem}.JPEG", scene.image)
+        write_jpeg(folder / wnid(scene) / f"ILSVRC2012_val_{number:08d}.JPEG", scene.image)
+
+
+def write_watched_imagenet(folder: Path, results: Iterable[Watched]) -> None:
+    """Folders and file names as those of ImageNet's training set.
+
+    Recordings and masks are apart from the images, which a reader of class folders takes all.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, seen in enumerate(results, 1):
+        stem = f"{wnid(seen.scene)}/{wnid(seen.scene)}_{number}"
+        write_jpeg(folder / "imagenet" / "train" / f"{stem}.JPEG", seen.scene.image)
+        write_mask(folder / "masks" / "train" / f"{stem}.png", seen.scene.mask)
+        images.append(image_entry(number, f"{stem}.JPEG", seen.scene.image))
+        annotations += annotation_entries(number, seen.trails, before=len(annotations))
+    write_annotations(folder / "people" / "fixations_train.json", images, annotations)
+
+
+def wnid(scene: Scene) -> str:
+    """The folder of a class: n00000001 is the first's."""
+    return f"n{scene.labels[0] + 1:08d}"
 
 
 def write_salicon(folder: Path, split: str, results: Iterable[Watched]) -> None:
@@ -241,13 +274,9 @@ def write_salicon(folder: Path, split: str, results: Iterable[Watched]) -> None:
     annotations: list[dict[str, Any]] = []
     for number, seen in enumerate(results, 1):
         name = f"COCO_{split}2014_{number:012d}.jpg"
-        write_jpeg(folder / "images" / split / name, seen.image)
-        images.append(image_entry(number, name, seen.image))
-        for worker, trail in enumerate(seen.trails, 1):
-            annotations.append({
-                "id": len(annotations) + 1, "image_id": number, "worker_id": worker,
-                "fixations": trail.tolist(),
-            })
+        write_jpeg(folder / "images" / split / name, seen.scene.image)
+        images.append(image_entry(number, name, seen.scene.image))
+        annotations += annotation_entries(number, seen.trails, before=len(annotations))
     path = folder / "annotations" / f"fixations_{split}2014.json"
     write_annotations(path, images, annotations)
 
@@ -258,19 +287,31 @@ def write_osie(folder: Path, results: Iterable[Watched], rng: np.random.Generato
     annotations: list[dict[str, Any]] = []
     for number, seen in enumerate(results, 1001):
         name = f"{number}.jpg"
-        write_jpeg(folder / "images" / name, seen.image)
-        images.append(image_entry(number, name, seen.image))
-        for worker, trail in enumerate(seen.trails, 1):
-            annotations.append({
-                "id": len(annotations) + 1, "image_id": number, "worker_id": worker,
-                "fixations": trail.tolist(), "durations": fixation_durations(rng, len(trail)),
-            })
+        write_jpeg(folder / "images" / name, seen.scene.image)
+        images.append(image_entry(number, name, seen.scene.image))
+        annotations += [
+            each | {"durations": fixation_durations(rng, len(each["fixations"]))}
+            for each in annotation_entries(number, seen.trails, before=len(annotations))
+        ]
     write_annotations(folder / "eye.json", images, annotations)
 
 
 def image_entry(number: int, name: str, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, Any]:
     height, width = image.shape[:2]
     return {"id": number, "file_name": name, "width": width, "height": height, "license": 1}
+
+
+def annotation_entries(
+    image_id: int, trails: list[Int[np.ndarray, "n 2"]], *, before: int,
+) -> list[dict[str, Any]]:
+    """An entry an observer of one image, numbered from `before` + 1."""
+    return [
+        {
+            "id": before + worker, "image_id": image_id, "worker_id": worker,
+            "fixations": trail.tolist(),
+        }
+        for worker, trail in enumerate(trails, 1)
+    ]
 
 
 def write_annotations(
@@ -313,6 +354,13 @@ def write_jpeg(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     path.write_bytes(data.tobytes())
 
 
+def write_mask(path: Path, mask: Float[np.ndarray, "h w"]) -> None:
+    """8-bit grey: the visible share of objects in a pixel, from 0 to 255."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(".png", np.rint(255 * mask).astype(np.uint8))
+    path.write_bytes(data.tobytes())
+
+
 def readme(name: str) -> str:
     return f"""Synthetic data: no photograph and no person had a part in it.
 
@@ -335,6 +383,11 @@ Attention (src/attnlabels/datasets/observers.py)
 
 salicon/ is by mouse, osie/ by eye, with weights a, b, g and the number of observers in the row's
 `mouse` and `eye`. Durations of fixations are drawn apart and carry no information.
+
+Of the images in imagenet/train too it is known where people look and where the object is, for
+comparison with labels that a teacher made: people/fixations_train.json is by mouse, in SALICON's
+JSON with the file's path below imagenet/train as its name, and masks/train/<class>/<stem>.png is
+M above, 255 where a pixel is all object. Nothing that learns to label images may read them.
 """
 
 

@@ -1,51 +1,58 @@
 """Train SimCLR with an attention head on labelled shards (paper §3.3, §4.1; SimCLR repository).
 
-    python src/train_simclr.py TABLE RUN SEED SHARDS IMAGES MANIFEST WEIGHTS CURVE REPORT
+    python src/train_simclr.py RUN SEED IMAGES MANIFEST WEIGHTS CURVE REPORT
 
-TABLE and RUN name the run's row in params.yaml, SHARDS its attention labels, IMAGES and MANIFEST
-the validation images that the concurrent probe is scored on. A run that was killed goes on where
-it was, to the same weights. The last epoch is reported.
+RUN is what list_runs wrote of the run: its row in params.yaml, which names its attention labels,
+its block and where its attention comes from. IMAGES and MANIFEST are the validation images that
+the concurrent probe is scored on, unless `development` holds training images out for that. A run
+that was killed goes on where it was, to the same weights. The last epoch is reported.
 """
 
 import math
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
-from attnlabels.datasets.crops import centre_box, count_points, crop_map
-from attnlabels.datasets.image_folder import Manifest, read_manifest
-from attnlabels.datasets.images import decode_reduced, read_image, reduction
+from attnlabels.datasets.image_folder import read_manifest
 from attnlabels.datasets.shards import Shards
-from attnlabels.datasets.squares import resize_centre_crop
+from attnlabels.encoder_training import (
+    Augmentation,
+    Clean,
+    Listed,
+    Loop,
+    Optimizer,
+    Recorded,
+    Sampled,
+    Squares,
+    Training,
+    Views,
+    build_optimizer,
+    fit,
+    hold_out,
+    score_probe,
+)
 from attnlabels.launch import launch
-from attnlabels.models.attention_head import AttentionHead, Output, Select
-from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps, features
+from attnlabels.models.attention_head import Output, Select
+from attnlabels.models.attention_maps import Source, build_attention
+from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
 from attnlabels.models.files import write_weights
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Outputs, Student
-from attnlabels.objective import Targets, objective
-from attnlabels.params import load, record
+from attnlabels.objective import ATTENTION_TERMS, Targets, objective
+from attnlabels.params import check, load, record
 from attnlabels.report import replacing, write_json, write_rows
+from attnlabels.results import read_json
 from attnlabels.script import run
 from attnlabels.training.checkpoint import Scratch, fingerprint
-from attnlabels.training.lars import Lars
-from attnlabels.training.loading import as_input, start_worker
-from attnlabels.training.order import Batches
 from attnlabels.training.processes import World, joined
-from attnlabels.training.resumable import Resumable
-from attnlabels.training.schedule import warmup_cosine
 from attnlabels.training.step import Precision, Step, set_determinism
-from attnlabels.training.views import draw_view, view
 
+Scaling = Literal["none", "sqrt", "linear"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -62,24 +69,22 @@ class TrainSimclr:
     zero_init: bool
     image_size: Count
     attention_taps: Taps
-    attention_select: Select
-    attention_output: Output
-    map_size: Count
     projector_layers: Annotated[int, Field(ge=2, le=4)]
     projector_outputs: Count
     temperature: Positive
     batch_size: Annotated[int, Field(ge=2)]
     epochs: Count
     warmup_epochs: NotNegative
-    optimizer: Literal["lars", "sgd", "adamw"]
+    optimizer: Optimizer
     learning_rate: Positive
-    learning_rate_scaling: Literal["none", "sqrt", "linear"]
+    learning_rate_scaling: Scaling
     attention_learning_rate: Positive
     weight_decay: NotNegative
-    joint_batch_norm: bool
+    development: Annotated[float, Field(ge=0, lt=1)]
     clean_crop: Annotated[float, Field(gt=0, le=1)]
     eval_crop: Annotated[float, Field(gt=0, le=1)]
     crop_area: tuple[Share, Share]
+    jitter: Share
     jitter_strength: NotNegative
     jitter_hue: Annotated[float, Field(ge=0, le=0.5)]
     grey: Share
@@ -95,112 +100,148 @@ class TrainSimclr:
 
 
 @record
+class Cotrain:
+    """People's recordings of other images that join each batch (§4.3)."""
+
+    shards: str
+    images: Count
+
+
+@record
 class Row:
     """What a run has of its own; its row in a table of params.yaml."""
 
+    labels: str
+    block: str
+    attention: Source
+    attention_select: Select
+    attention_output: Output
+    map_size: Count
+    joint_batch_norm: bool
+    cotrain: Cotrain | None
     stop_gradient: bool
     weights: dict[str, NotNegative]
 
 
 def main(
-    table: str,
-    name: str,
+    listed: Path,
     seed: int,
-    shards: Path,
     images: Path,
     manifest: Path,
     weights: Path,
     curve: Path,
     report: Path,
 ) -> None:
-    p, row = load(TrainSimclr, "train_simclr"), load(Row, table, name)
-    samples, listed = Shards(shards), read_manifest(manifest)
-    if listed.classes != samples.classes:
+    p, about = load(TrainSimclr, "train_simclr"), read_json(listed, stage="list_runs")
+    name, row = about["run"], check(Row, about["row"], where=str(listed))
+    require_one_meaning(p, row)
+    samples, validation = Shards(Path(row.labels)), read_manifest(manifest)
+    if validation.classes != samples.classes:
         raise ValueError(
-            f"{manifest} lists {len(listed.classes)} classes and {shards} labels "
+            f"{manifest} lists {len(validation.classes)} classes and {row.labels} labels "
             f"{len(samples.classes)}, or others; the probe needs the same class folders in both"
         )
+    chosen, held_out = hold_out(len(samples), p.development)
+    clean = Clean(image_size=p.image_size, map_size=row.map_size, crop=p.clean_crop)
+    views = Views(
+        samples,
+        chosen,
+        n_views=2,
+        augmentation=augmentation(p),
+        image_size=p.image_size,
+        clean=None if row.cotrain or row.attention == "none" else clean,
+        seed=seed,
+    )
+    recorded = Recorded(Shards(Path(row.cotrain.shards)), clean) if row.cotrain else None
+    if p.development:  # the validation images are not looked at while something is chosen
+        squares = Squares(Sampled(samples, held_out), samples.labels[held_out], **square(p))
+    else:
+        squares = Squares(Listed(images, validation), validation.labels, **square(p))
     code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
-    mark = fingerprint([vars(p), vars(row), seed], [*code, shards / "index.json"])
+    data = [samples.folder, *([recorded.samples.folder] if recorded else [])]
+    mark = fingerprint(
+        [vars(p), vars(row), seed], [*code, *(folder / "index.json" for folder in data)]
+    )
     with joined() as world:
         world.agree("the training", mark)
         set_determinism(p.deterministic)
         torch.manual_seed(seed)
-        config = encoder_config(p)
+        config = encoder_config(p, row)
         student = build_student(p, config, n_classes=len(samples.classes)).to(world.device)
         student.to(memory_format=torch.channels_last)
-        training = Training(student, p=p, row=row, world=world)
+        training = build_training(student, p=p, row=row, world=world)
         scratch = Scratch(f"simclr-{mark}")
-        title = f"{name} {seed}"
-        history = fit(training, Views(samples, p, seed), seed=seed, scratch=scratch, title=title)
-        top1 = score_probe(student, images, listed, p=p, world=world)
+        history = fit(
+            training,
+            views,
+            loop(p),
+            beside=(recorded, row.cotrain.images) if recorded and row.cotrain else None,
+            seed=seed,
+            scratch=scratch,
+            world=world,
+            title=f"{name} {seed}",
+            watch=lambda epoch: collapsed(epoch, n=p.batch_size),
+        )
+        top1 = score_probe(student, squares, workers=p.workers, world=world)
         if not world.first:
             return
         with replacing(weights) as aside:
             write_weights(aside, student, {**config, "seed": seed, "run": name})
         write_rows(curve, history, columns=list(history[0]))
-        write_json(report, summary(history, row, n=p.batch_size) | {"probe": {"top1": top1}})
+        scored = {"development_top1" if p.development else "top1": top1}
+        write_json(report, summary(history, row, n=p.batch_size) | {"probe": scored})
         scratch.clear()
 
 
-class Views(Dataset[dict[str, Any]]):
-    """Two views, the clean image, its map and its fixations; an item is named (epoch, index).
-
-    Images are uint8 [h, w, 3]. The draws depend on (seed, epoch, index) alone, so they are the
-    same in whichever process and after whichever interruption a sample is made.
-    """
-
-    def __init__(self, samples: Shards, p: TrainSimclr, seed: int) -> None:
-        self.samples, self.p, self.seed = samples, p, seed
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
-        epoch, index = item
-        p = self.p
-        sample = self.samples[index]
-        height, width = sample["image_size"]
-        rng = np.random.default_rng([self.seed, epoch, index])
-        drawn = [
-            draw_view(
-                height,
-                width,
-                area=p.crop_area,
-                strength=p.jitter_strength,
-                hue=p.jitter_hue,
-                grey=p.grey,
-                blurred=p.blur,
-                rng=rng,
-            )
-            for _ in range(2)
-        ]
-        # Paper: a JPEG of which every part that is used shrinks to a half or less is decoded at
-        # 1/2, 1/4 or 1/8: the same crops, from pixels that differ by some grey levels.
-        side = min(int(p.clean_crop * min(height, width)), *drawn[0].box[2:], *drawn[1].box[2:])
-        times = reduction(sample["image"], side=side, size=p.image_size)
-        image = decode_reduced(
-            sample["image"],
-            size=(height, width),
-            reduction=times,
-            name=f"{self.samples.folder}: {sample['key']}",
+def require_one_meaning(p: TrainSimclr, row: Row) -> None:
+    """Raises ValueError for a row that says two things, or asks for what cannot be had."""
+    weighed = sorted(set(row.weights) & set(ATTENTION_TERMS))
+    if row.attention == "none" and (weighed or row.cotrain):
+        raise ValueError(
+            f"a run with `attention: none` has no map for {', '.join(weighed) or 'cotrain'}; "
+            "remove that from its row or give it an attention"
         )
-        views = [view(image, each, size=p.image_size, reduction=times) for each in drawn]
-        box = centre_box(height, width, p.clean_crop)
-        size = (p.map_size, p.map_size)
-        return {
-            "view0": views[0],
-            "view1": views[1],
-            "clean": resize_centre_crop(image, size=p.image_size, crop=p.clean_crop),
-            "map": crop_map(sample["map"], box, size=size),
-            "fixations": count_points(sample["points"], grid=sample["grid"], box=box, size=size),
-            "label": sample["label"],
-            "index": index,
-        }
+    if row.attention != "none" and not weighed:
+        raise ValueError(
+            f"a run with `attention: {row.attention}` weighs none of {', '.join(ATTENTION_TERMS)}; "
+            "add one to its weights (with stop_gradient it only watches) or say `attention: none`"
+        )
+    if row.attention.startswith("contracam") and p.chunks > 1:
+        raise ValueError(
+            f"ContraCAM tells an image from the others of its batch, and {p.chunks} chunks would "
+            "leave it fewer of them; set train_simclr.chunks to 1"
+        )
 
 
-def encoder_config(p: TrainSimclr) -> dict[str, Any]:
-    """What a later stage needs to build the encoder and the head again, and to feed them."""
+def augmentation(p: TrainSimclr) -> Augmentation:
+    return Augmentation(
+        area=p.crop_area,
+        jittered=p.jitter,
+        strength=p.jitter_strength,
+        hue=p.jitter_hue,
+        grey=p.grey,
+        blurred=p.blur,
+    )
+
+
+def square(p: TrainSimclr) -> dict[str, Any]:
+    """How the probe's images are cut."""
+    return {"size": p.image_size, "crop": p.eval_crop}
+
+
+def loop(p: TrainSimclr) -> Loop:
+    return Loop(
+        batch_size=p.batch_size,
+        epochs=p.epochs,
+        warmup_epochs=p.warmup_epochs,
+        workers=p.workers,
+        checkpoint_minutes=p.checkpoint_minutes,
+        checkpoint_steps=p.checkpoint_steps,
+    )
+
+
+def encoder_config(p: TrainSimclr, row: Row) -> dict[str, Any]:
+    """What a later stage needs to build the encoder and its attention again, and to feed them."""
     return {
         "encoder": {
             "backbone": p.backbone,
@@ -208,10 +249,15 @@ def encoder_config(p: TrainSimclr) -> dict[str, Any]:
             "stem": p.stem,
             "taps": p.attention_taps,
             "zero_init": p.zero_init,
+            "block": row.block,
         },
         "attention": {
-            "select": p.attention_select, "output": p.attention_output, "size": p.map_size,
+            "source": row.attention,
+            "select": row.attention_select,
+            "output": row.attention_output,
+            "size": row.map_size,
         },
+        "projector": {"layers": p.projector_layers, "n_outputs": p.projector_outputs},
         "image_size": p.image_size,
         "clean_crop": p.clean_crop,
         "eval_crop": p.eval_crop,
@@ -221,95 +267,62 @@ def encoder_config(p: TrainSimclr) -> dict[str, Any]:
 def build_student(p: TrainSimclr, config: dict[str, Any], *, n_classes: int) -> Student:
     """The student, with weights drawn from torch's generator."""
     encoder = Encoder(**config["encoder"])
-    head = projector(encoder.n_features, layers=p.projector_layers, n_outputs=p.projector_outputs)
+    head = projector(encoder.n_features, **config["projector"])
     probe = nn.Linear(encoder.n_features, n_classes)
     nn.init.normal_(probe.weight, std=0.01)
     nn.init.zeros_(probe.bias)
-    return Student(encoder, head, AttentionHead(**config["attention"]), probe)
+    return Student(encoder, head, build_attention(**config["attention"]), probe)
 
 
-def build_optimizer(p: TrainSimclr, student: Student) -> torch.optim.Optimizer:
-    """Kernels decay and, under LARS, adapt; gains and biases do neither.
-
-    So does SimCLR (lars_optimizer.py). The probe's kernel decays but does not adapt. The four
-    parameters of the attention head have a rate of their own, `attention_learning_rate` times the
-    others' (A12).
-    """
-    trained = [each for part in (student.encoder, student.projector) for each in part.parameters()]
-    groups = [
-        {"params": [each for each in trained if each.ndim > 1], "adapt": True, "decays": True},
-        {"params": [student.probe.weight], "adapt": False, "decays": True},
-        {
-            "params": [each for each in trained if each.ndim == 1 and each.requires_grad]
-            + [student.probe.bias],
-            "adapt": False,
-            "decays": False,
-        },
-        {
-            "params": list(student.attention.parameters()),
-            "adapt": False,
-            "decays": False,
-            "rate": p.attention_learning_rate,
-        },
-    ]
+def build_training(student: Student, *, p: TrainSimclr, row: Row, world: World) -> Training:
+    """The student's optimizer, its pass and its loss."""
+    if p.batch_size % (world.size * p.chunks):
+        raise ValueError(
+            f"a batch of {p.batch_size} does not divide into {world.size} processes times "
+            f"{p.chunks} chunks; change train_simclr.batch_size, processes or chunks"
+        )
+    if row.cotrain and row.cotrain.images % (world.size * p.chunks):
+        raise ValueError(
+            f"{row.cotrain.images} images for co-training do not divide into {world.size} "
+            f"processes times {p.chunks} chunks; change cotrain.images of the run"
+        )
+    if p.compile:
+        student.encoder.compile()
     scale = {"none": 1.0, "sqrt": p.batch_size**0.5, "linear": p.batch_size / 256}
-    base = p.learning_rate * scale[p.learning_rate_scaling]
-    for group in groups:
-        group["base"] = group["lr"] = base * group.pop("rate", 1.0)
-        group["weight_decay"] = p.weight_decay if group.pop("decays") else 0.0
-        if p.optimizer != "lars":
-            group.pop("adapt")
-    if p.optimizer == "lars":
-        return Lars(groups, lr=base, momentum=0.9, weight_decay=0.0, trust_coefficient=1e-3)
-    if p.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=base, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=base)
+    optimizer = build_optimizer(
+        p.optimizer,
+        [student.encoder, student.projector],
+        student.probe,
+        student.attention,
+        learning_rate=p.learning_rate * scale[p.learning_rate_scaling],
+        attention_learning_rate=p.attention_learning_rate,
+        weight_decay=p.weight_decay,
+    )
 
+    def gather(rows: Tensor) -> tuple[Tensor, slice]:
+        first = world.rank * len(rows)
+        return world.gather(rows), slice(first, first + len(rows))
 
-class Training:
-    """What a student is trained with, one update at a time."""
-
-    def __init__(self, student: Student, *, p: TrainSimclr, row: Row, world: World) -> None:
-        if p.batch_size % (world.size * p.chunks):
-            raise ValueError(
-                f"a batch of {p.batch_size} does not divide into {world.size} processes times "
-                f"{p.chunks} chunks; change train_simclr.batch_size, processes or chunks"
-            )
-        if p.compile:
-            student.encoder.compile()
-        self.student, self.p, self.row, self.world = student, p, row, world
-        self.optimizer = build_optimizer(p, student)
-        self.update = Step(
-            student, self.optimizer, world=world, precision=p.precision, chunks=p.chunks
+    def forward(network: nn.Module, *images: Tensor) -> Outputs:
+        return network(
+            *images, joint=row.joint_batch_norm, stop_gradient=row.stop_gradient, gather=gather
         )
 
-    def step(self, batch: dict[str, Tensor], *, rate: float) -> dict[str, float]:
-        """One update at `rate` times each group's learning rate; the loss and its terms.
+    def loss(outputs: Outputs, rows: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        labels, *attended = rows
+        maps, fixations = attended if attended else (None, None)
+        targets = Targets(labels, maps, fixations, p.temperature)
+        total, terms = objective(outputs, targets, weights=row.weights)
+        return total, terms | {"spread": spread(outputs.z0)}
 
-        `batch` is this process's share, the loss that of the whole. Raises FloatingPointError if
-        a term or a gradient is not finite.
-        """
-        values: dict[str, Tensor] = {}
-
-        def forward(student: nn.Module, *views: Tensor) -> Outputs:
-            joint, stop = self.p.joint_batch_norm, self.row.stop_gradient
-            return student(*views, joint=joint, stop_gradient=stop)
-
-        def loss(outputs: Outputs, rows: Sequence[Tensor]) -> Tensor:
-            labels, maps, fixations = rows
-            targets = Targets(labels, maps, fixations, self.p.temperature)
-            total, terms = objective(outputs, targets, weights=self.row.weights)
-            values.update({"loss": total, **terms, "spread": spread(outputs.z0)})
-            return total
-
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] * rate
-        images = [batch[key] for key in ("view0", "view1", "clean")]
-        targets = [batch[key] for key in ("label", "map", "fixations")]
-        self.update(images, targets, forward=forward, loss=loss)
-        # One transfer: each makes a GPU wait.
-        numbers = torch.stack([value.detach().float() for value in values.values()]).tolist()
-        return dict(zip(values, numbers))
+    attends = row.attention != "none"
+    return Training(
+        Step(student, optimizer, world=world, precision=p.precision, chunks=p.chunks),
+        inputs=("view0", "view1", "clean") if attends else ("view0", "view1"),
+        targets=("label", "map", "fixations") if attends else ("label",),
+        forward=forward,
+        loss=loss,
+    )
 
 
 def spread(z: Tensor) -> Tensor:
@@ -320,82 +333,20 @@ def spread(z: Tensor) -> Tensor:
     return F.normalize(z.detach().float(), dim=1).std(dim=0).mean() * math.sqrt(z.shape[1])
 
 
-def fit(
-    run: Training, views: Views, *, seed: int, scratch: Scratch, title: str
-) -> list[dict[str, float]]:
-    """Train to the last step; returns one row of mean losses an epoch."""
-    p, world = run.p, run.world
-    step, history, sums = 0, [], {}
-    with Resumable(
-        scratch, world, minutes=p.checkpoint_minutes, steps=p.checkpoint_steps
-    ) as kept:
-        if state := kept.read():
-            run.update.load_state_dict(state)
-            step, history, sums = state["step"], state["history"], state["sums"]
-        batches = Batches(
-            len(views),
-            batch_size=p.batch_size,
-            epochs=p.epochs,
-            seed=seed,
-            start=step,
-            rank=world.rank,
-            size=world.size,
-        )
-        warmup_steps = round(p.warmup_epochs * batches.steps_per_epoch)
-
-        def everything() -> dict[str, Any]:
-            return {**run.update.state_dict(), "history": history, "sums": sums}
-
-        run.student.train()
-        quiet = None if world.first else True
-        with tqdm(desc=title, total=batches.total, initial=step, disable=quiet) as progress:
-            for batch in load_batches(views, batches, workers=p.workers, device=world.device):
-                factor = warmup_cosine(step, warmup_steps=warmup_steps, total_steps=batches.total)
-                try:
-                    terms = run.step(batch, rate=factor)
-                except FloatingPointError as error:
-                    keys = [views.samples[i]["key"] for i in batch["index"][:5].tolist()]
-                    raise ValueError(
-                        f"step {step}: {error}; the batch begins with {', '.join(keys)}; look at "
-                        "these images, lower learning_rate or use fp32"
-                    ) from error
-                step += 1
-                for key, value in terms.items():
-                    sums[key] = sums.get(key, 0.0) + value / batches.steps_per_epoch
-                if step % batches.steps_per_epoch == 0:
-                    epoch = step // batches.steps_per_epoch
-                    rate = run.optimizer.param_groups[0]["lr"]
-                    history.append({"epoch": epoch, "step": step, "lr": rate, **sums})
-                    progress.set_postfix({key: f"{value:.3f}" for key, value in sums.items()})
-                    sums = {}
-                    if world.first:
-                        warn_of_collapse(history[-1], n=p.batch_size)
-                progress.update()
-                kept.done(step, everything)
-        kept.save(step, everything)  # what follows may still fail, and would cost the run
-    return history
-
-
-def collapsed(row: dict[str, float], *, n: int) -> str:
+def collapsed(epoch: dict[str, Any], *, n: int) -> str:
     """What shows that an epoch's projections no longer tell images apart, or nothing.
 
     NT-Xent is 2 ln(2n - 1) for n images if every other view is as likely to be an image's own.
     """
-    if row["spread"] < 0.01:
-        return f"projections have collapsed to a point (spread {row['spread']:.2g})"
+    if epoch["spread"] < 0.01:
+        return f"projections have collapsed to a point (spread {epoch['spread']:.2g})"
     chance = 2 * math.log(2 * n - 1)
-    if row.get("contrastive", 0.0) > 0.995 * chance:
-        return f"NT-Xent is no better than chance ({row['contrastive']:.3f}, chance {chance:.3f})"
+    if epoch.get("contrastive", 0.0) > 0.995 * chance:
+        return f"NT-Xent is no better than chance ({epoch['contrastive']:.3f}, chance {chance:.3f})"
     return ""
 
 
-def warn_of_collapse(row: dict[str, float], *, n: int) -> None:
-    """Say so in the log, after an epoch; `summary` puts it into the metrics."""
-    if why := collapsed(row, n=n):
-        tqdm.write(f"warning: epoch {row['epoch']}: {why}", file=sys.stderr)
-
-
-def summary(history: list[dict[str, float]], row: Row, *, n: int) -> dict[str, Any]:
+def summary(history: list[dict[str, Any]], row: Row, *, n: int) -> dict[str, Any]:
     """The last epoch's losses, and whether the projections collapsed by then."""
     last = history[-1]
     return {
@@ -404,60 +355,6 @@ def summary(history: list[dict[str, float]], row: Row, *, n: int) -> dict[str, A
         "spread": last["spread"],
         "collapsed": int(bool(collapsed(last, n=n))),
     }
-
-
-def load_batches(
-    views: Views, batches: Batches, *, workers: int, device: torch.device
-) -> Iterator[dict[str, Tensor]]:
-    """Batches on the device; images become float [n, 3, h, w] in [0, 1], channels last."""
-    loader: DataLoader[Any] = DataLoader(
-        views,
-        batch_sampler=batches,
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=start_worker,
-    )
-    for batch in loader:
-        moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-        for key in ("view0", "view1", "clean"):
-            moved[key] = as_input(moved[key])
-        yield moved
-
-
-class Squares(Dataset[tuple[np.ndarray, int]]):
-    """Validation images as SimCLR scores them, centre-cropped, with their labels."""
-
-    def __init__(self, images: Path, listed: Manifest, p: TrainSimclr) -> None:
-        self.images, self.listed, self.p = images, listed, p
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        image = read_image(self.images / self.listed.paths[index])
-        square = resize_centre_crop(image, size=self.p.image_size, crop=self.p.eval_crop)
-        return square, int(self.listed.labels[index])
-
-
-@torch.no_grad()
-def score_probe(
-    student: Student, images: Path, listed: Manifest, *, p: TrainSimclr, world: World
-) -> float:
-    """Top-1 accuracy of the concurrent probe on validation images, shared among the processes."""
-    student.eval()
-    n = len(listed.paths)
-    loader: DataLoader[Any] = DataLoader(
-        Squares(images, listed, p),
-        batch_size=256,
-        sampler=range(world.rank, n, world.size),
-        num_workers=p.workers,
-        worker_init_fn=start_worker,
-    )
-    hits, seen = 0, 0
-    quiet = None if world.first else True
-    for squares, labels in tqdm(loader, desc="concurrent probe", disable=quiet):
-        logits = student.probe(features(student.encoder(as_input(squares.to(world.device)))))
-        hits += int((logits.argmax(dim=1).cpu() == labels).sum())
-        seen += len(labels)
-    assert world.total(seen) == n  # each image once
-    return world.total(hits) / n
 
 
 if __name__ == "__main__":

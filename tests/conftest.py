@@ -10,20 +10,25 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
 
 import list_images
+import list_runs
 import make_scenes
 import prepare_attention
 import train_simclr
+from attnlabels.datasets.shards import Sample, write_shards
 from attnlabels.models.files import write_weights
 from attnlabels.models.teacher import Teacher
 from attnlabels.params import load, read
 from attnlabels.script import run
 
 ROOT = Path(__file__).resolve().parents[1]
+CLASSES = ["n00000001", "n00000002", "n00000003"]
 SETS = ("train", "dev", "val", "eye")
 DATA = ROOT.parent / "shared" / "data"
 
@@ -65,22 +70,26 @@ TINY: dict[str, Any] = {
     "label_images.workers": 0,
     "label_images.shard_size": 10,
     "label_images.examples": 2,
+    "relabel_images.contracam.options.batch_size": 6,
+    "relabel_images.contracam.options.workers": 0,
     "train_simclr": {
         "backbone": "resnet10", "width": 8, "stem": "small", "zero_init": False, "image_size": 24,
-        "attention_taps": "stages", "attention_select": "local_mean_max",
-        "attention_output": "spatial_softmax", "map_size": 6,
-        "projector_layers": 2, "projector_outputs": 8, "temperature": 0.1,
-        "batch_size": 6, "epochs": 2, "warmup_epochs": 1.0,
+        "attention_taps": "stages", "projector_layers": 2, "projector_outputs": 8,
+        "temperature": 0.1, "batch_size": 6, "epochs": 2, "warmup_epochs": 1.0,
         "optimizer": "adamw", "learning_rate": 2e-3, "learning_rate_scaling": "none",
-        "attention_learning_rate": 10.0, "weight_decay": 1e-4, "joint_batch_norm": True,
-        "clean_crop": 1.0, "eval_crop": 1.0, "crop_area": [0.3, 1.0], "jitter_strength": 0.5,
-        "jitter_hue": 0.03, "grey": 0.1, "blur": 0.0,
+        "attention_learning_rate": 10.0, "weight_decay": 1e-4, "development": 0.0,
+        "clean_crop": 1.0, "eval_crop": 1.0, "crop_area": [0.3, 1.0], "jitter": 0.8,
+        "jitter_strength": 0.5, "jitter_hue": 0.03, "grey": 0.1, "blur": 0.0,
         "precision": "fp32", "processes": 1, "chunks": 1, "workers": 0, "checkpoint_minutes": 5.0,
         "checkpoint_steps": 0, "compile": False, "deterministic": False,
     },
     **{
-        f"main.{name}.weights": {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
+        f"main.{name}.{key}": value
         for name in ("contrastive", "contrastive_attn_teacher")
+        for key, value in {
+            "map_size": 6,
+            "weights": {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0},
+        }.items()
     },
     "corrupt_images.imagenet_c.size": 24,
     "corrupt_images.imagenet_c.workers": 0,
@@ -137,6 +146,50 @@ def tiny_params() -> Callable[[Path, dict[str, Any]], None]:
     return write_params
 
 
+def write_squares(folder: Path, *, seed: int, flat: bool = False) -> Path:
+    """Eighteen noisy images with a square in the class's colour, which is looked at, or not."""
+    rng = np.random.default_rng(seed)
+    maps_by = {"kind": "teacher", "sha256": "0" * 64}
+    samples = []
+    for k in range(18):
+        image = rng.integers(0, 100, (30, 36, 3), np.uint8)
+        row, col = rng.integers(0, (20, 26))
+        image[row:row + 10, col:col + 10, k % 3] += 120
+        y, x = np.mgrid[:12, :12]
+        centre = np.array([(row + 5) * 12 / 30, (col + 5) * 12 / 36])
+        map = np.exp(-((y + 0.5 - centre[0]) ** 2 + (x + 0.5 - centre[1]) ** 2) / 8)
+        map = np.ones_like(map) if flat else map
+        samples.append(Sample(
+            key=f"image{k}", image=cv2.imencode(".png", image)[1].tobytes(), map=map,
+            points=centre.astype(np.int64)[None], observers=None, label=k % 3, grid=(12, 12),
+            image_size=(30, 36), source="test", name=f"image{k}.png",
+        ))
+    write_shards(folder, samples, maximum_count=10, maps_by=maps_by, classes=CLASSES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_labels() -> Callable[..., Path]:
+    """`write_squares`."""
+    return write_squares
+
+
+def list_run(name: str, labels: Path, *, study: str = "main") -> Path:
+    """What list_runs writes of a run under the current parameters, its labels being these."""
+    tree = read()
+    for row in tree[study].values():
+        row["labels"] = str(labels)
+    Path("params.yaml").write_text(json.dumps(tree))
+    list_runs.main(study, Path("runs") / study)
+    return Path("runs") / study / f"{name}.json"
+
+
+@pytest.fixture(scope="session")
+def listed() -> Callable[..., Path]:
+    """`list_run`."""
+    return list_run
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `data/scenes`, `data/images` and `data/attention`, made by their stages."""
@@ -170,7 +223,8 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_params(folder, {})
     p = load(train_simclr.TrainSimclr, "train_simclr", path=folder / "params.yaml")
     torch.manual_seed(0)
-    config = train_simclr.encoder_config(p)
+    row = load(train_simclr.Row, "main", "contrastive_attn_teacher", path=folder / "params.yaml")
+    config = train_simclr.encoder_config(p, row)
     built = train_simclr.build_student(p, config, n_classes=3)
     write_weights(folder / "student.safetensors", built, {**config, "seed": 0, "run": "untrained"})
     return folder / "student.safetensors"

@@ -85,7 +85,9 @@ def test_more_steps_of_the_refit_reach_no_higher_a_loss(align):
 def test_as_trained_is_the_map_of_the_head_as_it_was_stored(align, student, world):
     _, scores = align()
     config = read_config(student)
-    encoder, head = Encoder(**config["encoder"]), AttentionHead(**config["attention"])
+    encoder, head = Encoder(**config["encoder"]), AttentionHead(**{
+        key: config["attention"][key] for key in ("select", "output", "size")
+    })
     load_weights(student, encoder, prefix="encoder.")
     load_weights(student, head, prefix="attention.")
     encoder.eval()
@@ -129,7 +131,7 @@ def test_labels_in_place_of_recordings_are_refused(params, fail, student, labels
     arguments = words(Path("out"), student, labels, world)
     arguments[2] = labels
     message = fail(align_attention, *arguments)
-    assert "its maps are a teacher's; expected recordings of people" in message
+    assert "its maps are by a teacher; expected recordings of people" in message
 
 
 def test_weights_that_do_not_fit_are_refused(params, fail, student, teacher, labels, world):

@@ -38,7 +38,7 @@ def teacher_words(out: Path, world: Path) -> list[Any]:
 
 
 @pytest.fixture
-def simclr_words(world, teacher, tmp_path_factory, params) -> Callable[[Path], list[str]]:
+def simclr_words(world, teacher, tmp_path_factory, params, listed) -> Callable[[Path], list[str]]:
     """The command line of a SimCLR training into a folder."""
     import label_images
 
@@ -51,7 +51,7 @@ def simclr_words(world, teacher, tmp_path_factory, params) -> Callable[[Path], l
     def words(out: Path) -> list[str]:
         images, manifest = world / "data/scenes/imagenet/val", world / "data/images/val.csv"
         outs = (out / name for name in ("student.safetensors", "curve.csv", "report.json"))
-        return ["main", RUN, "0", *map(str, (labels, images, manifest, *outs))]
+        return [str(listed(RUN, labels)), "0", *map(str, (images, manifest, *outs))]
 
     return words
 
@@ -89,8 +89,8 @@ def test_simclr_killed_at_twenty_moments_ends_with_the_same_bytes(params, simclr
     params(SIMCLR)
 
     def train(out: Path) -> None:
-        table, name, seed, *paths = simclr_words(out)
-        train_simclr.main(table, name, int(seed), *map(Path, paths))
+        run, seed, *paths = simclr_words(out)
+        train_simclr.main(Path(run), int(seed), *map(Path, paths))
 
     kill_at_random(train, Path("whole"), kills=20)
 

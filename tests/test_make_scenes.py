@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import make_scenes
+from attnlabels.datasets.salicon import read_json
 from attnlabels.datasets.scenes import Style
 
 ROW = {
@@ -140,6 +141,36 @@ def test_points_are_row_and_column_from_1_inside_the_image(out):
             points = np.array(each["fixations"])
             assert points.dtype.kind == "i" and points.min() >= 1
             assert points[:, 0].max() <= 24 and points[:, 1].max() <= 32
+
+
+def test_every_training_image_has_recordings_and_a_mask_and_no_other_has(out):
+    def names(folder):
+        return {
+            str(path.relative_to(folder).with_suffix(".JPEG"))
+            for path in folder.rglob("*") if path.is_file()
+        }
+
+    images = names(out / "imagenet/train")
+    assert names(out / "masks/train") == images
+    people = {each.name: each for each in read_json(out / "people/fixations_train.json")}
+    assert set(people) == images and len(images) == 12
+    for each in people.values():
+        assert (each.height, each.width) == (24, 24)
+        assert sorted(set(each.observers.tolist())) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_mask_is_where_the_object_of_its_image_is_and_people_look_there(out):
+    style, shares = row_style(texture_shift=0, hue_shift=0.0), []
+    people = read_json(out / "people" / "fixations_train.json")
+    for index, recorded in enumerate(people):
+        scene = make_scenes.classified(
+            index, split="imagenet train", seed=0, n_classes=4, size=24, style=style)
+        path = out / "masks" / "train" / Path(recorded.name).with_suffix(".png")
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(mask, np.rint(255 * scene.mask))
+        rows, cols = recorded.points.T
+        shares.append((mask[rows, cols] > 127).mean() / (mask > 127).mean())
+    assert np.mean(shares) > 1.5
 
 
 def test_images_are_numbered_and_named_as_published(out):

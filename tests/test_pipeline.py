@@ -17,7 +17,6 @@ from ruamel.yaml import YAML
 
 import attnlabels
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
-from attnlabels.objective import TERMS
 from attnlabels.params import read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +26,7 @@ MODULES = [path for path in sorted(SOURCES.rglob("*.py")) if path.stem != "__ini
 PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
 PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yaml"))}
 FOR_SCRIPTS = ("launch", "params", "script", "report", "results")  # for scripts alone
+BLOCKS = "src/attnlabels/blocks"  # imported by name; list_runs watches them as data
 LOOP = re.compile(r"\$\{(key|item[.\w]*)\}")
 
 
@@ -79,6 +79,15 @@ def paths_in(entries: list[Any]) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
+def runs_in(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows of all tables of runs: what has labels and weights."""
+    for table in tree.values():
+        if isinstance(table, dict):
+            for row in table.values():
+                if isinstance(row, dict) and {"labels", "weights"} <= row.keys():
+                    yield row
+
+
 def outputs_of(body: dict[str, Any]) -> list[str]:
     return [path for kind in ("outs", "metrics", "plots") for path in paths_in(body.get(kind, []))]
 
@@ -111,7 +120,8 @@ def test_a_stage_runs_the_script_of_its_name_with_as_many_words_as_that_takes(na
 
 @each_stage
 def test_dependencies_are_the_files_that_the_script_comes_to_import(name, body):
-    listed = [SOURCES.parent / path for path in paths_in(body["deps"]) if path.startswith("src/")]
+    code = [path for path in paths_in(body["deps"]) if path.startswith("src/") and path != BLOCKS]
+    listed = [SOURCES.parent / path for path in code]
     files = {file for path in listed for file in (path.rglob("*.py") if path.is_dir() else [path])}
     assert {str(path) for path in files} == {str(path) for path in closure(SCRIPTS[name])}
     assert len(listed) == len(set(listed))
@@ -167,12 +177,6 @@ def test_every_section_of_the_parameters_is_used(file):
 
 
 @pytest.mark.parametrize("file", PARAMS)
-def test_every_run_of_the_table_weighs_terms_that_there_are(file):
-    for name, row in PARAMS[file]["main"].items():
-        assert row["weights"] and set(row["weights"]) <= set(TERMS), name
-
-
-@pytest.mark.parametrize("file", PARAMS)
 def test_what_a_row_is_watched_by_is_what_its_stage_depends_on(file):
     # A row that read one set and watched another would go stale without being seen to.
     corrupted, benchmarks = PARAMS[file]["corrupt_images"], PARAMS[file]["benchmarks"]
@@ -209,7 +213,28 @@ def test_imports_go_one_way(path):
 def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
     commands = {find_module(name) for name in ("attnlabels.cli", *attnlabels.MODULES.values())}
     users = [*SCRIPTS.values(), *filter(None, commands)]
-    assert set(MODULES) == {file for user in users for file in closure(user)}
+    blocks = {path for path in MODULES if path.parent == ROOT / BLOCKS}
+    assert set(MODULES) - blocks == {file for user in users for file in closure(user)}
+    named = {row.get("block") for tree in PARAMS.values() for row in runs_in(tree)}
+    assert {path.stem for path in blocks} <= named
+
+
+@each_stage
+def test_a_run_is_stale_with_its_own_labels_and_block_and_with_no_others(name, body):
+    # list_runs writes a digest of what a row names to the run's file (tests/test_list_runs.py).
+    words, deps = body["cmd"].split(), paths_in(body["deps"])
+    if name == "list_runs":
+        study = words[2]
+        rows = [row for tree in PARAMS.values() for row in tree[study].values()]
+        assert any("block" in row for row in rows) is (BLOCKS in deps)
+        watched = [path for path in deps if path.startswith("data/")]
+        for row in rows:
+            folders = [row["labels"], *([row["cotrain"]["shards"]] if row.get("cotrain") else [])]
+            for folder in folders:
+                assert any(f"{folder}/".startswith(f"{path}/") for path in watched), folder
+    elif words[2].startswith("data/runs/"):
+        assert words[2] in deps and words[2].endswith("/${item.run}.json")
+        assert not [path for path in deps if path.startswith(("data/labels", BLOCKS))]
 
 
 def tracked() -> Iterator[tuple[str, str]]:
@@ -450,7 +475,26 @@ def test_a_parameter_makes_only_what_reads_it_stale(chain, tiny_params):
     }
     tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
     changed = set(json.loads(chain.dvc("status", "--json")))
+    assert changed == {"list_runs", "make_tables", "draw_figures"}
+    chain.dvc("repro", "list_runs")
+    changed = set(json.loads(chain.dvc("status", "--json")))
     assert changed == {"train_simclr@contrastive-0", "make_tables", "draw_figures"}
+
+
+def test_an_edited_block_makes_its_own_runs_stale(chain, tiny_params):
+    tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.block": "mask"})
+    chain.dvc("repro", "list_runs")
+    others = chain.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")
+    assert json.loads(others) == {}
+    listed = {path: path.read_bytes() for path in (chain.folder / "data/runs/main").iterdir()}
+    block = chain.folder / BLOCKS / "mask.py"
+    source = block.read_text()
+    block.write_text(source + "# edited\n")
+    assert set(json.loads(chain.dvc("status", "list_runs", "--json"))) == {"list_runs"}
+    chain.dvc("repro", "list_runs")
+    changed = {path.stem for path, before in listed.items() if path.read_bytes() != before}
+    block.write_text(source)
+    assert changed == {"contrastive"}
 
 
 @pytest.fixture

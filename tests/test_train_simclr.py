@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -9,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import list_runs
 import train_simclr
-from attnlabels.datasets.shards import Sample, write_shards
+from attnlabels import blocks, encoder_training, objective
+from attnlabels.alignment import FrozenStudent, align
 from attnlabels.models.files import read_config
 from attnlabels.params import read
 
@@ -25,54 +26,44 @@ KEPT = Path(__file__).with_name("assets") / "train_simclr.json"
 CLASSES = ["n00000001", "n00000002", "n00000003"]
 N_STEPS = 6  # 18 images, batches of 6, 2 epochs
 RUNS = ("contrastive", "contrastive_attn_teacher")
-TERMS = ["contrastive", "kld", "nss", "probe"]
+WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
+TERMS = list(WEIGHTS)
+COLUMNS = {field.name for field in dataclasses.fields(train_simclr.Row)}
 Train = Callable[..., Path]
-
-
-def write_labels(folder: Path, *, seed: int) -> Path:
-    """Eighteen noisy images with a square in the class's colour, which is looked at."""
-    rng = np.random.default_rng(seed)
-    maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    samples = []
-    for k in range(18):
-        image = rng.integers(0, 100, (30, 36, 3), np.uint8)
-        row, col = rng.integers(0, (20, 26))
-        image[row:row + 10, col:col + 10, k % 3] += 120
-        y, x = np.mgrid[:12, :12]
-        centre = np.array([(row + 5) * 12 / 30, (col + 5) * 12 / 36])
-        map = np.exp(-((y + 0.5 - centre[0]) ** 2 + (x + 0.5 - centre[1]) ** 2) / 8)
-        samples.append(Sample(
-            key=f"image{k}", image=cv2.imencode(".png", image)[1].tobytes(), map=map,
-            points=centre.astype(np.int64)[None], observers=None, label=k % 3, grid=(12, 12),
-            image_size=(30, 36), source="test", name=f"image{k}.png",
-        ))
-    write_shards(folder, samples, maximum_count=10, maps_by=maps_by, classes=CLASSES)
-    return folder
+Words = Callable[..., list[Any]]
 
 
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory) -> Path:
+def labels(tmp_path_factory, write_labels) -> Path:
     return write_labels(tmp_path_factory.mktemp("simclr") / "labels", seed=0)
 
 
-def words(out: Path, labels: Path, world: Path, *, name: str = RUNS[1], seed: int = 0) -> list[Any]:
-    """The arguments that train a run into the folder `out`."""
-    images, manifest = world / "data/scenes/imagenet/val", world / "data/images/val.csv"
-    outs = out / "student.safetensors", out / "curve.csv", out / "report.json"
-    return ["main", name, seed, labels, images, manifest, *outs]
+@pytest.fixture
+def words(listed, labels, world) -> Words:
+    """The arguments that train a run into a folder."""
+
+    def call(
+        out: str, *, of: Path = labels, name: str = RUNS[1], seed: int = 0, val: Path = world
+    ) -> list[Any]:
+        images, manifest = val / "data/scenes/imagenet/val", val / "data/images/val.csv"
+        outs = (Path(out) / file for file in ("student.safetensors", "curve.csv", "report.json"))
+        return [listed(name, of), seed, images, manifest, *outs]
+
+    return call
 
 
 @pytest.fixture
-def train(params, labels, world) -> Train:
-    """Trains a run into a folder, with changes to the section `train_simclr`."""
+def train(params, labels, words) -> Train:
+    """Trains a run into a folder, with changes to the section `train_simclr` or to its row."""
 
     def call(
-        out: str, *, name: str = RUNS[1], seed: int = 0, of: Path = labels, kld: float = 1.0,
-        **changed,
+        out: str, *, name: str = RUNS[1], seed: int = 0, of: Path = labels, **changed
     ) -> Path:
-        changes = {f"train_simclr.{key}": value for key, value in changed.items()}
-        params(changes | {f"main.{name}.weights.kld": kld})
-        train_simclr.main(*words(Path(out), of, world, name=name, seed=seed))
+        params({
+            f"main.{name}.{key}" if key in COLUMNS else f"train_simclr.{key}": value
+            for key, value in changed.items()
+        })
+        train_simclr.main(*words(out, of=of, name=name, seed=seed))
         return Path(out)
 
     return call
@@ -82,19 +73,19 @@ def train(params, labels, world) -> Train:
 def steps(monkeypatch) -> list[int]:
     """The steps made so far, filled while a run trains."""
     made: list[int] = []
-    done = train_simclr.Resumable.done
+    done = encoder_training.Resumable.done
 
     def noted(self, step: int, state) -> None:
         made.append(step - 1)
         done(self, step, state)
 
-    monkeypatch.setattr(train_simclr.Resumable, "done", noted)
+    monkeypatch.setattr(encoder_training.Resumable, "done", noted)
     return made
 
 
 def interrupt(monkeypatch, *, before: int) -> None:
     """Let whatever trains within this patch be interrupted before a step."""
-    step_once, made = train_simclr.Training.step, []
+    step_once, made = encoder_training.Training.step, []
 
     def stopping(self, batch, *, rate: float) -> dict[str, float]:
         if len(made) == before:
@@ -102,7 +93,7 @@ def interrupt(monkeypatch, *, before: int) -> None:
         made.append(rate)
         return step_once(self, batch, rate=rate)
 
-    monkeypatch.setattr(train_simclr.Training, "step", stopping)
+    monkeypatch.setattr(encoder_training.Training, "step", stopping)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -209,16 +200,16 @@ def killed_at_the_fourth(old, new):
     move(old, new)
 
 os.replace = killed_at_the_fourth
-table, name, seed, *paths = sys.argv[1:]
-train_simclr.main(table, name, int(seed), *map(Path, paths))
+listed, seed, *paths = sys.argv[1:]
+train_simclr.main(Path(listed), int(seed), *map(Path, paths))
 """
 
 
 def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(
-    train, params, steps, labels, world
+    train, steps, words
 ):
     whole = contents(train("whole", checkpoint_minutes=0.0))
-    command = [sys.executable, "-c", KILLED, *map(str, words(Path("cut"), labels, world))]
+    command = [sys.executable, "-c", KILLED, *map(str, words("cut"))]
     environment = os.environ | {
         "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
     }
@@ -233,7 +224,7 @@ def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(
 
 @pytest.mark.parametrize("change", ["parameter", "seed", "run", "labels"])
 def test_what_is_changed_does_not_go_on_from_the_old_state(
-    train, steps, monkeypatch, tmp_path, change
+    train, steps, monkeypatch, tmp_path, write_labels, change
 ):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, before=4)
@@ -256,8 +247,135 @@ def test_a_finished_run_leaves_no_state(train):
 
 @pytest.mark.parametrize(("name", "feels"), list(zip(RUNS, (False, True))))
 def test_the_baselines_encoder_does_not_feel_the_labels_and_the_other_does(train, name, feels):
-    weak, strong = (encoder(train(f"kld{kld}", name=name, kld=kld)) for kld in (1.0, 5.0))
+    weak, strong = (
+        encoder(train(f"kld{kld}", name=name, weights=WEIGHTS | {"kld": kld})) for kld in (1.0, 5.0)
+    )
     assert all(torch.equal(weak[key], strong[key]) for key in weak) is not feels
+
+
+SLOTS: dict[str, dict[str, Any]] = {
+    "plain SimCLR": {"attention": "none", "weights": {"contrastive": 1.0, "probe": 1.0}},
+    "explicit block": {"block": "mask", "attention": "mask"},
+    "self block": {"block": "mask", "attention": "mask", "stop_gradient": True},
+    "residual block": {"block": "residual_mask", "attention": "mask"},
+    "block beside a readout": {"block": "mask"},
+    "ContraCAM": {"attention": "contracam"},
+    "ContraCAM, second order": {"attention": "contracam_second_order"},
+    "other losses": {"weights": {"contrastive": 1.0, "kld_reversed": 1.0, "nss_unbiased": 0.1}},
+    "separate batch norm": {"joint_batch_norm": False, "map_size": 12},
+    "supervision of another kind": {"weights": {"classification": 1.0, "kld": 1.0}},
+}
+
+
+@pytest.mark.parametrize("slots", SLOTS.values(), ids=SLOTS)
+def test_every_slot_of_a_row_trains_and_its_attention_can_be_aligned(train, world, slots):
+    out = train("out", epochs=1, warmup_epochs=0.0, **slots)
+    assert rows(out)[0]["loss"] > 0
+    assert list(report(out)["loss"]) == ["loss", *slots.get("weights", WEIGHTS)]
+    student = FrozenStudent(out / "student.safetensors", batch_size=3)
+    readouts = list(align(student, world / "data/attention/val").maps)
+    assert readouts == ([] if slots.get("attention") == "none" else ["as_trained"])
+
+
+@pytest.mark.parametrize(("slots", "feels"), [
+    ({"block": "mask", "attention": "mask"}, True),
+    ({"block": "mask", "attention": "mask", "stop_gradient": True}, False),
+    ({"attention": "contracam"}, True),
+    ({"attention": "contracam", "stop_gradient": True}, False),
+])
+def test_attention_of_any_source_guides_the_encoder_unless_stopped(train, slots, feels):
+    weak, strong = (
+        encoder(train(f"kld{kld}", weights=WEIGHTS | {"kld": kld}, **slots)) for kld in (1.0, 5.0)
+    )
+    assert all(torch.equal(weak[key], strong[key]) for key in weak) is not feels
+
+
+def test_cotraining_learns_from_other_images_maps_and_not_from_these(
+    train, labels, write_labels, tmp_path
+):
+    people = write_labels(tmp_path / "people", seed=5)
+    blank = write_labels(tmp_path / "blank", seed=0, flat=True)  # the same images, other maps
+    with_people = {"cotrain": {"shards": str(people), "images": 4}}
+    found = encoder(train("people", **with_people))
+    assert all(torch.equal(found[key], each) for key, each in encoder(
+        train("blank", of=blank, **with_people)
+    ).items())
+    others = {"cotrain": {"shards": str(labels), "images": 4}}
+    assert not all(torch.equal(found[key], each) for key, each in encoder(
+        train("others", **others)
+    ).items())
+
+
+def test_cotraining_interrupted_goes_on_to_the_same_bytes(
+    train, write_labels, monkeypatch, tmp_path
+):
+    # 18 recordings, 7 a batch: two batches an epoch of theirs, three of the labelled images
+    people = write_labels(tmp_path / "people", seed=5)
+    changed = {"cotrain": {"shards": str(people), "images": 7}, "checkpoint_minutes": 0.0}
+    whole = contents(train("whole", **changed))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, before=3)
+        train("cut", **changed)
+    assert contents(train("cut", **changed)) == whole
+
+
+def test_training_images_held_out_are_scored_in_the_place_of_validation_images(train, monkeypatch):
+    seen = set()
+    sample = encoder_training.Views.__getitem__
+
+    def noted(self, item: tuple[int, int]) -> dict[str, Any]:
+        made = sample(self, item)
+        seen.add(made["index"])
+        return made
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a validation image was read")
+
+    monkeypatch.setattr(encoder_training.Views, "__getitem__", noted)
+    monkeypatch.setattr(encoder_training.Listed, "__call__", refuse)
+    scored = report(train("out", development=1 / 3, epochs=9))["probe"]
+    assert list(scored) == ["development_top1"]
+    kept, held_out = encoder_training.hold_out(18, 1 / 3)
+    assert len(held_out) == 6 and sorted([*kept, *held_out]) == list(range(18))
+    assert seen == set(kept.tolist())
+
+
+def test_an_invented_variant_is_a_file_and_a_row(train, monkeypatch, tmp_path):
+    (tmp_path / "invented.py").write_text(INVENTED)
+    monkeypatch.setattr(blocks, "__path__", [*blocks.__path__, str(tmp_path)])
+    monkeypatch.setattr(list_runs, "sources", lambda block, *, name: iter(()))
+    monkeypatch.setitem(objective.TERMS, "peak", lambda outputs, targets: outputs.z0.abs().amax())
+    out = train("out", block="invented", weights=WEIGHTS | {"peak": 0.01})
+    assert "peak" in rows(out)[0] and "encoder.block.gain" in encoder(out)
+
+
+INVENTED = """
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, maps):
+        return maps * self.gain, maps.new_empty(len(maps), 0, 0)
+"""
+
+
+@pytest.mark.parametrize(("slots", "message"), [
+    ({"attention": "none"}, "no map for kld, nss; remove that from its row"),
+    ({"weights": {"contrastive": 1.0}}, "weighs none of kld, .*say `attention: none`"),
+    ({"attention": "mask"}, "the encoder's block has no mask to attend with"),
+    ({"attention": "contracam", "chunks": 2}, "2 chunks would leave it fewer of them"),
+    ({"block": "nothing"}, "has the block 'nothing'; expected one of: mask, none, residual_mask"),
+    ({"cotrain": {"shards": "people", "images": 4}}, "people.index.json is missing: the run"),
+])
+def test_a_row_that_cannot_be_trained_is_refused(train, slots, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        train("out", **slots)
+    assert not list(Path().glob("out/*"))
 
 
 @pytest.mark.parametrize("changed", [
@@ -319,14 +437,14 @@ def test_a_batch_that_does_not_divide_into_chunks_is_refused(train):
 
 
 def test_validation_images_of_other_classes_are_refused_before_training(
-    params, steps, labels, world
+    params, steps, words, world
 ):
     listed = (world / "data/images/val.csv").read_text().splitlines()
     Path("data/images").mkdir(parents=True)
     two = [line for line in listed if CLASSES[2] not in line]
     Path("data/images/val.csv").write_text("\n".join(two) + "\n")
     with pytest.raises(ValueError, match=r"val\.csv lists 2 classes and .*labels 3"):
-        train_simclr.main(*words(Path("out"), labels, Path()))
+        train_simclr.main(*words("out", val=Path()))
     assert not steps
 
 
@@ -345,28 +463,30 @@ def test_parameters_that_do_not_fit_are_refused(train, changed, message):
 
 @pytest.mark.parametrize(("section", "unknown", "message"), [
     ("train_simclr", {"epoch": 3}, "params.yaml: train_simclr.epoch is unknown; remove it or mend"),
-    ("main", {RUNS[1]: {"weights": {}}}, "params.yaml: main.contrastive_attn_teacher.stop_gradient"
-     " is missing; add it"),
-    ("main", {RUNS[1]: {"stop_gradient": True, "weights": {"kdl": 1.0}}}, "no such terms: ['kdl']"),
+    (f"main.{RUNS[1]}", {"stop": True}, f"{RUNS[1]}.json.stop is unknown; remove it or mend"),
+    (f"main.{RUNS[1]}", {"weights": {"kld": 1.0, "kdl": 1.0}}, "no such terms: ['kdl']"),
 ])
 def test_an_unknown_or_missing_parameter_is_one_clear_error(
-    params, fail, labels, world, section, unknown, message
+    params, fail, words, section, unknown, message
 ):
     tree = read()
-    tree[section] |= unknown
+    node = tree
+    for key in section.split("."):
+        node = node[key]
+    node |= unknown
     Path("params.yaml").write_text(json.dumps(tree))
-    assert message in fail(train_simclr, *words(Path("out"), labels, world))
+    assert message in fail(train_simclr, *words("out"))
     assert not list(Path().glob("out/*"))
 
 
-def test_a_run_that_is_not_in_the_table_is_named(params, fail, labels, world):
-    message = fail(train_simclr, *words(Path("out"), labels, world, name="attn"))
-    assert "params.yaml: no section 'main.attn'" in message
+def test_a_run_that_is_not_in_the_table_is_named(params, fail, words):
+    message = fail(train_simclr, *words("out", name="attn"))
+    assert "attn.json is missing; run the stage list_runs" in message
 
 
-def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, labels, world):
+def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, words):
     Path("out").write_text("a file where the folder should be")
-    assert "out" in fail(train_simclr, *words(Path("out/simclr"), labels, world))
+    assert "out" in fail(train_simclr, *words("out/simclr"))
     assert Path("out").is_file()
 
 
@@ -382,11 +502,13 @@ def test_a_run_whose_results_could_not_be_written_need_not_train_again(train, st
 
 @pytest.mark.parametrize(("keep_state", "file"), [(True, "state.pt"), (False, "safetensors")])
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
-    params, fail, full_disk, monkeypatch, labels, world, keep_state, file
+    params, fail, full_disk, monkeypatch, words, keep_state, file
 ):
     if not keep_state:
         monkeypatch.setattr(train_simclr.Scratch, "write", lambda self, state: None)
+    arguments = words("out")
+    before = sorted(path for path in Path().rglob("*") if path.is_file())
     with full_disk(10_000):
-        message = fail(train_simclr, *words(Path("out"), labels, world))
+        message = fail(train_simclr, *arguments)
     assert file in message and "too large" in message and "make room" in message
-    assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
+    assert sorted(path for path in Path().rglob("*") if path.is_file()) == before

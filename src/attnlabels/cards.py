@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attnlabels.datasets.shards import sha256_of
+from attnlabels.datasets.shards import KINDS, sha256_of
 from attnlabels.models.encoder import BACKBONES
 
 PIXELS = "RGB, float32 in [0, 1], not normalised by any mean or deviation"
@@ -103,7 +103,7 @@ def data_card(
     """The card of the attention shards in `folder`, of which `index` is what `read_index` gives."""
     by = index["maps_by"]
     n, shards = index["samples"], index["shards"]
-    drawn = {
+    drawn = KINDS | {
         "human": "recordings of where people looked",
         "teacher": "a saliency network, the teacher; no person looked at these images for them",
     }

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from attnlabels.datasets.images import decode
 from attnlabels.datasets.overlays import colour_map, fit_inside, overlay, spread
-from attnlabels.datasets.shards import Sample, Shards
+from attnlabels.datasets.shards import KINDS, Sample, Shards
 from attnlabels.report import replacing
 
 SIDE = 160  # pixels of a picture's longer side
@@ -17,7 +17,6 @@ GAP = 8
 WIDTH = 3 * (SIDE + GAP) + GAP  # of a sample
 LINE = 18  # of text
 LONGEST = 44  # letters of a key
-DRAWN_BY = {"human": "people", "teacher": "a teacher"}
 INK, FAINT = (0, 0, 0), (110, 110, 110)
 
 
@@ -40,7 +39,7 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
         bottom += height
         for i, tile in enumerate(row):
             sheet[bottom - len(tile):bottom, i * WIDTH:(i + 1) * WIDTH] = tile
-    drawn_by = DRAWN_BY[samples.index["maps_by"]["kind"]]
+    drawn_by = KINDS[samples.index["maps_by"]["kind"]]
     title = f"{len(tiles)} of {len(samples)} images, maps by {drawn_by}"
     with replacing(Path(out)) as aside:
         _write(sheet, [((GAP, 3), title, INK)]).save(aside, format="PNG", optimize=True)

@@ -10,7 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from attnlabels.alignment import FrozenStudent, Readouts, align, readout_of, refit
+from attnlabels.alignment import FrozenStudent, align, refit
 from attnlabels.datasets.corruptions import SEVERITIES
 from attnlabels.datasets.features import read_features
 from attnlabels.datasets.image_folder import Manifest, list_images
@@ -322,14 +322,14 @@ def _alignment(
     student: FrozenStudent, attention: Mapping[str, Path], labels: Path | None
 ) -> dict[str, Any]:
     scores: dict[str, Any] = {}
-    readouts: Readouts = {"as_trained": readout_of(student)}
     if labels:
         scores["refit"] = refit(student, Shards(labels), **REFIT)
-        readouts["refitted"] = readout_of(student)
-    return scores | {
-        name: align(student, folder, readouts=readouts).summary()
-        for name, folder in attention.items()
-    }
+    elif student.source == "none":
+        raise ValueError(
+            "this encoder was trained without attention, so it has no maps to align; give it a "
+            "teacher's labels to fit a readout on"
+        )
+    return scores | {name: align(student, folder).summary() for name, folder in attention.items()}
 
 
 def _ours(encoder: str) -> Path:

@@ -153,6 +153,11 @@ def _build(kind: str, config: Mapping[str, Any], checkpoint: Path) -> Encoder | 
             f"{checkpoint}: its config builds no {kind} ({error!r}); was it written by another "
             "version of this project?"
         ) from error
+    if config[kind].get("block", "none") != "none":
+        raise ValueError(
+            f"{checkpoint}: this encoder has the block {config[kind]['block']!r}, which timm's and "
+            "torchvision's ResNets have not; an export would lose it"
+        )
     load_weights(checkpoint, network, prefix="" if kind == "teacher" else "encoder.")
     return network.eval()
 

@@ -1,6 +1,7 @@
 """The paper's objective: named terms and their weighted sum (paper §3.3, §4.3).
 
-    L = contrastive + λ·KLD - β·NSS + probe
+    L = contrastive + λ·KLD - β·NSS + probe        or, supervised, classification in the place of
+                                                   contrast and probe
 
 The term `nss` is minus the NSS, so all weights are >= 0. Each term is a mean over images. Paper:
 sums the attention terms over the batch; that is these means with λ and β times its size (A8).
@@ -8,7 +9,7 @@ sums the attention terms over the batch; that is these means with λ and β time
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -19,16 +20,26 @@ from attnlabels.losses import attention
 from attnlabels.losses.nt_xent import nt_xent
 
 
-@runtime_checkable  # beartype asks while testing
-class Outputs(Protocol):
-    """What a student returns: see `attnlabels.models.student.Outputs`."""
+# What terms ask of a network's outputs; beartype asks while testing. See the `Outputs` of
+# `attnlabels.models.student` and `attnlabels.models.classifier`.
 
+
+@runtime_checkable
+class Contrasting(Protocol):
     @property
     def z0(self) -> Tensor: ...
     @property
     def z1(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Classifying(Protocol):
     @property
     def logits(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Attending(Protocol):
     @property
     def attention(self) -> Tensor: ...
 
@@ -36,59 +47,71 @@ class Outputs(Protocol):
 class Targets(NamedTuple):
     """What the outputs are held against: a batch's labels, and the temperature of the contrast.
 
-    `maps` are >= 0 and of any scale; `fixations` count the points at each of their pixels.
+    `maps` are of the m attended images, >= 0 and of any scale; `fixations` count the points at
+    each of their pixels. What no term of a run reads is None.
     """
 
     labels: Int[Tensor, " n"]
-    maps: Float[Tensor, "n h w"]
-    fixations: Float[Tensor, "n h w"]
-    temperature: float
+    maps: Float[Tensor, "m h w"] | None
+    fixations: Float[Tensor, "m h w"] | None
+    temperature: float | None
 
 
-def contrastive(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+def contrastive(outputs: Contrasting, targets: Targets) -> Float[Tensor, ""]:
     """NT-Xent between the two views."""
+    assert targets.temperature is not None
     return nt_xent(outputs.z0, outputs.z1, temperature=targets.temperature)
 
 
-def kld(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+def kld(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
     """Divergence of the predicted from the labelled map, mean over images."""
+    assert targets.maps is not None
     return attention.kld(outputs.attention, targets.maps).mean()
 
 
-def kld_reversed(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+def kld_reversed(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
     """KLD weighed by the prediction: the other reading of the paper's formula (A16)."""
+    assert targets.maps is not None
     return attention.kld(targets.maps, outputs.attention).mean()
 
 
-def nss(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+def nss(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
     """Minus the NSS at the labelled fixations, mean over all images; 0 for one without any."""
+    assert targets.fixations is not None
     return -attention.nss(outputs.attention, targets.fixations).mean()
 
 
-def nss_unbiased(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+def nss_unbiased(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
     """`nss` with the unbiased deviation, as SimpleNet takes it (A9)."""
     pixels = outputs.attention[0].numel()
     return nss(outputs, targets) * math.sqrt((pixels - 1) / pixels)
 
 
-def probe(outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-    """Cross-entropy of the concurrent probe on both views (google-research/simclr:tf2/model.py)."""
-    logits = outputs.logits.float().flatten(0, 1)
-    return F.cross_entropy(logits, targets.labels.repeat_interleave(2))
+def probe(outputs: Classifying, targets: Targets) -> Float[Tensor, ""]:
+    """Cross-entropy of class logits on each view.
+
+    Of the concurrent probe, which only watches the features, on both views
+    (google-research/simclr:tf2/model.py); of the supervised classifier on its one.
+    """
+    logits = outputs.logits.float()
+    n_views = logits.shape[1]
+    return F.cross_entropy(logits.flatten(0, 1), targets.labels.repeat_interleave(n_views))
 
 
-TERMS: dict[str, Callable[[Outputs, Targets], Tensor]] = {
+TERMS: dict[str, Callable[[Any, Targets], Tensor]] = {
     "contrastive": contrastive,
     "kld": kld,
     "kld_reversed": kld_reversed,
     "nss": nss,
     "nss_unbiased": nss_unbiased,
     "probe": probe,
+    "classification": probe,  # the same of logits whose gradient reaches the encoder
 }
+ATTENTION_TERMS = ("kld", "kld_reversed", "nss", "nss_unbiased")
 
 
 def objective(
-    outputs: Outputs, targets: Targets, *, weights: Mapping[str, float]
+    outputs: Any, targets: Targets, *, weights: Mapping[str, float]
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """The weighted sum of the terms that `weights` names, and each term by itself.
 

@@ -1,11 +1,65 @@
-"""Reading what earlier stages left, for the tables and the figures."""
+"""Reading what earlier stages left, for the tables and the figures.
+
+A study is a table of runs in params.yaml. Those of `main`, the root's dvc.yaml, are trained for
+each of `seeds` and leave their files under metrics/ and data/; those of another study, for each
+of `study_seeds`, and under metrics/<study>/ and data/<study>/.
+"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+
+MAIN = "main"
+PARAMS = "params.yaml"
+
+
+class Run(NamedTuple):
+    """A row of a study's table."""
+
+    study: str
+    name: str
+    seeds: tuple[int, ...]
+
+    def file(self, root: Path, folder: str, seed: int, *, suffix: str) -> Path:
+        """Where the run's file is in a folder under `metrics` or `data`, which is `root`."""
+        return folder_of(root, self.study) / folder / f"{self.name}-{seed}{suffix}"
+
+    @property
+    def trained_by(self) -> str:
+        """The stage that trains it."""
+        return "train_supervised" if self.study == "supervised" else "train_simclr"
+
+
+def folder_of(root: Path, study: str) -> Path:
+    """Where a study's files are under `metrics` or `data`."""
+    return root if study == MAIN else root / study
+
+
+def runs_of(studies: str, tree: Mapping[str, Any]) -> dict[str, Run]:
+    """The runs by name of the studies that a word joins by "+", such as "main+table1".
+
+    `tree` is the whole of params.yaml. Raises ValueError for what is no table of runs, for seeds
+    that are no list of different whole numbers, and for two runs of one name.
+    """
+    runs: dict[str, Run] = {}
+    for study in studies.split("+"):
+        table = tree.get(study)
+        if not table or not isinstance(table, Mapping):
+            raise ValueError(
+                f"{PARAMS} has no table of runs {study!r}, one of the studies {studies!r}"
+            )
+        seeds = _seeds(tree, "seeds" if study == MAIN else "study_seeds")
+        for name in table:
+            if name in runs:
+                raise ValueError(
+                    f"{PARAMS} has a run {name!r} in {runs[name].study} and in {study}; rename one"
+                )
+            runs[name] = Run(study, name, seeds)
+    return runs
 
 
 def read_json(path: Path, *, stage: str) -> dict[str, Any]:
@@ -40,6 +94,16 @@ def read_arrays(path: Path, *, keys: tuple[str, ...], stage: str) -> dict[str, n
     if len({*lengths.values()}) != 1 or not lengths[keys[0]]:
         raise ValueError(f"{path} holds arrays of the lengths {lengths}, expected one and not 0")
     return arrays
+
+
+def _seeds(tree: Mapping[str, Any], key: str) -> tuple[int, ...]:
+    seeds = tree.get(key)
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    if not whole or not seeds or len({*seeds}) < len(seeds):
+        raise ValueError(
+            f"{PARAMS}.{key} is {seeds!r}, expected a list of different whole numbers, such as [0]"
+        )
+    return tuple(seeds)
 
 
 def _require(path: Path, stage: str) -> Path:

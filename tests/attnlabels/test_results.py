@@ -1,9 +1,66 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from attnlabels.results import read_arrays, read_csv, read_json
+from attnlabels.results import folder_of, read_arrays, read_csv, read_json, runs_of
+
+TREE = {
+    "seeds": [0, 1, 2],
+    "study_seeds": [4],
+    "main": {"contrastive": {}},
+    "table1": {"cotrain": {}, "self_block": {}},
+    "supervised": {"supervised_resnet18": {}},
+    "make_tables": {},
+}
+
+
+def test_the_runs_of_a_study_have_its_seeds_and_keep_their_order():
+    runs = runs_of("table1+main", TREE)
+    assert list(runs) == ["cotrain", "self_block", "contrastive"]
+    assert runs["cotrain"] == ("table1", "cotrain", (4,))
+    assert runs["contrastive"] == ("main", "contrastive", (0, 1, 2))
+
+
+def test_the_files_of_main_are_at_the_top_and_those_of_a_study_in_its_folder():
+    runs = runs_of("main+table1", TREE)
+    metrics, data = Path("metrics"), Path("data")
+    assert runs["contrastive"].file(metrics, "probe_linear", 2, suffix=".json") == Path(
+        "metrics/probe_linear/contrastive-2.json"
+    )
+    assert runs["cotrain"].file(data, "alignment", 4, suffix=".csv") == Path(
+        "data/table1/alignment/cotrain-4.csv"
+    )
+    assert (folder_of(data, "main"), folder_of(data, "table1")) == (data, data / "table1")
+
+
+def test_the_supervised_runs_alone_are_trained_by_another_stage():
+    runs = runs_of("main+table1+supervised", TREE)
+    assert {run.study for run in runs.values() if run.trained_by == "train_simclr"} == {
+        "main", "table1",
+    }
+    assert runs["supervised_resnet18"].trained_by == "train_supervised"
+
+
+@pytest.mark.parametrize("studies", ["", "main+", "main+table2", "make_tables", "seeds"])
+def test_a_study_without_a_table_of_runs_is_refused(studies):
+    with pytest.raises(ValueError, match="no table of runs '.*', one of the studies "):
+        runs_of(studies, TREE)
+
+
+@pytest.mark.parametrize("studies", ["main+main", "main+table1"])
+def test_two_runs_of_one_name_are_refused(studies):
+    tree = TREE | {"table1": {"contrastive": {}}}
+    with pytest.raises(ValueError, match="has a run 'contrastive' in main and in"):
+        runs_of(studies, tree)
+
+
+@pytest.mark.parametrize("seeds", [None, [], [0, 0], [0.5], [True], "0", 0])
+def test_seeds_that_are_no_list_of_different_whole_numbers_are_refused(seeds):
+    with pytest.raises(ValueError, match=r"params\.yaml\.study_seeds is .*, expected a list"):
+        runs_of("main+table1", TREE | {"study_seeds": seeds})
+    assert runs_of("main", TREE | {"study_seeds": seeds})
 
 
 def test_rows_come_with_all_their_columns(tmp_path):

@@ -39,9 +39,8 @@ def draw_samples(
         try:
             image = read_photograph(images, recording)
             if maps is None:
-                map = density(
-                    recording.points, height=recording.height, width=recording.width,
-                    sigma_px=sigma_px * recording.width / sigma_width, count=count,
+                map = draw_map(
+                    recording, sigma_px=sigma_px, sigma_width=sigma_width, count=count
                 )
             else:
                 map = read_map(maps / f"{Path(recording.name).stem}.png", recording)
@@ -56,6 +55,16 @@ def draw_samples(
             points=recording.points, observers=recording.observers, label=-1, grid=size,
             image_size=size, source=source, name=recording.name,
         )
+
+
+def draw_map(
+    recording: Recording, *, sigma_px: float, sigma_width: int, count: Count
+) -> Float[np.ndarray, "h w"]:
+    """The density of the recorded points at the image's size, `sigma_px` as in `draw_samples`."""
+    return density(
+        recording.points, height=recording.height, width=recording.width,
+        sigma_px=sigma_px * recording.width / sigma_width, count=count,
+    )
 
 
 def read_photograph(images: Path, recording: Recording) -> bytes:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from attnlabels.datasets.crops import centre_box, count_points, crop_map
 from attnlabels.datasets.images import decode
-from attnlabels.datasets.shards import Shards
+from attnlabels.datasets.shards import KINDS, Shards
 
 
 class Recording(NamedTuple):
@@ -75,6 +75,7 @@ def enlarge(map: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.nd
 
 def _open(folder: Path) -> Shards:
     shards = Shards(folder)
-    if shards.index["maps_by"]["kind"] != "human":
-        raise ValueError(f"{folder}: its maps are a teacher's; expected recordings of people")
+    kind = shards.index["maps_by"]["kind"]
+    if kind != "human":
+        raise ValueError(f"{folder}: its maps are by {KINDS[kind]}; expected recordings of people")
     return shards

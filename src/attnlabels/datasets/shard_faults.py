@@ -20,7 +20,7 @@ import numpy as np
 
 from attnlabels.datasets.images import read_size
 from attnlabels.datasets.image_tars import fault_of
-from attnlabels.datasets.shards import BLOCK, FORMAT, KEY, MAP_MAX, SAMPLE, sha256_of
+from attnlabels.datasets.shards import BLOCK, FORMAT, KEY, KINDS, MAP_MAX, SAMPLE, sha256_of
 
 IMAGES = ("jpg", "png")
 NEEDED = ("map.png", "points.npy", "json")
@@ -107,9 +107,9 @@ def _read_index(folder: Path) -> tuple[dict[str, Any] | None, list[Fault]]:
     if wrong:
         return None, [Fault(place, f"{key} is missing or of another type") for key in wrong]
     faults = []
-    if index["maps_by"].get("kind") not in ("human", "teacher"):
-        kind = index["maps_by"].get("kind")
-        faults.append(Fault(place, f"maps_by.kind is {kind!r}; expected human or teacher"))
+    kind = index["maps_by"].get("kind")
+    if not (isinstance(kind, str) and kind in KINDS):
+        faults.append(Fault(place, f"maps_by.kind is {kind!r}; expected {', '.join(KINDS)}"))
     total = sum(each["count"] for each in index["shards"])
     if index["samples"] != total:
         faults.append(Fault(place, f"samples is {index['samples']}, its shards hold {total}"))
@@ -303,9 +303,9 @@ def _point_faults(parts: Mapping[str, bytes], grid: list[int], *, kind: Any) -> 
     if len(outside):
         row, col = outside[0].tolist()
         yield f"{len(outside)} points outside the grid {grid[0]} x {grid[1]}, ({row}, {col}) first"
-    if kind == "teacher" and not len(points):
+    if kind != "human" and not len(points):
         yield "no points"
-    if kind == "teacher" and len(np.unique(points, axis=0)) < len(points):
+    if kind != "human" and len(np.unique(points, axis=0)) < len(points):
         yield "a pseudo fixation is there twice"
     if observers is not None and observers.shape != (len(points),):
         yield f"{list(observers.shape)} observers for {len(points)} points"

@@ -1,7 +1,7 @@
 """Shards of images with attention maps: tar files that webdataset reads, with random access.
 
-One schema holds maps drawn from people and maps drawn by a teacher, so that what trains on
-them cannot tell who drew them. A folder has `shard-000000.tar`, ..., `index.json` (provenance
+One schema holds maps of people, of a teacher and of anything else, so that what trains on them
+cannot tell who drew them. A folder has `shard-000000.tar`, ..., `index.json` (provenance
 and checksums) and `samples.npy` (where each sample lies). A sample's members, in this order:
 
     <key>.jpg or .png    the original image, unchanged
@@ -28,6 +28,14 @@ from jaxtyping import Float, Int16, Int32
 from webdataset import TarWriter
 
 FORMAT = 1
+KINDS = {  # of who drew the maps, in words
+    "human": "people",
+    "teacher": "a teacher",
+    "centre": "a formula, a Gaussian at the centre",
+    "shuffled": "a teacher, of other images",
+    "masks": "outlines of objects",
+    "contracam": "ContraCAM of an encoder",
+}
 KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # webdataset ends a key at the first dot
 BLOCK = 512  # bytes of a tar's header and its unit of padding
 MAP_MAX = 65535
@@ -123,12 +131,13 @@ def write_index(
 ) -> None:
     """Write the table and the index of the shards in `folder`, named and in order.
 
-    `maps_by` says who drew the maps: {"kind": "human" | "teacher", ...}. `classes` names the
-    labels, in order, and `skipped` the images that were left out. The index is written last, so a
+    `maps_by` says who drew the maps: {"kind": one of KINDS, ...}. `classes` names the labels,
+    in order, and `skipped` the images that were left out. The index is written last, so a
     folder without one is unfinished. Raises ValueError if there is no sample.
     """
-    if maps_by.get("kind") not in ("human", "teacher"):
-        raise ValueError(f"{folder}: maps_by is {maps_by}; its kind is human or teacher")
+    if maps_by.get("kind") not in KINDS:
+        kinds = ", ".join(KINDS)
+        raise ValueError(f"{folder}: maps_by is {maps_by}; expected a kind of {kinds}")
     counts = [len(each.rows) for each in shards.values()]
     if not sum(counts):
         raise ValueError(f"{folder}: no sample was written; check the stage's input")

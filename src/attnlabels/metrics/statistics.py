@@ -3,15 +3,18 @@
 What a sample cannot tell, for want of values or of spread, is None and never NaN.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Integer, Real
-from scipy.special import stdtr  # scipy.stats alone takes half a second to import
+# Of t and of the normal; scipy.stats alone takes half a second to import.
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 # Equal values may differ from their mean by rounding; less of a deviation is none.
 ROUNDING = 1e-12
+DRAWN_AT_ONCE = 2**20  # values, of the bootstrap; the memory that it takes
 
 
 class Mean(NamedTuple):
@@ -29,6 +32,22 @@ class TTest(NamedTuple):
     difference: float
     se: float | None
     t: float | None
+    p: float | None
+
+
+class Interval(NamedTuple):
+    """The ends of a confidence interval."""
+
+    low: float
+    high: float
+
+
+class Equivalence(NamedTuple):
+    """Two one-sided t-tests of n values or pairs: a small p says that `difference` is small."""
+
+    n: int
+    difference: float
+    se: float | None
     p: float | None
 
 
@@ -69,15 +88,72 @@ def welch_t(a: Real[np.ndarray, "a"], b: Real[np.ndarray, "b"]) -> TTest:
     return _t_test(n, difference, (u + v) ** 0.5, degrees=degrees)
 
 
+def paired_equivalence(
+    a: Real[np.ndarray, "pairs"], b: Real[np.ndarray, "pairs"], *, margin: float
+) -> Equivalence:
+    """Whether a - b is within `margin` of 0, of the same images or seeds (TOST, Schuirmann 1987).
+
+    p is the larger one of the two tests against a difference of -margin or less and of margin or
+    more. It is below α exactly where the t interval of the level 1 - 2α lies within the margin.
+    """
+    if margin <= 0:
+        raise ValueError(f"the margin is {margin}, expected more than 0")
+    n, difference, se = mean_se(a - b)
+    if not se:
+        return Equivalence(n, difference, se, None)
+    return Equivalence(n, difference, se, float(stdtr(n - 1, (abs(difference) - margin) / se)))
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """The family of p-values corrected for their number (Holm 1979); None is no test, nor counted.
+
+    To reject what is then at most α errs once or more with a probability of at most α.
+    """
+    tested = sorted((p, i) for i, p in enumerate(ps) if p is not None)
+    corrected: list[float | None] = [None] * len(ps)
+    least = 0.0
+    for rank, (p, i) in enumerate(tested):
+        corrected[i] = least = max(least, min(1.0, (len(tested) - rank) * p))
+    return corrected
+
+
+def t_interval(values: Real[np.ndarray, "_"], *, level: float) -> Interval | None:
+    """Interval of the mean of normally distributed values; None where they have no spread."""
+    n, mean, se = mean_se(values)
+    if not se:
+        return None
+    reach = se * float(stdtrit(n - 1, (1 + level) / 2))
+    return Interval(mean - reach, mean + reach)
+
+
+def fewest_for_bootstrap(level: float) -> int:
+    """How many values an interval of that level needs, which for 0.95 are six.
+
+    The means of resamples stay within the values' range, and the range of n values misses the
+    middle of their distribution with a probability of 2^(1 - n), which has to be 1 - level or less.
+    """
+    return 1 + math.ceil(-math.log2(1 - level))
+
+
 def bootstrap_interval(
-    values: Float[np.ndarray, "_"], *, level: float, resamples: int, seed: int
-) -> tuple[float, float]:
-    """Interval of the mean that holds `level` of the means of resampled values (percentile)."""
-    _require_values(values)
-    draw = np.random.default_rng(seed)
-    means = [draw.choice(values, len(values)).mean() for _ in range(resamples)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    values: Real[np.ndarray, "_"], *, level: float, resamples: int, seed: int
+) -> Interval | None:
+    """Interval of the mean from means of resampled values (BCa, Efron 1987, for skewed ones).
+
+    None where the values have no spread or are fewer than `fewest_for_bootstrap`.
+    """
+    n, mean, se = mean_se(values)
+    if not se or n < fewest_for_bootstrap(level):
+        return None
+    means = np.sort(_resampled_means(values, resamples, seed=seed))
+    # The bias of the resamples' median, and how fast the error grows with the mean (jackknife).
+    below = np.searchsorted(means, mean, "left") + np.searchsorted(means, mean, "right")
+    bias = ndtri(below / (2 * resamples))
+    deviations = values - mean
+    acceleration = np.sum(deviations**3) / (6 * np.sum(deviations**2) ** 1.5)
+    normal = bias + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
+    low, high = np.quantile(means, ndtr(bias + normal / (1 - acceleration * normal)))
+    return Interval(float(low), float(high))
 
 
 def spearman_brown(r: float) -> float:
@@ -114,6 +190,18 @@ def split_half_cc(
 def _t_test(n: int, difference: float, se: float, *, degrees: float) -> TTest:
     t = difference / se
     return TTest(n, difference, se, t, float(2 * stdtr(degrees, -abs(t))))
+
+
+def _resampled_means(
+    values: Real[np.ndarray, "n"], resamples: int, *, seed: int
+) -> Float[np.ndarray, "_"]:
+    draw = np.random.default_rng(seed)
+    rows = max(1, DRAWN_AT_ONCE // len(values))
+    parts = [
+        draw.choice(values, (min(rows, resamples - start), len(values))).mean(axis=1)
+        for start in range(0, resamples, rows)
+    ]
+    return np.concatenate(parts)
 
 
 def _require_values(values: np.ndarray) -> None:

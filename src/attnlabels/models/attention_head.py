@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnlabels.models.encoder import Stages
+
 Select = Literal["local_mean_max", "gap_argmax", "channel_max", "channel_mean"]
 Output = Literal["spatial_softmax", "softplus", "sigmoid"]
 Stage = Float[Tensor, "n c i j"]
@@ -77,11 +79,12 @@ class AttentionHead(nn.Module):
         nn.init.constant_(self.readout.weight, 1 / 3)  # a random sign could start against the map
         nn.init.constant_(self.readout.bias, -2.0)  # a low floor under softplus and sigmoid
 
-    def selected(self, stages: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "n h w 3"]:
+    def selected(self, stages: Stages) -> Float[Tensor, "n h w 3"]:
         """One map a stage, enlarged and stacked: what the readout weighs."""
         size = (self.size, self.size)
-        wide = torch.promote_types(stages[0].dtype, torch.float32)
-        maps = [self.select(stage).to(wide).unsqueeze(1) for stage in stages]
+        wide = torch.promote_types(stages.first.dtype, torch.float32)
+        tapped = (stages.first, stages.second, stages.last)
+        maps = [self.select(stage).to(wide).unsqueeze(1) for stage in tapped]
         enlarged = [F.interpolate(each, size, mode="bilinear") for each in maps]
         return torch.cat(enlarged, dim=1).permute(0, 2, 3, 1)
 
@@ -90,6 +93,9 @@ class AttentionHead(nn.Module):
         with torch.autocast(selected.device.type, enabled=False):
             return self.output(self.readout(selected).squeeze(-1))
 
-    def forward(self, stages: tuple[Tensor, Tensor, Tensor]) -> Float[Tensor, "n h w"]:
-        """Attention maps [n, size, size] of the images whose stage maps are given."""
+    def forward(self, stages: Stages, contrast: object = None) -> Float[Tensor, "n h w"]:
+        """Attention maps [n, size, size] of the images whose stage maps are given.
+
+        Called as every source of `attnlabels.models.attention_maps`; a readout asks no contrast.
+        """
         return self.read(self.selected(stages))

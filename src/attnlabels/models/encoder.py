@@ -1,8 +1,9 @@
 """ResNet encoders built as SimCLR builds them (google-research/simclr:resnet.py)."""
 
+import importlib.util
 import itertools
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,6 +21,18 @@ BACKBONES: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, 
 }
 
 
+class Stages(NamedTuple):
+    """Maps of the three taps, each after its last ReLU, so >= 0, and the block's mask.
+
+    The mask is empty, [n, 0, 0], of a block that has none.
+    """
+
+    first: Float[Tensor, "n c i j"]
+    second: Float[Tensor, "n c i j"]
+    last: Float[Tensor, "n c i j"]
+    mask: Float[Tensor, "n i j"]
+
+
 class Encoder(nn.Module):
     """A residual network that returns the maps of its last three blocks.
 
@@ -34,13 +47,23 @@ class Encoder(nn.Module):
 
     `zero_init`: the last BN gain of each block starts at 0, so each block as the identity. A gain
     moves by a learning rate a step under Adam, which is too slow for runs of some hundred steps.
+
+    `block`: what the last stage's maps pass before they are returned and averaged, the module
+    `attnlabels.blocks.<block>`; "none" for a plain ResNet.
     """
 
     def __init__(
-        self, backbone: Backbone, *, width: int, stem: Stem, taps: Taps, zero_init: bool
+        self,
+        backbone: Backbone,
+        *,
+        width: int,
+        stem: Stem,
+        taps: Taps,
+        zero_init: bool,
+        block: str = "none",
     ) -> None:
         super().__init__()
-        block, depths = BACKBONES[backbone]
+        unit, depths = BACKBONES[backbone]
         kernel, stride = {"imagenet": (7, 2), "small": (3, 2), "cifar": (3, 1)}[stem]
         self.conv1 = nn.Conv2d(3, width, kernel, stride, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -50,17 +73,18 @@ class Encoder(nn.Module):
         stages = []
         for index, depth in enumerate(depths):
             planes = width * 2**index
-            stages.append(_stage(block, channels, planes, depth, stride=1 if index == 0 else 2))
-            channels = planes * block.expansion
+            stages.append(_stage(unit, channels, planes, depth, stride=1 if index == 0 else 2))
+            channels = planes * unit.expansion
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.n_features = channels
         n_units = sum(depths)
         ends = tuple(itertools.accumulate(depths))  # of stages; units are counted from 1
         self.taps = ends[1:] if taps == "stages" else (n_units - 2, n_units - 1, n_units)
+        self.block = _find_block(block)(channels)
         _initialise(self, zero_init=zero_init)
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps [n, c_l, h_l, w_l] of the three taps, each after its last ReLU, so >= 0.
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Stages:
+        """The taps' maps, the last of them through the block.
 
         `images` lie in [0, 1]. SimCLR subtracts no mean and divides by no deviation.
         """
@@ -72,16 +96,25 @@ class Encoder(nn.Module):
             if number in self.taps:
                 tapped.append(x)
         first, second, last = tapped
-        return first, second, last
+        return Stages(first, second, *self.block(last))
 
 
-def features(stages: tuple[Tensor, ...]) -> Float[Tensor, "n d"]:
+def features(stages: Stages) -> Float[Tensor, "n d"]:
     """The representation that is transferred: the spatial mean of the last stage."""
-    return stages[-1].float().mean(dim=(2, 3))  # not in bf16: it rounds to 0.4 %
+    return stages.last.float().mean(dim=(2, 3))  # not in bf16: it rounds to 0.4 %
+
+
+def _find_block(name: str) -> type[nn.Module]:
+    # By name, the only such import: with a table of the blocks' classes here, editing one of them
+    # would make every trained run stale.
+    module = f"attnlabels.blocks.{name}"
+    if not name.isidentifier() or importlib.util.find_spec(module) is None:
+        raise ValueError(f"no block {name!r}: expected a module of attnlabels.blocks")
+    return importlib.import_module(module).Block
 
 
 def _stage(
-    block: type[BasicBlock] | type[Bottleneck],
+    unit: type[BasicBlock] | type[Bottleneck],
     channels: int,
     planes: int,
     depth: int,
@@ -91,13 +124,13 @@ def _stage(
     # SimCLR projects the shortcut of each stage's first block even where shapes agree; torchvision
     # and timm do not for ResNet-18/34's first stage. We keep theirs, so that weights travel.
     shortcut = None
-    if stride != 1 or channels != planes * block.expansion:
+    if stride != 1 or channels != planes * unit.expansion:
         shortcut = nn.Sequential(
-            nn.Conv2d(channels, planes * block.expansion, 1, stride, bias=False),
-            nn.BatchNorm2d(planes * block.expansion),
+            nn.Conv2d(channels, planes * unit.expansion, 1, stride, bias=False),
+            nn.BatchNorm2d(planes * unit.expansion),
         )
-    first = block(channels, planes, stride, shortcut)
-    rest = [block(planes * block.expansion, planes) for _ in range(depth - 1)]
+    first = unit(channels, planes, stride, shortcut)
+    rest = [unit(planes * unit.expansion, planes) for _ in range(depth - 1)]
     return nn.Sequential(first, *rest)
 
 

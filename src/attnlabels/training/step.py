@@ -75,12 +75,12 @@ class Step:
 
         self.optimizer.zero_grad(set_to_none=True)
         if self.chunks == 1:
-            torch.autograd.backward(local, own)
+            _backward(local, own)
         else:
             pieces = list(zip(*(each.chunk(self.chunks) for each in own)))
             for number, (part, piece) in enumerate(zip(parts, pieces), start=1):
                 with self._exchanging(number == self.chunks):
-                    torch.autograd.backward(self._outputs(self.parallel, forward, part), piece)
+                    _backward(self._outputs(self.parallel, forward, part), piece)
         self.scaler.unscale_(self.optimizer)
         if not self.scaler.is_enabled():
             self._require_finite(whole, gradients)
@@ -121,6 +121,12 @@ class Step:
         at = [name for name, each in of.items() if not each.isfinite().all()]
         what = f"of the loss by {', '.join(by)}" if by else f"of {at[-1]}"
         raise FloatingPointError(f"the gradient {what} is not finite")
+
+
+def _backward(outputs: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+    """Into the model; outputs that are cut off from it, as a baseline's mask is, are left out."""
+    pairs = [(each, grad) for each, grad in zip(outputs, gradients) if each.requires_grad]
+    torch.autograd.backward([each for each, _ in pairs], [grad for _, grad in pairs])
 
 
 def set_determinism(wanted: bool) -> None:

@@ -145,6 +145,7 @@ def draw_view(
     width: int,
     *,
     area: tuple[float, float],
+    jittered: float,
     strength: float,
     hue: float,
     grey: float,
@@ -153,13 +154,13 @@ def draw_view(
 ) -> Drawn:
     """A training view of an image of that size.
 
-    Crop, flip (chance 0.5), colour jitter (0.8), grey and blur; `grey` and `blurred` are the
-    chances of those steps. The blur's σ is U(0.1, 2) px of the view.
+    Crop, flip (chance 0.5), colour jitter, grey and blur; `jittered`, `grey` and `blurred` are the
+    chances of those steps (SimCLR: 0.8, 0.2, 0.5). The blur's σ is U(0.1, 2) px of the view.
     """
     return Drawn(
         box=crop_box(height, width, area=area, rng=rng),
         mirrored=rng.random() < 0.5,
-        jitter=draw_jitter(strength=strength, hue=hue, rng=rng) if rng.random() < 0.8 else (),
+        jitter=draw_jitter(strength=strength, hue=hue, rng=rng) if rng.random() < jittered else (),
         grey=rng.random() < grey,
         sigma_px=rng.uniform(0.1, 2.0) if rng.random() < blurred else None,
     )

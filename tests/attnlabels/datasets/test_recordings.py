@@ -69,7 +69,7 @@ def test_an_image_without_a_point_inside_is_named(tmp_path):
 
 def test_a_teachers_maps_are_no_recordings(tmp_path):
     folder = write(tmp_path / "set", [(0, 0)], kind="teacher")
-    with pytest.raises(ValueError, match="set: its maps are a teacher's; expected recordings"):
+    with pytest.raises(ValueError, match="set: its maps are by a teacher; expected recordings"):
         next(read_recordings(folder, crop=1.0))
 
 
@@ -103,5 +103,5 @@ def test_all_points_together_are_those_of_the_recordings(tmp_path, crop):
 
 
 def test_points_of_a_teachers_set_are_not_counted(tmp_path):
-    with pytest.raises(ValueError, match="its maps are a teacher's"):
+    with pytest.raises(ValueError, match="its maps are by a teacher"):
         count_recorded(write(tmp_path / "set", [(0, 0)], kind="teacher"), crop=1.0)

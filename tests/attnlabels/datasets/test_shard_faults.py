@@ -156,7 +156,7 @@ def test_an_index_that_is_none_or_of_another_version(shards, text, what):
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ({"samples": 4}, ["index.json: samples is 4, its shards hold 3"]),
-    ({"maps_by": {"kind": "cat"}}, ["index.json: maps_by.kind is 'cat'; expected human or teach"]),
+    ({"maps_by": {"kind": "cat"}}, ["index.json: maps_by.kind is 'cat'; expected human, teacher"]),
     ({"skipped": [1]}, ["index.json: skipped holds other things than names"]),
     ({"classes": ["a", "b"]}, [f"{SECOND}: image_2: label 2 of 2 classes"]),
     ({"shards": [3]}, ["index.json: shards.0 is missing or of another type"]),

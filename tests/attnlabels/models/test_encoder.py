@@ -7,12 +7,14 @@ import torchvision
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from attnlabels.models.encoder import BACKBONES, Encoder, features
+from attnlabels.models.encoder import BACKBONES, Encoder, Stages, features
 
 
-def build(backbone="resnet18", *, width=64, stem="imagenet", taps="stages", zero_init=True):
+def build(
+    backbone="resnet18", *, width=64, stem="imagenet", taps="stages", zero_init=True, **block
+):
     torch.manual_seed(0)
-    return Encoder(backbone, width=width, stem=stem, taps=taps, zero_init=zero_init)
+    return Encoder(backbone, width=width, stem=stem, taps=taps, zero_init=zero_init, **block)
 
 
 def images(n=1, size=64):
@@ -76,7 +78,7 @@ def test_feature_sizes(backbone, n_features):
 def test_width_scales_all_channels(backbone, n_features):
     encoder = build(backbone, width=16)
     assert encoder.n_features == n_features
-    assert [each.shape[1] for each in encoder(images(2, 32))] == [
+    assert [each.shape[1] for each in encoder(images(2, 32))[:3]] == [
         n_features // 4, n_features // 2, n_features
     ]
 
@@ -86,13 +88,13 @@ def test_width_scales_all_channels(backbone, n_features):
 )
 @pytest.mark.parametrize("backbone", ["resnet10", "resnet50"])
 def test_strides_of_the_stages_by_stem(backbone, stem, strides):
-    maps = build(backbone, stem=stem, width=8)(images(1, 64))
+    maps = build(backbone, stem=stem, width=8)(images(1, 64))[:3]
     assert [each.shape[2:] for each in maps] == [(64 // s, 64 // s) for s in strides]
 
 
 def test_published_sizes_of_resnet50_at_224_pixels():
     with torch.no_grad():
-        maps = build("resnet50").eval()(images(1, 224))
+        maps = build("resnet50").eval()(images(1, 224))[:3]
     assert [tuple(each.shape[1:]) for each in maps] == [(512, 28, 28), (1024, 14, 14), (2048, 7, 7)]
 
 
@@ -106,7 +108,7 @@ def test_units_are_the_last_three_residual_units(backbone, strides):
     units = [*encoder.layer3, *encoder.layer4][-3:]
     for unit in units:
         unit.register_forward_hook(lambda _, inputs, out: seen.append(out))
-    maps = encoder(images())
+    maps = encoder(images())[:3]
     assert [64 // each.shape[2] for each in maps] == list(strides)
     assert all(torch.equal(a, b) for a, b in zip(maps, seen, strict=True))
 
@@ -150,7 +152,7 @@ def test_convolutions_start_with_variance_one_over_fan_in_cut_at_two_deviations(
 
 def test_maps_are_not_negative_and_every_weight_learns():
     encoder = build("resnet10", width=8, stem="cifar", zero_init=False)
-    maps = encoder(images(4, 32))
+    maps = encoder(images(4, 32))[:3]
     assert all(each.min() >= 0 and each.max() > 0 for each in maps)
     torch.stack([each.square().sum() for each in maps]).sum().backward()
     assert all(each.grad.ne(0).any() for each in encoder.parameters())
@@ -158,4 +160,27 @@ def test_maps_are_not_negative_and_every_weight_learns():
 
 def test_features_are_the_spatial_mean_of_the_last_stage():
     last = torch.arange(12.0).reshape(1, 2, 2, 3)
-    assert features((torch.zeros(1), torch.zeros(1), last)).tolist() == [[2.5, 8.5]]
+    stages = Stages(torch.zeros(1), torch.zeros(1), last, torch.zeros(1))
+    assert features(stages).tolist() == [[2.5, 8.5]]
+
+
+@pytest.mark.parametrize(("block", "kept"), [("mask", 0.0), ("residual_mask", 1.0)])
+def test_a_mask_multiplies_the_last_stage(block, kept):
+    plain, masked = build("resnet18", width=8), build("resnet18", width=8, block=block)
+    masked.load_state_dict(plain.state_dict(), strict=False)
+    before, after = (each.eval()(images(3)) for each in (plain, masked))
+    assert before.mask.shape == (3, 0, 0) and after.mask.shape == (3, *after.last.shape[2:])
+    assert 0 < after.mask.min() < after.mask.max() < 1
+    assert torch.equal(after.second, before.second)
+    expected = before.last * (kept + after.mask.unsqueeze(1))
+    torch.testing.assert_close(after.last, expected)
+
+
+def test_no_block_adds_no_parameters():
+    assert not [name for name in build("resnet18").state_dict() if "block" in name]
+
+
+@pytest.mark.parametrize("name", ["nothing", "..encoder", "none.Block"])
+def test_a_block_that_is_not_there_is_named(name):
+    with pytest.raises(ValueError, match="no block .*: expected a module of attnlabels.blocks"):
+        build("resnet18", block=name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from attnlabels.models.attention_head import AttentionHead
+from attnlabels.models.attention_maps import Source, build_attention
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Student
@@ -21,46 +21,62 @@ N, SIZE, MAP = 12, 24, 6
 WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
 
 
-def student() -> Student:
+def student(source: Source = "readout", block: str = "none") -> Student:
     torch.manual_seed(0)
-    encoder = Encoder("resnet10", width=8, stem="small", taps="stages", zero_init=False)
+    encoder = Encoder(
+        "resnet10", width=8, stem="small", taps="stages", zero_init=False, block=block
+    )
     head = projector(encoder.n_features, layers=2, n_outputs=8)
-    attention = AttentionHead(select="local_mean_max", output="spatial_softmax", size=MAP)
+    attention = build_attention(
+        source, select="local_mean_max", output="spatial_softmax", size=MAP
+    )
     return Student(encoder, head, attention, torch.nn.Linear(encoder.n_features, 3)).double()
 
 
-def batch() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def batch(attended: int = N) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Images of different means, and labels; the first third has no fixation at all."""
     generator = torch.Generator().manual_seed(1)
-    shift = torch.linspace(0, 1, N)[:, None, None, None]
-    images = [
-        (torch.rand(N, 3, SIZE, SIZE, generator=generator) + shift).double() for _ in range(3)
-    ]
-    maps = torch.rand(N, MAP, MAP, generator=generator).double()
-    fixations = (torch.rand(N, MAP, MAP, generator=generator) > 0.8).double()
-    fixations[: N // 3] = 0
+    images = []
+    for n in (N, N, attended):
+        shift = torch.linspace(0, 1, n)[:, None, None, None]
+        images.append((torch.rand(n, 3, SIZE, SIZE, generator=generator) + shift).double())
+    maps = torch.rand(attended, MAP, MAP, generator=generator).double()
+    fixations = (torch.rand(attended, MAP, MAP, generator=generator) > 0.8).double()
+    fixations[: attended // 3] = 0
     return images, [torch.arange(N) % 3, maps, fixations]
 
 
 def make_step(
-    world: World, *, chunks: int = 1, steps: int = 1, training: bool = True
+    world: World,
+    *,
+    chunks: int = 1,
+    steps: int = 1,
+    training: bool = True,
+    source: Source = "readout",
+    block: str = "none",
+    attended: int = N,
 ) -> dict[str, torch.Tensor]:
     """What `steps` steps of this process leave: the loss, all gradients, parameters and buffers."""
-    model = student().train(training)
+    model = student(source, block).train(training)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     step = Step(model, optimizer, world=world, precision="fp32", chunks=chunks)
     losses = []
 
     def forward(model, *views):
-        return model(*views, joint=True, stop_gradient=False)
+        return model(*views, joint=True, stop_gradient=False, gather=gather)
+
+    def gather(rows):
+        first = world.rank * len(rows)
+        return world.gather(rows), slice(first, first + len(rows))
 
     def loss(outputs, rows):
         value, _ = objective(outputs, Targets(*rows, 0.1), weights=WEIGHTS)
         losses.append(value.detach())
         return value
 
-    own = slice(world.rank * N // world.size, (world.rank + 1) * N // world.size)
-    inputs, targets = ([rows[own] for rows in part] for part in batch())
+    inputs, targets = (
+        [rows.chunk(world.size)[world.rank] for rows in part] for part in batch(attended)
+    )
     for _ in range(steps):
         step(inputs, targets, forward=forward, loss=loss)
     trained = {key: each for key, each in model.named_parameters() if each.requires_grad}
@@ -75,5 +91,9 @@ if __name__ == "__main__":
             "one": make_step(world),
             "three": make_step(world, steps=3),
             "chunks": make_step(world, chunks=2, training=False),
+            "mask": make_step(world, source="mask", block="mask"),
+            "contracam": make_step(world, source="contracam"),
+            "second order": make_step(world, source="contracam_second_order"),
+            "cotrain": make_step(world, attended=18),
         }
         torch.save(found, out / f"{os.environ['RANK']}.pt")

@@ -52,6 +52,8 @@ def close(found, expected):
 
 @pytest.mark.parametrize(("name", "how"), [
     ("one", {}), ("three", {"steps": 3}), ("chunks", {"training": False}),
+    ("mask", {"source": "mask", "block": "mask"}), ("contracam", {"source": "contracam"}),
+    ("second order", {"source": "contracam_second_order"}), ("cotrain", {"attended": 18}),
 ])
 def test_loss_gradients_and_statistics_are_those_of_one_process(together, name, how):
     alone = worker.make_step(ALONE, **how)

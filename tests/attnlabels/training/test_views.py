@@ -18,8 +18,12 @@ from attnlabels.training.views import (
 )
 from attnlabels.training.views import view as apply
 
-SIMCLR = {"area": (0.08, 1.0), "strength": 1.0, "hue": 0.2, "grey": 0.2, "blurred": 0.5}
-PLAIN = {"area": (1.0, 1.0), "strength": 0.0, "hue": 0.0, "grey": 0.0, "blurred": 0.0}
+SIMCLR = {
+    "area": (0.08, 1.0), "jittered": 0.8, "strength": 1.0, "hue": 0.2, "grey": 0.2, "blurred": 0.5,
+}
+PLAIN = {
+    "area": (1.0, 1.0), "jittered": 0.8, "strength": 0.0, "hue": 0.0, "grey": 0.0, "blurred": 0.0,
+}
 
 
 class Draws(np.random.Generator):
@@ -254,13 +258,13 @@ def test_sigma_is_drawn_from_a_tenth_to_two():
 # --- The plain order of operations, in as many passes as it has steps
 
 
-def plainly(image, *, size, area, strength, hue, grey, blurred, rng):
+def plainly(image, *, size, area, jittered, strength, hue, grey, blurred, rng):
     top, left, h, w = crop_box(*image.shape[:2], area=area, rng=rng)
     method = cv2.INTER_AREA if h * w > size * size else cv2.INTER_CUBIC
     seen = cv2.resize(image[top:top + h, left:left + w], (size, size), interpolation=method)
     seen = seen[:, ::-1] if rng.random() < 0.5 else seen
     seen = seen.astype(np.float32) / 255
-    if rng.random() < 0.8:
+    if rng.random() < jittered:
         for step in rng.permutation(4):
             factor = np.float32(rng.uniform(max(0, 1 - 0.8 * strength), 1 + 0.8 * strength))
             if step == 0:

@@ -1,0 +1,241 @@
+"""Train a supervised network with the attention head on labelled shards (paper §4.3, Table 1).
+
+    python src/train_supervised.py RUN SEED IMAGES MANIFEST WEIGHTS CURVE REPORT
+
+RUN is what list_runs wrote of the run. The classifier learns from cropped and mirrored images, the
+attention head from clean ones, as in `train_simclr`. IMAGES and MANIFEST are the validation images
+that the classifier is scored on. A run that was killed goes on where it was, to the same weights.
+The last epoch is reported.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from attnlabels.datasets.image_folder import read_manifest
+from attnlabels.datasets.shards import Shards
+from attnlabels.encoder_training import (
+    Augmentation,
+    Clean,
+    Listed,
+    Loop,
+    Optimizer,
+    Squares,
+    Training,
+    Views,
+    build_optimizer,
+    fit,
+    score_probe,
+)
+from attnlabels.launch import launch
+from attnlabels.models.attention_head import AttentionHead, Output, Select
+from attnlabels.models.classifier import Classifier, Outputs
+from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
+from attnlabels.models.files import write_weights
+from attnlabels.objective import Targets, objective
+from attnlabels.params import check, load, record
+from attnlabels.report import replacing, write_json, write_rows
+from attnlabels.results import read_json
+from attnlabels.script import run
+from attnlabels.training.checkpoint import Scratch, fingerprint
+from attnlabels.training.processes import World, joined
+from attnlabels.training.step import Precision, Step, set_determinism
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+@record
+class TrainSupervised:
+    """What all runs share; the section `train_supervised` of params.yaml."""
+
+    width: Count
+    stem: Stem
+    zero_init: bool
+    image_size: Count
+    attention_taps: Taps
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count
+    warmup_epochs: NotNegative
+    optimizer: Optimizer
+    learning_rate: Positive
+    attention_learning_rate: Positive
+    weight_decay: NotNegative
+    clean_crop: Annotated[float, Field(gt=0, le=1)]
+    eval_crop: Annotated[float, Field(gt=0, le=1)]
+    crop_area: tuple[Share, Share]
+    precision: Precision
+    processes: Count
+    workers: Annotated[int, Field(ge=0)]
+    checkpoint_minutes: NotNegative
+    checkpoint_steps: Annotated[int, Field(ge=0)]
+    compile: bool
+    deterministic: bool
+
+
+@record
+class Row:
+    """What a run has of its own; its row in a table of params.yaml."""
+
+    backbone: Backbone
+    labels: str
+    attention_select: Select
+    attention_output: Output
+    map_size: Count
+    joint_batch_norm: bool
+    stop_gradient: bool
+    weights: dict[str, NotNegative]
+
+
+def main(
+    listed: Path,
+    seed: int,
+    images: Path,
+    manifest: Path,
+    weights: Path,
+    curve: Path,
+    report: Path,
+) -> None:
+    p, about = load(TrainSupervised, "train_supervised"), read_json(listed, stage="list_runs")
+    name, row = about["run"], check(Row, about["row"], where=str(listed))
+    samples, validation = Shards(Path(row.labels)), read_manifest(manifest)
+    if validation.classes != samples.classes:
+        raise ValueError(
+            f"{manifest} lists {len(validation.classes)} classes and {row.labels} labels "
+            f"{len(samples.classes)}, or others; both need the same class folders"
+        )
+    views = Views(
+        samples,
+        np.arange(len(samples)),
+        n_views=1,
+        augmentation=Augmentation(
+            area=p.crop_area, jittered=0.0, strength=0.0, hue=0.0, grey=0.0, blurred=0.0
+        ),
+        image_size=p.image_size,
+        clean=Clean(image_size=p.image_size, map_size=row.map_size, crop=p.clean_crop),
+        seed=seed,
+    )
+    squares = Squares(
+        Listed(images, validation), validation.labels, size=p.image_size, crop=p.eval_crop
+    )
+    code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
+    mark = fingerprint([vars(p), vars(row), seed], [*code, samples.folder / "index.json"])
+    with joined() as world:
+        world.agree("the training", mark)
+        set_determinism(p.deterministic)
+        torch.manual_seed(seed)
+        config = encoder_config(p, row)
+        network = build_network(config, n_classes=len(samples.classes)).to(world.device)
+        network.to(memory_format=torch.channels_last)
+        scratch = Scratch(f"supervised-{mark}")
+        history = fit(
+            build_training(network, p=p, row=row, world=world),
+            views,
+            Loop(
+                batch_size=p.batch_size,
+                epochs=p.epochs,
+                warmup_epochs=p.warmup_epochs,
+                workers=p.workers,
+                checkpoint_minutes=p.checkpoint_minutes,
+                checkpoint_steps=p.checkpoint_steps,
+            ),
+            beside=None,
+            seed=seed,
+            scratch=scratch,
+            world=world,
+            title=f"{name} {seed}",
+            watch=lambda epoch: "",
+        )
+        top1 = score_probe(network, squares, workers=p.workers, world=world)
+        if not world.first:
+            return
+        with replacing(weights) as aside:
+            write_weights(aside, network, {**config, "seed": seed, "run": name})
+        write_rows(curve, history, columns=list(history[0]))
+        last = history[-1]
+        losses = {key: last[key] for key in ("loss", *row.weights)}
+        write_json(report, {"loss": losses, "steps": last["step"], "probe": {"top1": top1}})
+        scratch.clear()
+
+
+def encoder_config(p: TrainSupervised, row: Row) -> dict[str, Any]:
+    """What a later stage needs to build the encoder and its head again, and to feed them."""
+    return {
+        "encoder": {
+            "backbone": row.backbone,
+            "width": p.width,
+            "stem": p.stem,
+            "taps": p.attention_taps,
+            "zero_init": p.zero_init,
+            "block": "none",
+        },
+        "attention": {
+            "source": "readout",
+            "select": row.attention_select,
+            "output": row.attention_output,
+            "size": row.map_size,
+        },
+        "image_size": p.image_size,
+        "clean_crop": p.clean_crop,
+        "eval_crop": p.eval_crop,
+    }
+
+
+def build_network(config: dict[str, Any], *, n_classes: int) -> Classifier:
+    """The network, with weights drawn from torch's generator."""
+    encoder = Encoder(**config["encoder"])
+    head = {key: config["attention"][key] for key in ("select", "output", "size")}
+    classifier = nn.Linear(encoder.n_features, n_classes)
+    nn.init.normal_(classifier.weight, std=0.01)
+    nn.init.zeros_(classifier.bias)
+    return Classifier(encoder, AttentionHead(**head), classifier)
+
+
+def build_training(
+    network: Classifier, *, p: TrainSupervised, row: Row, world: World
+) -> Training:
+    """The network's optimizer, its pass and its loss."""
+    if p.batch_size % world.size:
+        raise ValueError(
+            f"a batch of {p.batch_size} does not divide into {world.size} processes; change "
+            "train_supervised.batch_size or processes"
+        )
+    if p.compile:
+        network.encoder.compile()
+    optimizer = build_optimizer(
+        p.optimizer,
+        [network.encoder],
+        network.probe,
+        network.attention,
+        # Paper: no schedule is given; this is what ResNets are commonly trained with (FACTS §6.6).
+        learning_rate=p.learning_rate * p.batch_size / 256,
+        attention_learning_rate=p.attention_learning_rate,
+        weight_decay=p.weight_decay,
+    )
+
+    def forward(network: nn.Module, *images: Tensor) -> Outputs:
+        return network(*images, joint=row.joint_batch_norm, stop_gradient=row.stop_gradient)
+
+    def loss(outputs: Outputs, rows: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        labels, maps, fixations = rows
+        targets = Targets(labels, maps, fixations, None)
+        return objective(outputs, targets, weights=row.weights)
+
+    return Training(
+        Step(network, optimizer, world=world, precision=p.precision),
+        inputs=("view0", "clean"),
+        targets=("label", "map", "fixations"),
+        forward=forward,
+        loss=loss,
+    )
+
+
+if __name__ == "__main__":
+    run(main, before=lambda: launch(load(TrainSupervised, "train_supervised").processes))

@@ -1,0 +1,90 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import list_runs
+
+PLAIN: dict[str, Any] = {"labels": "labels/a", "block": "none", "cotrain": None}
+RUNS = {
+    "plain": PLAIN,
+    "other_labels": PLAIN | {"labels": "labels/b"},
+    "masked": PLAIN | {"block": "mask"},
+    "around": PLAIN | {"block": "residual_mask"},
+    "cotrained": PLAIN | {"cotrain": {"shards": "people", "images": 3}},
+    "supervised": {"labels": "labels/a", "backbone": "resnet18"},
+}
+Lists = Callable[..., dict[str, bytes]]
+
+
+@pytest.fixture
+def lists(tmp_path, monkeypatch) -> Lists:
+    """What is listed, by run, of a table in a project with blocks of its own."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("labels/a", "labels/b", "people"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, "index.json").write_text(folder)
+    blocks = tmp_path / "blocks"
+    blocks.mkdir()
+    for source in list_runs.BLOCKS.glob("*.py"):
+        (blocks / source.name).write_text(source.read_text())
+    monkeypatch.setattr(list_runs, "BLOCKS", blocks)
+
+    def call(table: dict[str, Any] = RUNS) -> dict[str, bytes]:
+        Path("params.yaml").write_text(json.dumps({"study": table}))
+        list_runs.main("study", Path("runs"))
+        return {path.stem: path.read_bytes() for path in Path("runs").iterdir()}
+
+    return call
+
+
+def changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def test_a_run_is_listed_with_its_row_and_what_it_is_made_of(lists):
+    listed = {name: json.loads(text) for name, text in lists().items()}
+    assert {name: each["row"] for name, each in listed.items()} == RUNS
+    assert all(each["run"] == name for name, each in listed.items())
+    assert set(listed["plain"]["sha256"]) == {"labels/a", "blocks.none"}
+    assert set(listed["around"]["sha256"]) == {"labels/a", "blocks.residual_mask", "blocks.mask"}
+    assert set(listed["cotrained"]["sha256"]) == {"labels/a", "people", "blocks.none"}
+    assert set(listed["supervised"]["sha256"]) == {"labels/a"}
+
+
+@pytest.mark.parametrize(("edited", "stale"), [
+    ("blocks/mask.py", {"masked", "around"}),  # the other one imports it
+    ("blocks/residual_mask.py", {"around"}),
+    ("labels/b/index.json", {"other_labels"}),
+    ("people/index.json", {"cotrained"}),
+])
+def test_an_edited_block_or_set_of_labels_makes_only_its_own_runs_stale(lists, edited, stale):
+    before = lists()
+    Path(edited).write_text(Path(edited).read_text() + "\n# edited\n")
+    assert changed(before, lists()) == stale
+
+
+def test_a_new_row_or_a_changed_one_leaves_the_others_as_they_were(lists):
+    before = lists()
+    assert changed(before, lists({"first": PLAIN} | RUNS)) == {"first"}
+    assert changed(before, lists(RUNS | {"plain": PLAIN | {"stop": True}})) == {"plain"}
+
+
+@pytest.mark.parametrize(("row", "message"), [
+    ({"labels": "labels/c", "block": "none"}, r"labels/c/index\.json is missing: .*'new' needs"),
+    (PLAIN | {"block": "maks"}, "the run 'new' has the block 'maks'; expected one of: mask, none"),
+    (PLAIN | {"cotrain": {"shards": "folk", "images": 3}}, r"folk/index\.json is missing"),
+    ({"block": "none"}, "the run 'new' has no `labels`"),
+    (None, "the run 'new' has no `labels`"),
+])
+def test_what_a_row_names_and_is_not_there_is_named(lists, row, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        lists(RUNS | {"new": row})
+    assert not Path("runs").exists()
+
+
+def test_a_table_that_is_not_there_is_named(lists, fail):
+    lists()
+    assert "params.yaml: no table of runs 'else'" in fail(list_runs, "else", "runs")
