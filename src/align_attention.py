@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from attnlabels.alignment import FrozenStudent, align, refit
+from attnlabels.alignment import Aligned, FrozenStudent, align, refit
 from attnlabels.datasets.images import resize
 from attnlabels.datasets.shards import Shards
 from attnlabels.metrics.alignment import SCORES
@@ -60,18 +60,35 @@ def main(
             for readout, images in aligned.scores.items()
             for each, image in zip(aligned.recordings, images)
         ]
-    shown, maps = aligned.recordings[: p.examples], aligned.maps
-    h, w = shown[0].density.shape
-    arrays: dict[str, Any] = {
-        "images": np.stack([resize(each.image, h, w) for each in shown]),
-        "human": np.stack([each.density for each in shown]),
-        **{f"maps_{readout}": np.stack(each[: len(shown)]) for readout, each in maps.items()},
-        "names": np.array([each.name for each in shown]),
-    }
+    first = list(range(min(p.examples, len(aligned.recordings))))
+    ends = worst_and_best(aligned, count=p.examples)
     with replacing(examples) as aside, open(aside, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **pictures(aligned, first), **{
+            f"extreme_{key}": array for key, array in pictures(aligned, ends).items()
+        })
     write_rows(scores, rows, columns=("set", "image", "readout", *SCORES))
     write_json(report, summary)
+
+
+def worst_and_best(aligned: Aligned, *, count: int) -> list[int]:
+    """Places of the images of least and of largest CC as refitted, ascending; half each."""
+    order = np.argsort([each["cc"] for each in aligned.scores["refitted"]], kind="stable")
+    n = max(1, min(count, len(order)) // 2)
+    return [*map(int, order[:n]), *map(int, order[-n:])]
+
+
+def pictures(aligned: Aligned, chosen: list[int]) -> dict[str, Any]:
+    """The chosen images, people's maps and the student's, all of one size, and their names."""
+    h, w = aligned.recordings[0].density.shape
+    return {
+        "images": np.stack([resize(aligned.recordings[i].image, h, w) for i in chosen]),
+        "human": np.stack([aligned.recordings[i].density for i in chosen]),
+        "names": np.array([aligned.recordings[i].name for i in chosen]),
+        **{
+            f"maps_{readout}": np.stack([maps[i] for i in chosen])
+            for readout, maps in aligned.maps.items()
+        },
+    }
 
 
 if __name__ == "__main__":

@@ -31,15 +31,24 @@ from PIL import Image
 from pydantic import Field
 
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
-from attnlabels.metrics.statistics import mean_se
+from attnlabels.legend import (
+    BINS,
+    CORRUPTED,
+    PEOPLE_COLOUR,
+    PRIOR_COLOUR,
+    READOUTS,
+    RUN_COLOURS,
+    SETS,
+    TEACHER_COLOUR,
+    TERMS,
+    over_seeds,
+    show,
+)
 from attnlabels.params import PARAMS, check, load, read, record
 from attnlabels.report import replacing
 from attnlabels.results import read_arrays, read_csv, read_json
 from attnlabels.script import run
 
-# Okabe and Ito (2008), told apart by any colour vision; a run has one colour in all figures.
-RUN_COLOURS = ("#E69F00", "#0072B2", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-TEACHER_COLOUR, PEOPLE_COLOUR, PRIOR_COLOUR = "#009E73", "#000000", "#777777"
 STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -53,17 +62,6 @@ STYLE: Any = {
     "lines.linewidth": 1.8,
     "image.cmap": "inferno",
 }
-SETS = {"imagenet": "ImageNet", "cifar10": "CIFAR-10"}
-CORRUPTED = {"imagenet_c": "ImageNet-C", "cifar10_c": "CIFAR-10-C"}
-READOUTS = {"as_trained": "as trained", "refitted": "refitted"}
-TERMS = {  # columns of the training curves
-    "loss": "total loss",
-    "contrastive": "contrastive loss",
-    "kld": "KLD of attention",
-    "nss": "minus NSS of attention",
-    "probe": "loss of the linear probe",
-}
-BINS = np.linspace(-1, 1, 41)  # of CC
 
 Colours = Mapping[str, str]  # by run, in the order of the table `main`
 Seeds = Sequence[int]
@@ -325,15 +323,6 @@ def draw_band(
         axes.fill_between(x, mean - error, mean + error, color=colour, alpha=0.25, linewidth=0)
 
 
-def over_seeds(
-    by_seed: Float[np.ndarray, "s n"],
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"] | None]:
-    """Means and standard errors; None for the errors of a single seed."""
-    estimates = [mean_se(column) for column in by_seed.T]
-    errors = None if len(by_seed) == 1 else np.array([each.se for each in estimates])
-    return np.array([each.mean for each in estimates]), errors
-
-
 def run_lines(colours: Colours) -> dict[str, dict[str, str]]:
     return {show(name): {"color": colour} for name, colour in colours.items()}
 
@@ -341,10 +330,6 @@ def run_lines(colours: Colours) -> dict[str, dict[str, str]]:
 def add_legend(figure: Figure, lines: Mapping[str, Any]) -> None:
     handles = [Line2D([], [], label=label, **style) for label, style in lines.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 3))
-
-
-def show(name: str) -> str:
-    return name.replace("_", " ")
 
 
 if __name__ == "__main__":

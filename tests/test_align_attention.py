@@ -119,12 +119,30 @@ def test_a_second_run_leaves_the_same_bytes(align):
 def test_examples_are_the_first_eye_images_with_all_maps(align, world):
     align()
     eye = Shards(world / "data/attention/eye")
+    keys = {"images", "human", "maps_as_trained", "maps_refitted", "names"}
     with np.load("out/examples.npz") as examples:
-        assert set(examples) == {"images", "human", "maps_as_trained", "maps_refitted", "names"}
+        assert set(examples) == keys | {f"extreme_{key}" for key in keys}
         assert examples["names"].tolist() == [eye[i]["name"] for i in range(2)]
         np.testing.assert_array_equal(examples["human"], [eye[i]["map"] for i in range(2)])
         assert examples["maps_as_trained"].shape == examples["maps_refitted"].shape == (2, 24, 32)
         assert (examples["maps_as_trained"] != examples["maps_refitted"]).any()
+
+
+def test_the_images_of_least_and_of_largest_cc_are_kept_with_their_maps(align):
+    _, scores = align(examples=4)
+    refitted = scores[(scores["set"] == "eye") & (scores["readout"] == "refitted")]
+    ascending = refitted.sort_values("cc", kind="stable")
+    with np.load("out/examples.npz") as examples:
+        assert examples["extreme_names"].tolist() == ascending["image"].tolist()
+        for map, human, expected in zip(
+            examples["extreme_maps_refitted"], examples["extreme_human"], ascending["cc"]
+        ):
+            assert cc(map, human) == pytest.approx(expected, abs=1e-4)
+    align(examples=3)
+    with np.load("out/examples.npz") as examples:
+        assert examples["extreme_names"].tolist() == [
+            ascending["image"].iloc[0], ascending["image"].iloc[-1]
+        ]
 
 
 def test_labels_in_place_of_recordings_are_refused(params, fail, student, labels, world):

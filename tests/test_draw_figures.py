@@ -138,13 +138,6 @@ def test_a_run_without_a_term_is_left_out_of_its_panel(world):
     assert [len(axes.lines) for axes in figure.axes] == [2, 2, 1, 1, 2]
 
 
-def test_bands_are_one_standard_error_about_the_mean():
-    mean, error = draw_figures.over_seeds(np.array([[1.0, 5.0], [3.0, 5.0]]))
-    assert mean.tolist() == [2, 5]
-    assert error == pytest.approx([1, 0])  # deviation √2 over √2 seeds
-    assert draw_figures.over_seeds(np.array([[1.0, 5.0]]))[1] is None
-
-
 def test_points_fall_on_the_middle_of_their_cells():
     axes = draw_figures.Figure().subplots()
     points = np.array([[0, 0], [11, 15], [-1, -1]], dtype=np.int16)

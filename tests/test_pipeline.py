@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 import attnlabels
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.params import read
+from make_report import parameters_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
@@ -123,7 +124,8 @@ def test_dependencies_are_the_files_that_the_script_comes_to_import(name, body):
     code = [path for path in paths_in(body["deps"]) if path.startswith("src/") and path != BLOCKS]
     listed = [SOURCES.parent / path for path in code]
     files = {file for path in listed for file in (path.rglob("*.py") if path.is_dir() else [path])}
-    assert {str(path) for path in files} == {str(path) for path in closure(SCRIPTS[name])}
+    read = {*SOURCES.glob(f"{name}.*")}  # the script, and what it reads beside it
+    assert {str(path) for path in files} == {str(path) for path in closure(SCRIPTS[name]) | read}
     assert len(listed) == len(set(listed))
 
 
@@ -174,6 +176,13 @@ def test_every_section_of_the_parameters_is_used(file):
     for param in STAGES:
         used |= {key.split(".")[0] for key in param.values[1].get("params", [])}
     assert set(PARAMS[file]) <= used
+
+
+@each_stage
+def test_a_report_is_made_again_when_a_parameter_in_it_changes(name, body):
+    if name == "make_report":
+        studies = body["cmd"].split()[2].split("+")
+        assert set(body["params"]) == set(parameters_of(studies, PARAMS["embedded"]))
 
 
 @pytest.mark.parametrize("file", PARAMS)
@@ -464,21 +473,22 @@ def test_another_seed_trains_itself_and_no_other(chain, tiny_params):
     assert by_run == {"extract_features", *KEYS} - {"train_teacher", "evaluate_teacher"}
     assert set(json.loads(chain.dvc("status", "--json"))) == {
         *(f"{stage}@{run}-1" for stage in by_run for run in PARAMS["embedded"]["main"]),
-        "make_tables", "draw_figures",
+        "make_tables", "draw_figures", "make_report",
     }
 
 
 def test_a_parameter_makes_only_what_reads_it_stale(chain, tiny_params):
     tiny_params(chain.folder, SIX_CLASSES | {"score_retrieval.queries": 0.3})
     assert set(json.loads(chain.dvc("status", "--json"))) == {
-        f"score_retrieval@{run}-0" for run in PARAMS["embedded"]["main"]
+        *(f"score_retrieval@{run}-0" for run in PARAMS["embedded"]["main"]), "make_report",
     }
     tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
     changed = set(json.loads(chain.dvc("status", "--json")))
-    assert changed == {"list_runs", "make_tables", "draw_figures"}
+    readers = {"make_tables", "draw_figures", "make_report"}
+    assert changed == {"list_runs", *readers}
     chain.dvc("repro", "list_runs")
     changed = set(json.loads(chain.dvc("status", "--json")))
-    assert changed == {"train_simclr@contrastive-0", "make_tables", "draw_figures"}
+    assert changed == {"train_simclr@contrastive-0", *readers}
 
 
 def test_an_edited_block_makes_its_own_runs_stale(chain, tiny_params):
