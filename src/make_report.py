@@ -50,7 +50,16 @@ from attnlabels.pictures import (
     address_of_text,
 )
 from attnlabels.report import replacing
-from attnlabels.results import MAIN, Run, folder_of, read_arrays, read_csv, read_json, runs_of
+from attnlabels.results import (
+    MAIN,
+    Run,
+    baseline_of,
+    folder_of,
+    read_arrays,
+    read_csv,
+    read_json,
+    runs_of,
+)
 from attnlabels.script import run
 
 STUDIES = {  # beside `main`; what each adds
@@ -167,7 +176,7 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
     if doubled := {label for label in labels if labels.count(label) > 1}:
         raise ValueError(f"params.yaml has several runs that read {min(doubled)!r}; rename one")
     tables = read_tables(results, folder_of(metrics, names[-1]) / "tables", study=names[-1])
-    against = baselines_of(tree)
+    against = baselines_of(tree["make_tables"], results.runs)
     first = [*tree[MAIN]][-1]
     charts = {
         "cc": chart_cc(results, p.alignment_set),
@@ -248,10 +257,11 @@ def code_spans(text: str) -> Markup:
     return Markup("").join(marked)
 
 
-def baselines_of(tree: Mapping[str, Any]) -> Callable[[str], str]:
-    """The run that a run is compared with, by make_tables' parameters."""
-    section = tree["make_tables"]
-    return lambda name: section.get("baselines", {}).get(name, section["baseline"])
+def baselines_of(section: Mapping[str, Any], runs: Mapping[str, Run]) -> dict[str, str]:
+    """The run that a run is compared with, if it is, by make_tables' parameters."""
+    default, others = section["baseline"], section["baselines"]
+    found = {name: baseline_of(run, default=default, others=others) for name, run in runs.items()}
+    return {name: baseline for name, baseline in found.items() if baseline}
 
 
 def read_tables(results: Results, folder: Path, *, study: str) -> dict[str, list[Table]]:
@@ -307,7 +317,7 @@ def read_scores(stage: str) -> Callable[[Path], pd.DataFrame]:
     return lambda path: read_csv(path, columns=columns, stage=stage)
 
 
-def chart_robustness(results: Results, against: Callable[[str], str], first: str) -> Tree:
+def chart_robustness(results: Results, against: Mapping[str, str], first: str) -> Tree:
     """Top-1 accuracy for each corruption and severity, and its difference to the baseline's."""
     reports = {
         name: results.by_seed(
@@ -328,9 +338,9 @@ def chart_robustness(results: Results, against: Callable[[str], str], first: str
         made = {name: heat([*found.values()], "sequential") for name, found in scores.items()}
         gains = {}
         for name, found in scores.items():
-            other = scores.get(against(name), {})
+            other = scores.get(against.get(name, ""), {})
             pairs = [found[seed] - other[seed] for seed in found if seed in other]
-            if pairs and against(name) != name:
+            if pairs:
                 gains[name] = heat(pairs, "diverging")
         of_set: Tree = {ALL_RUNS: {"top-1 accuracy": beside(made)}}
         if gains:
@@ -340,7 +350,7 @@ def chart_robustness(results: Results, against: Callable[[str], str], first: str
         for name, table in made.items():
             of_set[show(name)] = {"top-1 accuracy": table}
         for name, table in gains.items():
-            of_set[show(name)][f"minus {show(against(name))}"] = table
+            of_set[show(name)][f"minus {show(against[name])}"] = table
         ours = any(of_run[subset]["generated"] for found in reports.values()
                    for of_run in found.values())
         tree[f"{title}, corrupted by us" if ours else title] = of_set

@@ -33,6 +33,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
+from attnlabels.legend import show
 from attnlabels.metrics.statistics import (
     Interval,
     Mean,
@@ -49,9 +50,9 @@ from attnlabels.metrics.statistics import (
 )
 from attnlabels.params import PARAMS, check, load, read, record
 from attnlabels.report import replacing, write_json
-from attnlabels.results import MAIN, Run, folder_of, read_csv, read_json, runs_of
+from attnlabels.results import MAIN, Run, baseline_of, folder_of, read_csv, read_json, runs_of
 from attnlabels.script import run
-from attnlabels.tables import BestRun, Cell, Row, Table, as_numbers, show, write_tables
+from attnlabels.tables import BestRun, Cell, Row, Table, as_numbers, write_tables
 
 EVALUATIONS = ("probe_linear", "score_robustness", "score_retrieval", "align_attention")
 READOUTS = ("as_trained", "refitted")
@@ -240,7 +241,7 @@ def baselines_of(
     default: str,
     others: Mapping[str, str | None],
 ) -> dict[str, str]:
-    """What each run is compared with; `others` says otherwise of runs and studies, None nothing."""
+    """What each run that is compared is compared with."""
     tables = {key: table for key, table in tree.items() if isinstance(table, Mapping)}
     unknown = {*others} - {*tables}.union(*tables.values())  # a run may be of another study
     if unknown:
@@ -248,8 +249,8 @@ def baselines_of(
     studies = "+".join(dict.fromkeys(each.study for each in runs.values()))
     baselines = {}
     for name, each in runs.items():
-        baseline = others.get(name, others.get(each.study, default))
-        if baseline in (None, name):
+        baseline = baseline_of(each, default=default, others=others)
+        if baseline is None:
             continue
         if baseline not in runs:
             raise ValueError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attnlabels.legend import show
 from attnlabels.metrics.statistics import Mean
 from attnlabels.report import write_rows
 
@@ -48,10 +49,6 @@ def as_numbers(table: Table) -> dict[str, Any]:
         name: {key: number for key, cell in row.items() if (number := _as_number(cell)) is not None}
         for name, row in table.items()
     }
-
-
-def show(key: str) -> str:
-    return key.replace("_", " ")
 
 
 def _columns_of(table: Table) -> list[str]:
