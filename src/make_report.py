@@ -56,7 +56,16 @@ from attnlabels.provenance import (
     is_synthetic,
 )
 from attnlabels.report import replacing
-from attnlabels.results import MAIN, Run, folder_of, read_arrays, read_csv, read_json, runs_of
+from attnlabels.results import (
+    MAIN,
+    Run,
+    baseline_of,
+    folder_of,
+    read_arrays,
+    read_csv,
+    read_json,
+    runs_of,
+)
 from attnlabels.script import run
 
 PIPELINES = {  # beside the root's: what each adds, and the sections of parameters it alone reads
@@ -269,7 +278,7 @@ def baselines_of(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> dict[str, 
     section = tree["make_tables"]
     default, others = section["baseline"], section["baselines"]
     return {
-        name: others.get(name, others.get(each.study, default)) or name
+        name: baseline_of(each, default=default, others=others) or name
         for name, each in runs.items()
     }
 

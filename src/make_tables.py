@@ -33,6 +33,7 @@ from jaxtyping import Float
 from pydantic import Field
 
 from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
+from attnlabels.legend import show
 from attnlabels.metrics.statistics import (
     Interval,
     Mean,
@@ -49,9 +50,9 @@ from attnlabels.metrics.statistics import (
 )
 from attnlabels.params import PARAMS, check, load, read, record
 from attnlabels.report import replacing, write_json
-from attnlabels.results import MAIN, Run, folder_of, read_csv, read_json, runs_of
+from attnlabels.results import MAIN, Run, baseline_of, folder_of, read_csv, read_json, runs_of
 from attnlabels.script import run
-from attnlabels.tables import BestRun, Cell, Row, Table, as_numbers, show, write_tables
+from attnlabels.tables import BestRun, Cell, Row, Table, as_numbers, write_tables
 
 EVALUATIONS = ("probe_linear", "score_robustness", "score_retrieval", "align_attention")
 READOUTS = ("as_trained", "refitted")
@@ -128,7 +129,7 @@ TEXTS = {  # title and caption of a table
         "Accuracy (Table 1)",
         "Top-1 accuracy of linear probes on frozen features, ± over seeds; `concurrent`, which is "
         "the paper's, of the classifier trained alongside (of a supervised run, its own), with "
-        "its difference to the run's baseline, paired over seeds. The paper: ResNet-50, or as "
+        "its difference to the run's `baseline`, paired over seeds. The paper: ResNet-50, or as "
         "named, at 224 pixels on 1,281,167 images of 1,000 classes. Here: {scale}. Where these "
         "differ, signs compare and sizes do not.",
     ),
@@ -152,7 +153,9 @@ TEXTS = {  # title and caption of a table
     ),
     "teachers": (
         "Other teachers",
-        "Agreement with people, mean over images: the `teacher`, and others with a choice changed.",
+        "Agreement with people, mean over images: the `teacher`, and others with a choice changed. "
+        "`floor` is a map's least value as a share of its largest, which CC, NSS and AUC do not "
+        "see; `constant` counts the images whose map is one value and scores as chance does.",
     ),
     "teachers_cc": (
         "Other teachers: differences in agreement",
@@ -240,15 +243,16 @@ def baselines_of(
     default: str,
     others: Mapping[str, str | None],
 ) -> dict[str, str]:
-    """What each run is compared with; `others` says otherwise of runs and studies, None nothing."""
+    """What each run that is compared is compared with."""
     tables = {key: table for key, table in tree.items() if isinstance(table, Mapping)}
-    for name in {*others} - {*tables}.union(*tables.values()):  # a run may be of another study
-        raise ValueError(f"make_tables.baselines has {name!r}, which is no run and no study")
+    unknown = {*others} - {*tables}.union(*tables.values())  # a run may be of another study
+    if unknown:
+        raise ValueError(f"make_tables.baselines has {min(unknown)!r}, which is no run or study")
     studies = "+".join(dict.fromkeys(each.study for each in runs.values()))
     baselines = {}
     for name, each in runs.items():
-        baseline = others.get(name, others.get(each.study, default))
-        if baseline in (None, name):
+        baseline = baseline_of(each, default=default, others=others)
+        if baseline is None:
             continue
         if baseline not in runs:
             raise ValueError(
@@ -331,6 +335,7 @@ def tabulate_accuracy(scores: Mapping[str, Scores], baselines: Mapping[str, str]
             table[name]["paper_imagenet_concurrent"] = PAPER_TOP1[name]
     for name, baseline in baselines.items():
         difference = paired_over_seeds(scores[name], scores[baseline], ACCURACY["concurrent"])
+        table[name]["baseline"] = show(baseline)
         if difference:
             table[name]["concurrent_minus_baseline"] = difference
         if name in PAPER_TOP1 and baseline in PAPER_TOP1:

@@ -47,6 +47,7 @@ from attnlabels.training.loading import as_input, start_worker
 Amount = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
+Pixels = Literal["shares", "classes"]
 Expand = Literal[1, 2, 4]
 
 
@@ -84,6 +85,11 @@ class RecordedOptions:
     count: Count
     sigma_px: Length  # at the width sigma_width; scaled to the image's
     sigma_width: Amount
+
+
+@record
+class MasksOptions:
+    pixels: Pixels
 
 
 @record
@@ -150,7 +156,7 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
 
 
 def load_teachers() -> AsTheTeacher:
-    section = read()["label_images"]
+    section = read().get("label_images", {})
     known = {key: value for key, value in section.items() if key in AsTheTeacher.__annotations__}
     return check(AsTheTeacher, known, where="params.yaml: label_images")
 
@@ -220,8 +226,12 @@ def draw_recorded(
     return draw
 
 
-def draw_masks(labels: Shards, given: Path, *, size: int) -> Draw:
-    """The share of objects in a pixel, from black to the brightest grey of the image's mask."""
+def draw_masks(labels: Shards, given: Path, *, size: int, pixels: Pixels) -> Draw:
+    """What of an image's cells is objects. A mask is `<folders>/<stem>.png` below `given`.
+
+    Its `pixels` are shares of objects, up to the mask's brightest grey, or classes, with 0 for what
+    is no object, as VOC and COCO have them.
+    """
     if not given.is_dir():
         raise FileNotFoundError(f"{given}: no such folder; put the masks there")
 
@@ -233,7 +243,8 @@ def draw_masks(labels: Shards, given: Path, *, size: int) -> Draw:
         if grey is None:
             raise ValueError(f"{path}: not a readable PNG; fetch it again")
         require_size(grey.shape, sample, path)
-        return Label(resize(grey.astype(np.float32), size, size).clip(min=0))
+        shares = grey if pixels == "shares" else grey > 0
+        return Label(resize(shares.astype(np.float32), size, size).clip(min=0))
 
     return draw
 
@@ -331,7 +342,7 @@ SOURCES = {
     "centre": Source("centre", NoOptions, draw_centre),
     "shuffled": Source("shuffled", ShuffledOptions, draw_shuffled),
     "recorded": Source("human", RecordedOptions, draw_recorded),
-    "masks": Source("masks", NoOptions, draw_masks),
+    "masks": Source("masks", MasksOptions, draw_masks),
     "contracam": Source("contracam", ContracamOptions, draw_contracam),
 }
 

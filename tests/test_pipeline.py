@@ -418,8 +418,9 @@ KEYS = {
     "train_teacher": keys("dev_cc", "epoch", "loss"),
     "evaluate_teacher": {
         f"{name}.{key}" for name in ("val", "eye") for key in (
-            *keys(*SCORES, "floor", of="teacher."), *keys(*SCORES, "floor", of="centre_prior."),
-            *keys("cc", "cc_all_observers", of="split_half."), "n", "constant",
+            *keys(*SCORES, "floor", "constant", of="teacher."),
+            *keys(*SCORES, "floor", of="centre_prior."),
+            *keys("cc", "cc_all_observers", of="split_half."), "n",
         )
     },
     "train_simclr": {

@@ -16,7 +16,7 @@ from attnlabels.datasets.images import read_image
 from attnlabels.datasets.recordings import read_recordings
 from attnlabels.datasets.salicon import read_json
 from attnlabels.datasets.shard_faults import check
-from attnlabels.datasets.shards import Shards, decode_map, encode_map, write_shards
+from attnlabels.datasets.shards import Sample, Shards, decode_map, encode_map, write_shards
 from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.models.contracam import contracam, queries
 from attnlabels.models.encoder import Encoder
@@ -26,6 +26,7 @@ from attnlabels.models.pseudo_fixations import pseudo_fixations
 from attnlabels.params import read
 
 SIZE = 12  # label_images.map_size
+FIFTH = "n00000002/n00000002_5"  # images are numbered from 1 and take the three classes in turn
 WITHOUT_POINTS = ("centre", "masks", "contracam")
 EVERY = pytest.mark.parametrize("row", ["centre", "shuffled", "human", "masks", "contracam"])
 Relabel = Callable[..., Shards]
@@ -74,6 +75,12 @@ def relabel(params, labels, given) -> Relabel:
         return Shards(Path(out))
 
     return call
+
+
+@pytest.fixture
+def masks(given, tmp_path) -> Path:
+    """The masks, to be changed."""
+    return Path(shutil.copytree(given["masks"], tmp_path / "masks"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -188,6 +195,46 @@ def test_mask_labels_are_the_visible_share_of_objects(relabel, given):
         np.testing.assert_allclose(shards[i]["map"], area / area.max(), atol=2e-5)
 
 
+def test_masks_of_classes_are_objects_wherever_a_class_is(relabel, masks):
+    grey = np.zeros((24, 24), np.uint8)
+    grey[:12, :12], grey[12:, 12:] = 1, 80
+    cv2.imwrite(str(masks / f"{FIFTH}.png"), grey)
+    expected = np.kron(np.eye(2), np.ones((SIZE // 2, SIZE // 2)))
+    for pixels, darkest in (("classes", 1.0), ("shares", 1 / 80)):
+        shards = relabel("masks", pixels, by=masks, options={"pixels": pixels})
+        (map,) = (
+            shards[i]["map"] for i in range(24) if shards[i]["name"] == f"{FIFTH}.JPEG"
+        )
+        np.testing.assert_allclose(map[SIZE // 2:], expected[SIZE // 2:])
+        np.testing.assert_allclose(map[: SIZE // 2], darkest * expected[: SIZE // 2], atol=1e-5)
+
+
+@pytest.mark.real_data
+def test_masks_of_cocos_photographs_make_labels_but_of_two_without_objects(
+    relabel, real_data, tmp_path
+):
+    coco = real_data("coco128_seg")
+    samples = [
+        Sample(
+            key=path.stem, image=path.read_bytes(), map=np.eye(2), points=np.zeros((1, 2), int),
+            observers=None, label=-1, grid=(2, 2), image_size=read_image(path).shape[:2],
+            source="a test", name=path.name,
+        )
+        for path in sorted((coco / "images").iterdir())
+    ]
+    write_shards(
+        tmp_path / "coco", samples, maximum_count=96, maps_by={"kind": "teacher"}, classes=[])
+    shards = relabel(
+        "masks", of=tmp_path / "coco", by=coco / "masks", missing="skip",
+        options={"pixels": "classes"},
+    )
+    assert len(shards) == 94 and len(shards.index["skipped"]) == 2
+    for i in range(94):
+        grey = cv2.imread(str(coco / "masks" / f"{shards[i]['key']}.png"), cv2.IMREAD_UNCHANGED)
+        shares = cv2.resize((grey > 0) * 1.0, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+        np.testing.assert_allclose(shards[i]["map"], shares / shares.max(), atol=2e-5)
+
+
 def network(weights: Path) -> tuple[Encoder, torch.nn.Module]:
     config = read_config(weights)
     encoder = Encoder(**config["encoder"])
@@ -255,7 +302,7 @@ def test_the_row_and_its_options_are_the_maps_provenance(relabel):
         "count": "counted", "sigma_px": 3.0, "sigma_width": 64,
     }
     assert relabel("masks").index["maps_by"] == {
-        "kind": "masks", "given": "data/scenes/masks/train",
+        "kind": "masks", "given": "data/scenes/masks/train", "pixels": "shares",
     }
 
 
@@ -270,15 +317,6 @@ def recordings(given, tmp_path) -> Path:
             each["fixations"] = []
     (tmp_path / "people.json").write_text(json.dumps(tree))
     return tmp_path / "people.json"
-
-
-@pytest.fixture
-def masks(given, tmp_path) -> Path:
-    """The masks, to be changed."""
-    return Path(shutil.copytree(given["masks"], tmp_path / "masks"))
-
-
-FIFTH = "n00000002/n00000002_5"  # images are numbered from 1 and take the three classes in turn
 
 
 def test_an_image_without_a_recording_stops_with_its_name_and_leaves_nothing(relabel, recordings):

@@ -62,6 +62,15 @@ def runs_of(studies: str, tree: Mapping[str, Any]) -> dict[str, Run]:
     return runs
 
 
+def baseline_of(run: Run, *, default: str, others: Mapping[str, str | None]) -> str | None:
+    """The run that a run is compared with: as `others` says of it, or of its study, or `default`.
+
+    None for one that is compared with none, or would be with itself.
+    """
+    baseline = others.get(run.name, others.get(run.study, default))
+    return None if baseline == run.name else baseline
+
+
 def read_json(path: Path, *, stage: str) -> dict[str, Any]:
     """The nested numbers that `stage` wrote with `write_json`."""
     return json.loads(_require(path, stage).read_text())

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attnlabels.legend import show
 from attnlabels.metrics.statistics import Mean
 from attnlabels.report import write_rows
 
@@ -35,8 +36,11 @@ def write_tables(
     for key, table in tables.items():
         _write_csv(folder / f"{key}.csv", table)
         (folder / f"{key}.md").write_text(_as_markdown(table, caption=texts[key][1]))
-    trees = [_as_tree(key, table, *texts[key]) for key, table in tables.items()]
-    (folder / "tables.json").write_text(json.dumps(trees, indent=1, allow_nan=False) + "\n")
+    trees = [
+        json.dumps(_as_tree(key, table, *texts[key]), allow_nan=False)
+        for key, table in tables.items()
+    ]
+    (folder / "tables.json").write_text("[\n" + ",\n".join(trees) + "\n]\n")
 
 
 def as_numbers(table: Table) -> dict[str, Any]:
@@ -45,10 +49,6 @@ def as_numbers(table: Table) -> dict[str, Any]:
         name: {key: number for key, cell in row.items() if (number := _as_number(cell)) is not None}
         for name, row in table.items()
     }
-
-
-def show(key: str) -> str:
-    return key.replace("_", " ")
 
 
 def _columns_of(table: Table) -> list[str]:

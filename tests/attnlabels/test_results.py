@@ -4,7 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnlabels.results import folder_of, read_arrays, read_csv, read_json, runs_of
+from attnlabels.results import (
+    baseline_of,
+    folder_of,
+    read_arrays,
+    read_csv,
+    read_json,
+    runs_of,
+)
 
 TREE = {
     "seeds": [0, 1, 2],
@@ -41,6 +48,20 @@ def test_the_supervised_runs_alone_are_trained_by_another_stage():
         "main", "table1",
     }
     assert runs["supervised_resnet18"].trained_by == "train_supervised"
+
+
+def test_a_run_has_the_baseline_that_is_said_of_it_then_of_its_study_then_of_all():
+    others = {"table1": "cotrain", "self_block": None, "supervised": None}
+    assert {
+        name: baseline_of(run, default="contrastive", others=others)
+        for name, run in runs_of("main+table1+supervised", TREE | {
+            "table1": {"cotrain": {}, "self_block": {}, "explicit_block": {}},
+            "main": {"contrastive": {}, "contrastive_attn_teacher": {}},
+        }).items()
+    } == {
+        "contrastive": None, "contrastive_attn_teacher": "contrastive", "cotrain": None,
+        "self_block": None, "explicit_block": "cotrain", "supervised_resnet18": None,
+    }
 
 
 @pytest.mark.parametrize("studies", ["", "main+", "main+table2", "make_tables", "seeds"])
