@@ -191,7 +191,9 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
     first = [*tree[MAIN]][-1]
     charts = {
         "cc": chart_cc(results, p.alignment_set),
-        "heat": chart_robustness(results, baselines_of(results.runs, tree), first),
+        "heat": chart_robustness(
+            results, baselines_of(results.runs, tree["make_tables"]), first
+        ),
         "retrieval": chart_retrieval(results, p.retrieval_corruption),
         "training": chart_training(results),
     }
@@ -273,14 +275,11 @@ def code_spans(text: str) -> Markup:
     return Markup("").join(marked)
 
 
-def baselines_of(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> dict[str, str]:
-    """What each run is compared with, as in make_tables; itself where it is with nothing."""
-    section = tree["make_tables"]
+def baselines_of(runs: Mapping[str, Run], section: Mapping[str, Any]) -> dict[str, str]:
+    """What the runs are compared with that are with anything, by the section make_tables."""
     default, others = section["baseline"], section["baselines"]
-    return {
-        name: baseline_of(each, default=default, others=others) or name
-        for name, each in runs.items()
-    }
+    found = {name: baseline_of(each, default=default, others=others) for name, each in runs.items()}
+    return {name: baseline for name, baseline in found.items() if baseline}
 
 
 def read_tables(results: Results, beside: Path) -> dict[str, list[Table]]:
@@ -386,7 +385,7 @@ def chart_robustness(results: Results, baselines: Mapping[str, str], first: str)
         made = {name: heat([*found.values()], "sequential") for name, found in scores.items()}
         gains = {}
         for name, found in scores.items():
-            other = scores.get(baselines[name], {}) if baselines[name] != name else {}
+            other = scores.get(baselines.get(name, ""), {})
             pairs = [found[seed] - other[seed] for seed in found if seed in other]
             if pairs:
                 gains[name] = heat(pairs, "diverging")
@@ -623,6 +622,7 @@ def score_ablations(results: Results, tree: Mapping[str, Any]) -> list[dict[str,
         return []
     rows: list[dict[str, Any]] = [*describe_runs(shown, tree)]
     for row, each in zip(rows, shown.values()):
+        row["built"] = "" if each.study == MAIN else row["built"]
         for label, (stage, keys) in SCORES.items():
             path = f"metrics/{stage}/*.json"
             found = results.by_seed("ablations", each, path, scorer(stage, keys))
