@@ -41,7 +41,7 @@ AMBIGUITIES = (
     Ambiguity(
         "A5", "the teacher’s output, never below ½ as it is written",
         "a learnt offset; tanh of the half; the sigmoid’s logits; stretched to 0..1; as written",
-        ("train_teacher.output",),
+        ("teacher.output",),
     ),
     Ambiguity(
         "A6", "the image “without augmentation”", "all of it, resized; a centre crop",
