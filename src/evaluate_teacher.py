@@ -52,8 +52,9 @@ def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, repo
         names, _, values = found[name]["teacher"]
         found[name]["split_half"] = Scored(names, ("cc",), halves[:, None])
         summary[name] = {readout: scored.means() for readout, scored in found[name].items()}
+        flat = values[:, COLUMNS.index("floor")] == 1
+        summary[name]["teacher"]["constant"] = int(flat.sum())
         summary[name]["n"] = len(names)
-        summary[name]["constant"] = int((values[:, COLUMNS.index("floor")] == 1).sum())
         half = summary[name]["split_half"]["cc"]
         summary[name]["split_half"]["cc_all_observers"] = spearman_brown(half)
     write_examples(examples, shown)

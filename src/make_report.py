@@ -2,9 +2,9 @@
 
     python src/make_report.py STUDIES METRICS DATA REPORT
 
-STUDIES are tables of runs joined by "+", such as main+table1; the last one's tables are shown.
-METRICS and DATA are the roots of all studies, REPORT an HTML file that needs nothing beside it and
-no network. What a figure lacks is no error: the page says what to run for it.
+STUDIES are tables of runs joined by "+", such as main+table1. METRICS and DATA are the roots of all
+studies, REPORT an HTML file that needs nothing beside it and no network; the tables that are put
+into it are those in `tables` beside it. What a figure lacks is no error: the page says what to run.
 
 make_report.html is the page's template; make_report.css and make_report.js are put into it.
 """
@@ -62,14 +62,15 @@ from attnlabels.results import (
 )
 from attnlabels.script import run
 
-STUDIES = {  # beside `main`; what each adds
-    "table1": "the other rows of Table 1",
-    "supervised": "supervised runs",
-    "ablations": "ablations of the method",
-    "teachers": "ablations of the teacher",
+PIPELINES = {  # beside the root's: what each adds, and the sections of parameters it alone reads
+    "table1": (
+        "the other rows of Table 1", ("table1", "supervised", "relabel_images", "train_supervised")
+    ),
+    "ablations": ("ablations of the method and of its teacher", ("ablations", "teachers")),
 }
 LARGEST = 15_000_000  # bytes of a page
 ALL_RUNS = "all runs beside each other"
+NO_TERMS = ("epoch", "step", "lr", "spread")  # of the columns of the training curves
 PEOPLE = {"eye": "eye fixations (eye)", "val": "mouse recordings (val)"}
 TABLE_SECTIONS = {  # by the first word of a table's key; others are further tables
     "accuracy": "accuracy",
@@ -77,7 +78,7 @@ TABLE_SECTIONS = {  # by the first word of a table's key; others are further tab
     "retrieval": "retrieval",
     "alignment": "alignment",
     "cc": "alignment",
-    "equivalence": "alignment",
+    "teachers": "ablations",
 }
 SCORES = {  # of an ablation: path in the metrics of a stage
     "probe top-1": ("probe_linear", ("imagenet", "top1")),
@@ -175,18 +176,19 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
     labels = [show(name) for name in results.runs]
     if doubled := {label for label in labels if labels.count(label) > 1}:
         raise ValueError(f"params.yaml has several runs that read {min(doubled)!r}; rename one")
-    tables = read_tables(results, folder_of(metrics, names[-1]) / "tables", study=names[-1])
-    against = baselines_of(tree["make_tables"], results.runs)
+    tables = read_tables(results, report.parent)
     first = [*tree[MAIN]][-1]
     charts = {
         "cc": chart_cc(results, p.alignment_set),
-        "heat": chart_robustness(results, against, first),
+        "heat": chart_robustness(results, baselines_of(results.runs, tree), first),
         "retrieval": chart_retrieval(results, p.retrieval_corruption),
         "training": chart_training(results),
     }
     examples = show_examples(results, p.examples)
     extremes = show_extremes(results)
     charts["examples"] = chooser("part", ["attention heads"], parts(examples))
+    forests = show_differences(tables["further"])
+    charts["forests"] = chooser("part", ["shown"], parts(forests), start=[*forests][:1])
     charts["extremes"] = chooser("part", ["run"], parts(extremes), start=[show(first)])
     rows = {show(name): tree[each.study][name] for name, each in results.runs.items()}
     page = {
@@ -196,6 +198,7 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
         "tables": tables,
         "examples": examples,
         "extremes": extremes,
+        "forests": forests,
         "labels": show_labels(results),
         "runs": describe_runs(results.runs, tree),
         "ablations": score_ablations(results, tree),
@@ -211,8 +214,8 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
         "gaps": results.gaps,
         "others": {
             name: {"adds": adds, "command": command_of(name)}
-            for name, adds in STUDIES.items()
-            if name in tree and name not in names
+            for name, (adds, _) in PIPELINES.items()
+            if name not in names
         },
     }
     text = render(page).encode()
@@ -257,15 +260,20 @@ def code_spans(text: str) -> Markup:
     return Markup("").join(marked)
 
 
-def baselines_of(section: Mapping[str, Any], runs: Mapping[str, Run]) -> dict[str, str]:
-    """The run that a run is compared with, if it is, by make_tables' parameters."""
+def baselines_of(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> dict[str, str]:
+    """What each run is compared with, as in make_tables; itself where it is with nothing."""
+    section = tree["make_tables"]
     default, others = section["baseline"], section["baselines"]
-    found = {name: baseline_of(run, default=default, others=others) for name, run in runs.items()}
-    return {name: baseline for name, baseline in found.items() if baseline}
+    return {
+        name: baseline_of(each, default=default, others=others) or name
+        for name, each in runs.items()
+    }
 
 
-def read_tables(results: Results, folder: Path, *, study: str) -> dict[str, list[Table]]:
+def read_tables(results: Results, beside: Path) -> dict[str, list[Table]]:
     """The tables by the section of the page, each with its files as links."""
+    folder = beside / "tables"
+    study = beside.name if beside.name in PIPELINES else MAIN
     made = results.read(
         "tables", folder / "tables.json", lambda path: json.loads(path.read_text()), study=study
     )
@@ -279,6 +287,33 @@ def read_tables(results: Results, folder: Path, *, study: str) -> dict[str, list
             "markdown": address_of_text((folder / f"{each.key}.md").read_bytes(), kind="markdown"),
         })
     return tables
+
+
+def show_differences(tables: Sequence[Table]) -> dict[str, list[dict[str, Any]]]:
+    """By score, each run's difference to its baseline, and where to draw it, in % of a width."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in (table["made"] for table in tables):
+        if not each.key.startswith("differences_"):
+            continue
+        for row in each.rows:
+            told = row.cells.get("difference")
+            if told is None or told.value is None:  # a run may lack the score
+                continue
+            error = row.cells["se"].value or 0
+            found.setdefault(row.label, []).append({
+                "label": each.title,
+                "text": f"{told.value:+.4f}" + (f" ± {error:.4f}" if error else ""),
+                "p": row.cells["p_holm"].text,
+                "ends": (told.value - error, told.value, told.value + error),
+            })
+    for rows in found.values():
+        low = min(0, *(row["ends"][0] for row in rows))
+        width = max(0, *(row["ends"][2] for row in rows)) - low or 1.0
+        for row in rows:
+            places = [round(100 * (value - low) / width, 2) for value in (0, *row.pop("ends"))]
+            row["zero"], row["low"], row["at"], high = places
+            row["width"] = round(high - row["low"], 2)
+    return found
 
 
 def chart_cc(results: Results, first_set: str) -> Tree:
@@ -317,7 +352,7 @@ def read_scores(stage: str) -> Callable[[Path], pd.DataFrame]:
     return lambda path: read_csv(path, columns=columns, stage=stage)
 
 
-def chart_robustness(results: Results, against: Mapping[str, str], first: str) -> Tree:
+def chart_robustness(results: Results, baselines: Mapping[str, str], first: str) -> Tree:
     """Top-1 accuracy for each corruption and severity, and its difference to the baseline's."""
     reports = {
         name: results.by_seed(
@@ -338,7 +373,7 @@ def chart_robustness(results: Results, against: Mapping[str, str], first: str) -
         made = {name: heat([*found.values()], "sequential") for name, found in scores.items()}
         gains = {}
         for name, found in scores.items():
-            other = scores.get(against.get(name, ""), {})
+            other = scores.get(baselines[name], {}) if baselines[name] != name else {}
             pairs = [found[seed] - other[seed] for seed in found if seed in other]
             if pairs:
                 gains[name] = heat(pairs, "diverging")
@@ -350,7 +385,7 @@ def chart_robustness(results: Results, against: Mapping[str, str], first: str) -
         for name, table in made.items():
             of_set[show(name)] = {"top-1 accuracy": table}
         for name, table in gains.items():
-            of_set[show(name)][f"minus {show(against[name])}"] = table
+            of_set[show(name)][f"minus {show(baselines[name])}"] = table
         ours = any(of_run[subset]["generated"] for found in reports.values()
                    for of_run in found.values())
         tree[f"{title}, corrupted by us" if ours else title] = of_set
@@ -432,8 +467,8 @@ def chart_training(results: Results) -> Tree:
             "training", each, "data/curves/*.csv",
             lambda path: read_csv(path, columns=("epoch", "loss"), stage=each.trained_by),
         ).values()]
-        for term in [key for key in tables[0] if key in TERMS] if tables else []:
-            tree.setdefault(TERMS[term], {})[name] = line(
+        for term in [key for key in tables[0] if key not in NO_TERMS] if tables else []:
+            tree.setdefault(TERMS.get(term, show(term)), {})[name] = line(
                 name, [table[term].to_numpy(float) for table in tables],
                 tables[0]["epoch"].to_numpy(float),
             )
@@ -664,10 +699,11 @@ def describe_data(tree: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def parameters_of(studies: Sequence[str], tree: Mapping[str, Any]) -> dict[str, Any]:
-    """All but the tables of other studies, which change nothing here."""
-    left_out = STUDIES.keys() - set(studies)
-    if [*studies] == [MAIN]:
-        left_out |= {"study_seeds"}
+    """All but what other studies alone read, which changes nothing here."""
+    left_out = {"study_seeds"} if [*studies] == [MAIN] else set()
+    for name, (_, sections) in PIPELINES.items():
+        if name not in studies:
+            left_out |= {*sections}
     return {key: section for key, section in tree.items() if key not in left_out}
 
 

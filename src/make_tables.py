@@ -153,7 +153,9 @@ TEXTS = {  # title and caption of a table
     ),
     "teachers": (
         "Other teachers",
-        "Agreement with people, mean over images: the `teacher`, and others with a choice changed.",
+        "Agreement with people, mean over images: the `teacher`, and others with a choice changed. "
+        "`floor` is a map's least value as a share of its largest, which CC, NSS and AUC do not "
+        "see; `constant` counts the images whose map is one value and scores as chance does.",
     ),
     "teachers_cc": (
         "Other teachers: differences in agreement",

@@ -32,9 +32,8 @@ from attnlabels.encoder_training import (
     Training,
     Views,
     build_optimizer,
-    fit,
     hold_out,
-    score_probe,
+    train,
 )
 from attnlabels.launch import launch
 from attnlabels.models.attention_head import Output, Select
@@ -48,9 +47,9 @@ from attnlabels.params import check, load, record
 from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.results import read_json
 from attnlabels.script import run
-from attnlabels.training.checkpoint import Scratch, fingerprint
-from attnlabels.training.processes import World, joined
-from attnlabels.training.step import Precision, Step, set_determinism
+from attnlabels.training.checkpoint import fingerprint
+from attnlabels.training.processes import World
+from attnlabels.training.step import Precision, Step
 
 Scaling = Literal["none", "sqrt", "linear"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -162,35 +161,31 @@ def main(
     mark = fingerprint(
         [vars(p), vars(row), seed], [*code, *(folder / "index.json" for folder in data)]
     )
-    with joined() as world:
-        world.agree("the training", mark)
-        set_determinism(p.deterministic)
-        torch.manual_seed(seed)
-        config = encoder_config(p, row)
-        student = build_student(p, config, n_classes=len(samples.classes)).to(world.device)
-        student.to(memory_format=torch.channels_last)
-        training = build_training(student, p=p, row=row, world=world)
-        scratch = Scratch(f"simclr-{mark}")
-        history = fit(
-            training,
-            views,
-            loop(p),
-            beside=(recorded, row.cotrain.images) if recorded and row.cotrain else None,
-            seed=seed,
-            scratch=scratch,
-            world=world,
-            title=f"{name} {seed}",
-            watch=lambda epoch: collapsed(epoch, n=p.batch_size),
-        )
-        top1 = score_probe(student, squares, workers=p.workers, world=world)
-        if not world.first:
-            return
+    config = encoder_config(p, row)
+
+    def build(world: World) -> Training:
+        student = build_student(p, config, n_classes=len(samples.classes))
+        return build_training(student, p=p, row=row, world=world)
+
+    def write(student: nn.Module, history: list[dict[str, Any]], top1: float) -> None:
         with replacing(weights) as aside:
             write_weights(aside, student, {**config, "seed": seed, "run": name})
         write_rows(curve, history, columns=list(history[0]))
         scored = {"development_top1" if p.development else "top1": top1}
         write_json(report, summary(history, row, n=p.batch_size) | {"probe": scored})
-        scratch.clear()
+
+    train(
+        build,
+        views,
+        squares,
+        Loop.of(p),
+        mark=f"simclr-{mark}",
+        seed=seed,
+        title=f"{name} {seed}",
+        write=write,
+        beside=(recorded, row.cotrain.images) if recorded and row.cotrain else None,
+        watch=lambda epoch: collapsed(epoch, n=p.batch_size),
+    )
 
 
 def require_one_meaning(p: TrainSimclr, row: Row) -> None:
@@ -229,17 +224,6 @@ def square(p: TrainSimclr) -> dict[str, Any]:
     return {"size": p.image_size, "crop": p.eval_crop}
 
 
-def loop(p: TrainSimclr) -> Loop:
-    return Loop(
-        batch_size=p.batch_size,
-        epochs=p.epochs,
-        warmup_epochs=p.warmup_epochs,
-        workers=p.workers,
-        checkpoint_minutes=p.checkpoint_minutes,
-        checkpoint_steps=p.checkpoint_steps,
-    )
-
-
 def encoder_config(p: TrainSimclr, row: Row) -> dict[str, Any]:
     """What a later stage needs to build the encoder and its attention again, and to feed them."""
     return {
@@ -275,7 +259,7 @@ def build_student(p: TrainSimclr, config: dict[str, Any], *, n_classes: int) -> 
 
 
 def build_training(student: Student, *, p: TrainSimclr, row: Row, world: World) -> Training:
-    """The student's optimizer, its pass and its loss."""
+    """The student on its device, with its optimizer, its pass and its loss."""
     if p.batch_size % (world.size * p.chunks):
         raise ValueError(
             f"a batch of {p.batch_size} does not divide into {world.size} processes times "
@@ -286,6 +270,7 @@ def build_training(student: Student, *, p: TrainSimclr, row: Row, world: World) 
             f"{row.cotrain.images} images for co-training do not divide into {world.size} "
             f"processes times {p.chunks} chunks; change cotrain.images of the run"
         )
+    student.to(world.device).to(memory_format=torch.channels_last)
     if p.compile:
         student.encoder.compile()
     scale = {"none": 1.0, "sqrt": p.batch_size**0.5, "linear": p.batch_size / 256}

@@ -29,8 +29,7 @@ from attnlabels.encoder_training import (
     Training,
     Views,
     build_optimizer,
-    fit,
-    score_probe,
+    train,
 )
 from attnlabels.launch import launch
 from attnlabels.models.attention_head import AttentionHead, Output, Select
@@ -42,9 +41,9 @@ from attnlabels.params import check, load, record
 from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.results import read_json
 from attnlabels.script import run
-from attnlabels.training.checkpoint import Scratch, fingerprint
-from attnlabels.training.processes import World, joined
-from attnlabels.training.step import Precision, Step, set_determinism
+from attnlabels.training.checkpoint import fingerprint
+from attnlabels.training.processes import World
+from attnlabels.training.step import Precision, Step
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -127,42 +126,30 @@ def main(
     )
     code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
     mark = fingerprint([vars(p), vars(row), seed], [*code, samples.folder / "index.json"])
-    with joined() as world:
-        world.agree("the training", mark)
-        set_determinism(p.deterministic)
-        torch.manual_seed(seed)
-        config = encoder_config(p, row)
-        network = build_network(config, n_classes=len(samples.classes)).to(world.device)
-        network.to(memory_format=torch.channels_last)
-        scratch = Scratch(f"supervised-{mark}")
-        history = fit(
-            build_training(network, p=p, row=row, world=world),
-            views,
-            Loop(
-                batch_size=p.batch_size,
-                epochs=p.epochs,
-                warmup_epochs=p.warmup_epochs,
-                workers=p.workers,
-                checkpoint_minutes=p.checkpoint_minutes,
-                checkpoint_steps=p.checkpoint_steps,
-            ),
-            beside=None,
-            seed=seed,
-            scratch=scratch,
-            world=world,
-            title=f"{name} {seed}",
-            watch=lambda epoch: "",
-        )
-        top1 = score_probe(network, squares, workers=p.workers, world=world)
-        if not world.first:
-            return
+    config = encoder_config(p, row)
+
+    def build(world: World) -> Training:
+        network = build_network(config, n_classes=len(samples.classes))
+        return build_training(network, p=p, row=row, world=world)
+
+    def write(network: nn.Module, history: list[dict[str, Any]], top1: float) -> None:
         with replacing(weights) as aside:
             write_weights(aside, network, {**config, "seed": seed, "run": name})
         write_rows(curve, history, columns=list(history[0]))
         last = history[-1]
         losses = {key: last[key] for key in ("loss", *row.weights)}
         write_json(report, {"loss": losses, "steps": last["step"], "probe": {"top1": top1}})
-        scratch.clear()
+
+    train(
+        build,
+        views,
+        squares,
+        Loop.of(p),
+        mark=f"supervised-{mark}",
+        seed=seed,
+        title=f"{name} {seed}",
+        write=write,
+    )
 
 
 def encoder_config(p: TrainSupervised, row: Row) -> dict[str, Any]:
@@ -201,12 +188,13 @@ def build_network(config: dict[str, Any], *, n_classes: int) -> Classifier:
 def build_training(
     network: Classifier, *, p: TrainSupervised, row: Row, world: World
 ) -> Training:
-    """The network's optimizer, its pass and its loss."""
+    """The network on its device, with its optimizer, its pass and its loss."""
     if p.batch_size % world.size:
         raise ValueError(
             f"a batch of {p.batch_size} does not divide into {world.size} processes; change "
             "train_supervised.batch_size or processes"
         )
+    network.to(world.device).to(memory_format=torch.channels_last)
     if p.compile:
         network.encoder.compile()
     optimizer = build_optimizer(

@@ -28,6 +28,7 @@ SEEDS = {"contrastive": (0, 1), GUIDED: (0, 1), "simclr": (0,), NASTY_FILE: (0,)
 LEVELS = {"contrastive": 0.1, GUIDED: 0.5, "simclr": 0.2, NASTY_FILE: 0.3}
 WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
 STUDIES = "main+table1"
+PAGE = "metrics/table1/report.html"
 
 
 def folder(root, name, stage):
@@ -65,7 +66,7 @@ def built(tmp_path_factory, tiny_params):
 @pytest.fixture(scope="module")
 def text(built):
     """The page of all of it."""
-    return (built / "report.html").read_text()
+    return (built / PAGE).read_text()
 
 
 @pytest.fixture
@@ -165,17 +166,32 @@ def write_tables(where):
                 {"key": name, "label": name, "cells": {"a": cell}} for name in (NASTY, "other")
             ],
         }
-        for key in ("accuracy", f"differences_{NASTY_FILE}")
+        for key in ("accuracy", "retrieval")
     ]
+    made.append({
+        "key": f"differences_{NASTY_FILE}", "title": f"{NASTY} minus contrastive", "caption": "",
+        "columns": [{"key": key, "label": key} for key in ("difference", "se", "p_holm")],
+        "rows": [
+            {"key": "mean", "label": "mean", "cells": difference(0.3, 0.1)},
+            {"key": "map", "label": "map", "cells": difference(-0.2, None)},
+            {"key": "cc", "label": "cc", "cells": {}},
+        ],
+    })
     (where / "tables.json").write_text(json.dumps(made))
     for table in made:
         (where / f"{table['key']}.csv").write_text(f"row,a\n{NASTY},0.5\n")
         (where / f"{table['key']}.md").write_text(f"| {NASTY} | 0.5 ± 0.01 |\n")
 
 
+def difference(value, se):
+    cells = {"difference": (str(value), value), "se": (str(se), se), "p_holm": ("0.01", 0.01)}
+    return {key: {"text": text, "value": each, "se": None} for key, (text, each) in cells.items()}
+
+
 def report(studies=STUDIES):
-    make_report.main(studies, Path("metrics"), Path("data"), Path("report.html"))
-    return Path("report.html").read_text()
+    page = Path(PAGE)
+    make_report.main(studies, Path("metrics"), Path("data"), page)
+    return page.read_text()
 
 
 def drawn(text):
@@ -229,7 +245,8 @@ def test_every_picture_says_what_it_shows(text):
 
 def test_names_are_shown_as_they_are_and_make_no_elements(text):
     page = Elements(text)
-    assert not page.of("b") and not page.of("i")[1:] and len(page.of("script")) == 2
+    assert not page.of("b") and len(page.of("script")) == 2
+    assert all("class" in each for each in page.of("i"))
     assert NASTY in page.words and "Title of <accuracy>" in page.words
     assert "Of means & <i>more</i>." in page.words and {"code"} <= {tag for tag, _ in page.found}
     charts = drawn(text)["charts"]
@@ -246,7 +263,8 @@ def test_tables_are_there_to_take_as_csv_and_markdown(built, text):
     links = {each["download"]: each["href"] for each in Elements(text).of("a")
              if "download" in each}
     assert set(links) == {
-        f"{key}.{end}" for key in ("accuracy", f"differences_{NASTY_FILE}") for end in ("csv", "md")
+        f"{key}.{end}" for end in ("csv", "md")
+        for key in ("accuracy", "retrieval", f"differences_{NASTY_FILE}")
     }
     head, _, content = links["accuracy.csv"].partition(",")
     assert head == "data:text/csv;charset=utf-8"
@@ -270,6 +288,18 @@ def test_heat_maps_hold_means_over_seeds_and_differences_over_shared_ones(text):
     assert "minus contrastive" not in of_set["contrastive"]
     beside = of_set[make_report.ALL_RUNS]["top-1 accuracy"]
     assert beside["values"][snow] == pytest.approx([0.15, 0.55, 0.2, 0.3])
+
+
+def test_differences_of_all_runs_stand_on_one_scale_with_zero(text):
+    page = Elements(text)
+    assert f"{NASTY} minus contrastive" in page.words
+    assert "+0.3000 ± 0.1000" in page.words and "-0.2000" in page.words
+    places = [
+        [float(number) for number in re.findall(r"[\d.]+", each["style"])] for each in page.of("i")
+        if each.get("class") in ("zero", "whisker", "dot")
+    ]
+    assert places == [[0], [50, 50], [75], [100], [0, 0], [0]]  # 0.3 ± 0.1 of 0..0.4; -0.2..0
+    assert [*drawn(text)["charts"]["forests"]["tree"]] == ["mean", "map"]
 
 
 def test_curves_of_retrieval_are_found_by_set_corruption_and_severity(text):
@@ -373,7 +403,7 @@ def test_a_page_too_large_to_send_is_refused_and_the_old_one_kept(world, monkeyp
     monkeypatch.setattr(make_report, "LARGEST", 50_000)
     with pytest.raises(ValueError, match=r"report.html would have .*\(align_attention.examples\)"):
         report()
-    assert Path("report.html").read_text() == text
+    assert Path(PAGE).read_text() == text
 
 
 def test_synthetic_data_are_said_to_be(text, world):
@@ -583,7 +613,7 @@ def browser(running, built):
     """The page in a browser, just opened on a wide and bright screen."""
     running.resize(1100)
     running.call("Emulation.setEmulatedMedia", media="", features=[])
-    running.open(built / "report.html")
+    running.open(built / PAGE)
     running.settle()
     return running
 

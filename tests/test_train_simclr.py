@@ -505,7 +505,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     params, fail, full_disk, monkeypatch, words, keep_state, file
 ):
     if not keep_state:
-        monkeypatch.setattr(train_simclr.Scratch, "write", lambda self, state: None)
+        monkeypatch.setattr(encoder_training.Scratch, "write", lambda self, state: None)
     arguments = words("out")
     before = sorted(path for path in Path().rglob("*") if path.is_file())
     with full_disk(10_000):

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +23,10 @@ from attnlabels.training.checkpoint import Scratch
 from attnlabels.training.lars import Lars
 from attnlabels.training.loading import as_input, start_worker
 from attnlabels.training.order import Batches
-from attnlabels.training.processes import World
+from attnlabels.training.processes import World, joined
 from attnlabels.training.resumable import Resumable
 from attnlabels.training.schedule import warmup_cosine
-from attnlabels.training.step import Forward, Step
+from attnlabels.training.step import Forward, Step, set_determinism
 from attnlabels.training.views import draw_view, view
 
 IMAGES = ("view0", "view1", "clean")  # the parts of a batch that are images
@@ -288,7 +288,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """How long a training lasts and how often its state is kept."""
+    """How long a training lasts, and how often its state is kept."""
 
     batch_size: int
     epochs: int
@@ -296,6 +296,55 @@ class Loop:
     workers: int
     checkpoint_minutes: float
     checkpoint_steps: int
+    deterministic: bool
+
+    @classmethod
+    def of(cls, section: Any) -> "Loop":
+        """That of a section of params.yaml, which has keys of these names."""
+        return cls(**{each.name: getattr(section, each.name) for each in fields(cls)})
+
+
+def train(
+    build: Callable[[World], Training],
+    views: Views,
+    squares: Squares,
+    loop: Loop,
+    *,
+    mark: str,
+    seed: int,
+    title: str,
+    write: Callable[[nn.Module, list[dict[str, Any]], float], None],
+    beside: tuple[Recorded, int] | None = None,
+    watch: Callable[[dict[str, Any]], str] = lambda epoch: "",
+) -> None:
+    """Train what `build` makes, score its probe on `squares`, and let the first process `write`.
+
+    `write` is given the network, one row of mean losses an epoch and the top-1 accuracy. `mark`
+    names the training: its state is kept under that name until it is written. `beside`: other
+    images, and how many of them join each batch with their clean parts. `watch` says of an
+    epoch's row what is wrong with it, or "".
+    """
+    with joined() as world:
+        world.agree("the training", mark)
+        set_determinism(loop.deterministic)
+        torch.manual_seed(seed)
+        training, scratch = build(world), Scratch(mark)
+        history = fit(
+            training,
+            views,
+            loop,
+            beside=beside,
+            seed=seed,
+            scratch=scratch,
+            world=world,
+            title=title,
+            watch=watch,
+        )
+        network = training.update.model
+        top1 = score_probe(network, squares, workers=loop.workers, world=world)
+        if world.first:
+            write(network, history, top1)
+            scratch.clear()
 
 
 def fit(
@@ -310,10 +359,9 @@ def fit(
     title: str,
     watch: Callable[[dict[str, Any]], str],
 ) -> list[dict[str, Any]]:
-    """Train to the last step; returns one row of mean losses an epoch.
+    """Train to the last step, from wherever `scratch` has it; returns a row an epoch.
 
-    `beside`: other images, and how many of them join each batch with their clean parts, in an
-    order and in epochs of their own. `watch` says of an epoch's row what is wrong with it, or "".
+    The images `beside` are in an order and in epochs of their own.
     """
     step, history, sums = 0, [], {}
     update = training.update
@@ -331,8 +379,8 @@ def fit(
             recorded, n = beside
             epochs = -(-batches.total // max(1, len(recorded) // n))
             others = Batches(len(recorded), batch_size=n, epochs=epochs, **share)
-            joined = load_batches(recorded, others, workers=loop.workers, device=world.device)
-            loaded = ({**own, **more} for own, more in zip(loaded, joined))
+            more = load_batches(recorded, others, workers=loop.workers, device=world.device)
+            loaded = ({**own, **other} for own, other in zip(loaded, more))
 
         def everything() -> dict[str, Any]:
             return {**update.state_dict(), "history": history, "sums": sums}
