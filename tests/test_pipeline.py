@@ -375,6 +375,15 @@ def chain(reproduced, tiny_params) -> Iterator[Copy]:
     tiny_params(reproduced[0].folder, SIX_CLASSES)
 
 
+@pytest.fixture
+def listed(chain, tiny_params) -> Iterator[Copy]:
+    """The copy whose runs a test may list anew; they are listed as they were in the end."""
+    yield chain
+    shutil.copytree(ROOT / BLOCKS, chain.folder / BLOCKS, dirs_exist_ok=True)
+    tiny_params(chain.folder, SIX_CLASSES)
+    chain.dvc("repro", "list_runs")
+
+
 def test_a_second_repro_runs_nothing(chain):
     said = chain.dvc("repro")
     assert "Running" not in said and "up to date" in said
@@ -478,34 +487,32 @@ def test_another_seed_trains_itself_and_no_other(chain, tiny_params):
     }
 
 
-def test_a_parameter_makes_only_what_reads_it_stale(chain, tiny_params):
-    tiny_params(chain.folder, SIX_CLASSES | {"score_retrieval.queries": 0.3})
-    assert set(json.loads(chain.dvc("status", "--json"))) == {
+def test_a_parameter_makes_only_what_reads_it_stale(listed, tiny_params):
+    tiny_params(listed.folder, SIX_CLASSES | {"score_retrieval.queries": 0.3})
+    assert set(json.loads(listed.dvc("status", "--json"))) == {
         *(f"score_retrieval@{run}-0" for run in PARAMS["embedded"]["main"]), "make_report",
     }
-    tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
-    changed = set(json.loads(chain.dvc("status", "--json")))
+    tiny_params(listed.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
+    changed = set(json.loads(listed.dvc("status", "--json")))
     assert changed == {"list_runs", "make_tables", "draw_figures", "make_report"}
-    chain.dvc("repro", "list_runs")
-    changed = set(json.loads(chain.dvc("status", "--json")))
+    listed.dvc("repro", "list_runs")
+    changed = set(json.loads(listed.dvc("status", "--json")))
     assert changed == {
         "train_simclr@contrastive-0", "make_tables", "draw_figures", "make_report",
     }
 
 
-def test_an_edited_block_makes_its_own_runs_stale(chain, tiny_params):
-    tiny_params(chain.folder, SIX_CLASSES | {"main.contrastive.block": "mask"})
-    chain.dvc("repro", "list_runs")
-    others = chain.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")
+def test_an_edited_block_makes_its_own_runs_stale(listed, tiny_params):
+    tiny_params(listed.folder, SIX_CLASSES | {"main.contrastive.block": "mask"})
+    listed.dvc("repro", "list_runs")
+    others = listed.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")
     assert json.loads(others) == {}
-    listed = {path: path.read_bytes() for path in (chain.folder / "data/runs/main").iterdir()}
-    block = chain.folder / BLOCKS / "mask.py"
-    source = block.read_text()
-    block.write_text(source + "# edited\n")
-    assert set(json.loads(chain.dvc("status", "list_runs", "--json"))) == {"list_runs"}
-    chain.dvc("repro", "list_runs")
-    changed = {path.stem for path, before in listed.items() if path.read_bytes() != before}
-    block.write_text(source)
+    runs = {path: path.read_bytes() for path in (listed.folder / "data/runs/main").iterdir()}
+    block = listed.folder / BLOCKS / "mask.py"
+    block.write_text(block.read_text() + "# edited\n")
+    assert set(json.loads(listed.dvc("status", "list_runs", "--json"))) == {"list_runs"}
+    listed.dvc("repro", "list_runs")
+    changed = {path.stem for path, before in runs.items() if path.read_bytes() != before}
     assert changed == {"contrastive"}
 
 
