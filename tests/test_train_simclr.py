@@ -371,8 +371,10 @@ class Block(nn.Module):
     ({"attention": "contracam", "chunks": 2}, "2 chunks would leave it fewer of them"),
     ({"block": "nothing"}, "has the block 'nothing'; expected one of: mask, none, residual_mask"),
     ({"cotrain": {"shards": "people", "images": 4}}, "people.index.json is missing: the run"),
+    ({"cotrain": {"shards": "{labels}", "images": 19}}, "labels has 18 images and 19 are to join"),
 ])
-def test_a_row_that_cannot_be_trained_is_refused(train, slots, message):
+def test_a_row_that_cannot_be_trained_is_refused(train, labels, slots, message):
+    slots = json.loads(json.dumps(slots).replace("{labels}", str(labels)))
     with pytest.raises((ValueError, OSError), match=message):
         train("out", **slots)
     assert not list(Path().glob("out/*"))

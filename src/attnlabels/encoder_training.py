@@ -377,7 +377,12 @@ def fit(
         loaded = load_batches(views, batches, workers=loop.workers, device=world.device)
         if beside:
             recorded, n = beside
-            epochs = -(-batches.total // max(1, len(recorded) // n))
+            if len(recorded) < n:
+                raise ValueError(
+                    f"{recorded.samples.folder} has {len(recorded)} images and {n} are to join "
+                    "each batch; lower cotrain.images of the run"
+                )
+            epochs = -(-batches.total // (len(recorded) // n))
             others = Batches(len(recorded), batch_size=n, epochs=epochs, **share)
             more = load_batches(recorded, others, workers=loop.workers, device=world.device)
             loaded = ({**own, **other} for own, other in zip(loaded, more))
