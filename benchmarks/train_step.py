@@ -21,8 +21,8 @@ from torchvision.models import resnet18
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.projector import projector
-from attnlabels.models.student import Student
-from attnlabels.objective import Outputs, Targets, objective
+from attnlabels.models.student import Outputs, Student
+from attnlabels.objective import Targets, objective
 from attnlabels.training.processes import World
 from attnlabels.training.step import Step
 
