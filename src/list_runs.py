@@ -31,7 +31,7 @@ def main(study: str, runs: Path) -> None:
         for name, row in table.items():
             digests = {what: digest(path) for what, path in watched_by(row, name=name)}
             about = {"run": name, "row": row, "sha256": digests}
-            (aside / f"{name}.json").write_text(json.dumps(about, indent=2) + "\n")
+            (aside / f"{name}.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
 
 
 def watched_by(row: Any, *, name: str) -> Iterator[tuple[str, Path]]:

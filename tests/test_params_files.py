@@ -1,12 +1,15 @@
 """The three parameter files fit every script's record, and params.yaml is one of them."""
 
 import ast
+import copy
 import importlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 import list_runs
 import train_teacher
@@ -89,6 +92,20 @@ def test_every_row_of_a_table_fits_the_script_that_trains_it(file, table):
         if TABLES[table] == "train_simclr":
             script.require_one_meaning(load(script.TrainSimclr, "train_simclr", path=file), fitted)
             assert list(list_runs.sources(fitted.block, name=name))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("table", TABLES)
+def test_an_override_of_a_sweep_changes_that_value_and_no_other(file, table, tmp_path):
+    # DVC writes an override into the file's tree, in which rows may share what `<<` merges.
+    name = [*read(file)[table]][-1]
+    expected = read(file)
+    expected[table][name] = copy.deepcopy(expected[table][name])
+    expected[table][name]["weights"][[*expected[table][name]["weights"]][0]] = 7.5
+    term = [*expected[table][name]["weights"]][0]
+    shutil.copy(file, tmp_path / "params.yaml")
+    apply_overrides(tmp_path / "params.yaml", [f"{table}.{name}.weights.{term}=7.5"])
+    assert read(tmp_path / "params.yaml") == expected
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
