@@ -37,7 +37,7 @@ from attnlabels.launch import launch
 from attnlabels.params import load, record
 from attnlabels.report import replacing
 from attnlabels.script import run
-from attnlabels.training.checkpoint import Scratch, fingerprint
+from attnlabels.training.checkpoint import Scratch, code_of, fingerprint
 from attnlabels.training.memory import keep_freed_memory
 from attnlabels.training.processes import joined
 
@@ -79,7 +79,7 @@ def main(
     parts = cut(range(len(listed.paths)), p.shard_size)
     names = [shard_name(number) for number in range(len(parts))]
     values = {key: value for key, value in vars(p).items() if key not in CHANGE_NO_SHARD}
-    code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
+    code = code_of(Path(__file__))
     with joined() as world:
         about = [values, str(images), world.device.type]
         scratch = Scratch(f"labels-{fingerprint(about, [*code, weights, manifest])}")

@@ -22,18 +22,18 @@ from typing import Annotated, Any, Literal, NamedTuple
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, Integer
 from pydantic import Field
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from attnlabels.datasets.density import Count, centre_prior
 from attnlabels.datasets.human_maps import draw_map
-from attnlabels.datasets.images import decode, resize
+from attnlabels.datasets.images import resize
+from attnlabels.datasets.labelled_squares import Sampled, Squares
 from attnlabels.datasets.salicon import read_json
 from attnlabels.datasets.shards import Sample, Shards, write_shards
-from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.models.contracam import contracam, queries
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
@@ -283,14 +283,16 @@ def draw_contracam(
     order = np.random.default_rng(seed).permutation(n)
     batches = np.array_split(order, max(1, n // batch_size))  # none smaller than is asked for
     loader: DataLoader[Any] = DataLoader(
-        Squares(labels, config["image_size"]),
+        Squares(
+            Sampled(labels, np.arange(n)), labels.labels, size=config["image_size"], crop=1.0
+        ),
         batch_sampler=[batch.tolist() for batch in batches],
         num_workers=workers,
         worker_init_fn=start_worker,
     )
     maps = []
     with torch.no_grad():
-        for images in tqdm(loader, desc="contracam", disable=None):
+        for images, _ in tqdm(loader, desc="contracam", disable=None):
             stage = encoder(as_input(images.to(device))).last
             keys = queries(stage, head)
             found = contracam(stage, head, negatives=keys, own=slice(None), second_order=False)
@@ -316,18 +318,6 @@ def widen(encoder: Encoder, expand: Expand) -> None:
         for each in stage[0].modules():
             if isinstance(each, nn.Conv2d):
                 each.stride = (1, 1)
-
-
-class Squares(Dataset[UInt8[np.ndarray, "s s 3"]]):
-    """The whole images, resized as an encoder evaluates them but not cropped."""
-
-    def __init__(self, labels: Shards, size: int) -> None:
-        self.labels, self.size = labels, size
-
-    def __getitem__(self, i: int) -> UInt8[np.ndarray, "s s 3"]:
-        sample = self.labels[i]
-        image = decode(sample["image"], name=f"{self.labels.folder}: {sample['name']}")
-        return resize_centre_crop(image, size=self.size, crop=1.0)
 
 
 class Source(NamedTuple):

@@ -19,35 +19,34 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from attnlabels.datasets.image_folder import read_manifest
+from attnlabels.datasets.labelled_squares import Listed, Sampled, Squares
 from attnlabels.datasets.shards import Shards
 from attnlabels.encoder_training import (
     Augmentation,
     Clean,
-    Listed,
     Loop,
     Optimizer,
     Recorded,
-    Sampled,
-    Squares,
     Training,
     Views,
     build_optimizer,
+    encoder_config,
     hold_out,
+    require_same_classes,
     train,
 )
 from attnlabels.launch import launch
 from attnlabels.models.attention_head import Output, Select
 from attnlabels.models.attention_maps import Source, build_attention
 from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
-from attnlabels.models.files import write_weights
+from attnlabels.models.probe import linear_probe
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Outputs, Student
 from attnlabels.objective import ATTENTION_TERMS, Targets, objective
 from attnlabels.params import check, load, record
-from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.results import read_json
 from attnlabels.script import run
-from attnlabels.training.checkpoint import fingerprint
+from attnlabels.training.checkpoint import code_of, fingerprint
 from attnlabels.training.processes import World
 from attnlabels.training.step import Precision, Step
 
@@ -132,14 +131,10 @@ def main(
     report: Path,
 ) -> None:
     p, about = load(TrainSimclr, "train_simclr"), read_json(listed, stage="list_runs")
-    name, row = about["run"], check(Row, about["row"], where=str(listed))
+    row = check(Row, about["row"], where=str(listed))
     require_one_meaning(p, row)
     samples, validation = Shards(Path(row.labels)), read_manifest(manifest)
-    if validation.classes != samples.classes:
-        raise ValueError(
-            f"{manifest} lists {len(validation.classes)} classes and {row.labels} labels "
-            f"{len(samples.classes)}, or others; the probe needs the same class folders in both"
-        )
+    require_same_classes(samples, validation, manifest=manifest)
     chosen, held_out = hold_out(len(samples), p.development)
     clean = Clean(image_size=p.image_size, map_size=row.map_size, crop=p.clean_crop)
     views = Views(
@@ -156,23 +151,20 @@ def main(
         squares = Squares(Sampled(samples, held_out), samples.labels[held_out], **square(p))
     else:
         squares = Squares(Listed(images, validation), validation.labels, **square(p))
-    code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
+    code = code_of(Path(__file__))
     data = [samples.folder, *([recorded.samples.folder] if recorded else [])]
     mark = fingerprint(
         [vars(p), vars(row), seed], [*code, *(folder / "index.json" for folder in data)]
     )
-    config = encoder_config(p, row)
+    config = student_config(p, row)
 
     def build(world: World) -> Training:
         student = build_student(p, config, n_classes=len(samples.classes))
         return build_training(student, p=p, row=row, world=world)
 
-    def write(student: nn.Module, history: list[dict[str, Any]], top1: float) -> None:
-        with replacing(weights) as aside:
-            write_weights(aside, student, {**config, "seed": seed, "run": name})
-        write_rows(curve, history, columns=list(history[0]))
+    def summarise(history: list[dict[str, Any]], top1: float) -> dict[str, Any]:
         scored = {"development_top1" if p.development else "top1": top1}
-        write_json(report, summary(history, row, n=p.batch_size) | {"probe": scored})
+        return summary(history, row, n=p.batch_size) | {"probe": scored}
 
     train(
         build,
@@ -180,9 +172,11 @@ def main(
         squares,
         Loop.of(p),
         mark=f"simclr-{mark}",
+        run=about["run"],
         seed=seed,
-        title=f"{name} {seed}",
-        write=write,
+        config=config,
+        outputs=(weights, curve, report),
+        summarise=summarise,
         beside=(recorded, row.cotrain.images) if recorded and row.cotrain else None,
         watch=lambda epoch: collapsed(epoch, n=p.batch_size),
     )
@@ -224,37 +218,23 @@ def square(p: TrainSimclr) -> dict[str, Any]:
     return {"size": p.image_size, "crop": p.eval_crop}
 
 
-def encoder_config(p: TrainSimclr, row: Row) -> dict[str, Any]:
+def student_config(p: TrainSimclr, row: Row) -> dict[str, Any]:
     """What a later stage needs to build the encoder and its attention again, and to feed them."""
-    return {
-        "encoder": {
-            "backbone": p.backbone,
-            "width": p.width,
-            "stem": p.stem,
-            "taps": p.attention_taps,
-            "zero_init": p.zero_init,
-            "block": row.block,
-        },
-        "attention": {
-            "source": row.attention,
-            "select": row.attention_select,
-            "output": row.attention_output,
-            "size": row.map_size,
-        },
-        "projector": {"layers": p.projector_layers, "n_outputs": p.projector_outputs},
-        "image_size": p.image_size,
-        "clean_crop": p.clean_crop,
-        "eval_crop": p.eval_crop,
-    }
+    return encoder_config(
+        p,
+        row,
+        backbone=p.backbone,
+        block=row.block,
+        source=row.attention,
+        projector={"layers": p.projector_layers, "n_outputs": p.projector_outputs},
+    )
 
 
 def build_student(p: TrainSimclr, config: dict[str, Any], *, n_classes: int) -> Student:
     """The student, with weights drawn from torch's generator."""
     encoder = Encoder(**config["encoder"])
     head = projector(encoder.n_features, **config["projector"])
-    probe = nn.Linear(encoder.n_features, n_classes)
-    nn.init.normal_(probe.weight, std=0.01)
-    nn.init.zeros_(probe.bias)
+    probe = linear_probe(encoder.n_features, n_classes)
     return Student(encoder, head, build_attention(**config["attention"]), probe)
 
 
@@ -284,13 +264,12 @@ def build_training(student: Student, *, p: TrainSimclr, row: Row, world: World) 
         weight_decay=p.weight_decay,
     )
 
-    def gather(rows: Tensor) -> tuple[Tensor, slice]:
-        first = world.rank * len(rows)
-        return world.gather(rows), slice(first, first + len(rows))
-
     def forward(network: nn.Module, *images: Tensor) -> Outputs:
         return network(
-            *images, joint=row.joint_batch_norm, stop_gradient=row.stop_gradient, gather=gather
+            *images,
+            joint=row.joint_batch_norm,
+            stop_gradient=row.stop_gradient,
+            gather=world.gather_around,
         )
 
     def loss(outputs: Outputs, rows: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

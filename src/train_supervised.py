@@ -18,30 +18,30 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from attnlabels.datasets.image_folder import read_manifest
+from attnlabels.datasets.labelled_squares import Listed, Squares
 from attnlabels.datasets.shards import Shards
 from attnlabels.encoder_training import (
     Augmentation,
     Clean,
-    Listed,
     Loop,
     Optimizer,
-    Squares,
     Training,
     Views,
     build_optimizer,
+    encoder_config,
+    require_same_classes,
     train,
 )
 from attnlabels.launch import launch
 from attnlabels.models.attention_head import AttentionHead, Output, Select
 from attnlabels.models.classifier import Classifier, Outputs
 from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
-from attnlabels.models.files import write_weights
+from attnlabels.models.probe import linear_probe
 from attnlabels.objective import Targets, objective
 from attnlabels.params import check, load, record
-from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.results import read_json
 from attnlabels.script import run
-from attnlabels.training.checkpoint import fingerprint
+from attnlabels.training.checkpoint import code_of, fingerprint
 from attnlabels.training.processes import World
 from attnlabels.training.step import Precision, Step
 
@@ -103,13 +103,9 @@ def main(
     report: Path,
 ) -> None:
     p, about = load(TrainSupervised, "train_supervised"), read_json(listed, stage="list_runs")
-    name, row = about["run"], check(Row, about["row"], where=str(listed))
+    row = check(Row, about["row"], where=str(listed))
     samples, validation = Shards(Path(row.labels)), read_manifest(manifest)
-    if validation.classes != samples.classes:
-        raise ValueError(
-            f"{manifest} lists {len(validation.classes)} classes and {row.labels} labels "
-            f"{len(samples.classes)}, or others; both need the same class folders"
-        )
+    require_same_classes(samples, validation, manifest=manifest)
     views = Views(
         samples,
         np.arange(len(samples)),
@@ -124,21 +120,18 @@ def main(
     squares = Squares(
         Listed(images, validation), validation.labels, size=p.image_size, crop=p.eval_crop
     )
-    code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
+    code = code_of(Path(__file__))
     mark = fingerprint([vars(p), vars(row), seed], [*code, samples.folder / "index.json"])
-    config = encoder_config(p, row)
+    config = encoder_config(p, row, backbone=row.backbone, block="none", source="readout")
 
     def build(world: World) -> Training:
         network = build_network(config, n_classes=len(samples.classes))
         return build_training(network, p=p, row=row, world=world)
 
-    def write(network: nn.Module, history: list[dict[str, Any]], top1: float) -> None:
-        with replacing(weights) as aside:
-            write_weights(aside, network, {**config, "seed": seed, "run": name})
-        write_rows(curve, history, columns=list(history[0]))
+    def summarise(history: list[dict[str, Any]], top1: float) -> dict[str, Any]:
         last = history[-1]
         losses = {key: last[key] for key in ("loss", *row.weights)}
-        write_json(report, {"loss": losses, "steps": last["step"], "probe": {"top1": top1}})
+        return {"loss": losses, "steps": last["step"], "probe": {"top1": top1}}
 
     train(
         build,
@@ -146,42 +139,19 @@ def main(
         squares,
         Loop.of(p),
         mark=f"supervised-{mark}",
+        run=about["run"],
         seed=seed,
-        title=f"{name} {seed}",
-        write=write,
+        config=config,
+        outputs=(weights, curve, report),
+        summarise=summarise,
     )
-
-
-def encoder_config(p: TrainSupervised, row: Row) -> dict[str, Any]:
-    """What a later stage needs to build the encoder and its head again, and to feed them."""
-    return {
-        "encoder": {
-            "backbone": row.backbone,
-            "width": p.width,
-            "stem": p.stem,
-            "taps": p.attention_taps,
-            "zero_init": p.zero_init,
-            "block": "none",
-        },
-        "attention": {
-            "source": "readout",
-            "select": row.attention_select,
-            "output": row.attention_output,
-            "size": row.map_size,
-        },
-        "image_size": p.image_size,
-        "clean_crop": p.clean_crop,
-        "eval_crop": p.eval_crop,
-    }
 
 
 def build_network(config: dict[str, Any], *, n_classes: int) -> Classifier:
     """The network, with weights drawn from torch's generator."""
     encoder = Encoder(**config["encoder"])
     head = {key: config["attention"][key] for key in ("select", "output", "size")}
-    classifier = nn.Linear(encoder.n_features, n_classes)
-    nn.init.normal_(classifier.weight, std=0.01)
-    nn.init.zeros_(classifier.bias)
+    classifier = linear_probe(encoder.n_features, n_classes)
     return Classifier(encoder, AttentionHead(**head), classifier)
 
 

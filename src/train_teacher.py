@@ -17,7 +17,7 @@ from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.script import run
 from attnlabels.teaching import Design, Recipe, Recordings, architecture
 from attnlabels.teaching import train as train_on
-from attnlabels.training.checkpoint import Scratch, fingerprint
+from attnlabels.training.checkpoint import Scratch, code_of, fingerprint
 from attnlabels.training.processes import joined
 
 TrainTeacher = record(Recipe)  # the section `train_teacher` of params.yaml
@@ -27,8 +27,8 @@ Row = record(Design)
 def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> None:
     p, design = load(TrainTeacher, "train_teacher"), load(Row, *row.split("."))
     recordings, held_out = Recordings(train, p), Recordings(dev, p)
-    code = [Path(__file__), *Path(__file__).with_name("attnlabels").rglob("*.py")]
-    mark = fingerprint([vars(p), vars(design)], [*code, train / "index.json", dev / "index.json"])
+    files = [*code_of(Path(__file__)), train / "index.json", dev / "index.json"]
+    mark = fingerprint([vars(p), vars(design)], files)
     with joined() as world:
         world.agree("the training", mark)
         scratch = Scratch(f"teacher-{mark}")

@@ -224,7 +224,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     p = load(train_simclr.TrainSimclr, "train_simclr", path=folder / "params.yaml")
     torch.manual_seed(0)
     row = load(train_simclr.Row, "main", "contrastive_attn_teacher", path=folder / "params.yaml")
-    config = train_simclr.encoder_config(p, row)
+    config = train_simclr.student_config(p, row)
     built = train_simclr.build_student(p, config, n_classes=3)
     write_weights(folder / "student.safetensors", built, {**config, "seed": 0, "run": "untrained"})
     return folder / "student.safetensors"

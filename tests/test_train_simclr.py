@@ -332,7 +332,7 @@ def test_training_images_held_out_are_scored_in_the_place_of_validation_images(t
         raise AssertionError("a validation image was read")
 
     monkeypatch.setattr(encoder_training.Views, "__getitem__", noted)
-    monkeypatch.setattr(encoder_training.Listed, "__call__", refuse)
+    monkeypatch.setattr(train_simclr.Listed, "__call__", refuse)
     scored = report(train("out", development=1 / 3, epochs=9))["probe"]
     assert list(scored) == ["development_top1"]
     kept, held_out = encoder_training.hold_out(18, 1 / 3)

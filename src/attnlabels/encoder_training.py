@@ -1,7 +1,7 @@
 """What the trainings of encoders share: views of labelled shards, updates, the loop, the score."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +15,13 @@ from tqdm import tqdm
 
 from attnlabels.datasets.crops import centre_box, count_points, crop_map
 from attnlabels.datasets.image_folder import Manifest
-from attnlabels.datasets.images import decode, decode_reduced, read_image, reduction
+from attnlabels.datasets.images import decode, decode_reduced, reduction
+from attnlabels.datasets.labelled_squares import Squares
 from attnlabels.datasets.shards import Sample, Shards
 from attnlabels.datasets.squares import resize_centre_crop
 from attnlabels.models.encoder import features
+from attnlabels.models.files import write_weights
+from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.training.checkpoint import Scratch
 from attnlabels.training.lars import Lars
 from attnlabels.training.loading import as_input, start_worker
@@ -141,48 +144,42 @@ class Recorded(Dataset[dict[str, Any]]):
         return self.clean.parts(sample, decode(sample["image"], name=name))
 
 
-class Squares(Dataset[tuple[np.ndarray, int]]):
-    """Images as SimCLR scores them, centre-cropped, with their labels."""
-
-    def __init__(
-        self,
-        images: Callable[[int], np.ndarray],
-        labels: Int[np.ndarray, "n"],
-        *,
-        size: int,
-        crop: float,
-    ) -> None:
-        self.images, self.labels, self.size, self.crop = images, labels, size, crop
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        image = self.images(index)
-        return resize_centre_crop(image, size=self.size, crop=self.crop), int(self.labels[index])
+def require_same_classes(samples: Shards, listed: Manifest, *, manifest: Path) -> None:
+    """Raises ValueError unless the labelled and the listed images are of the same classes."""
+    if listed.classes != samples.classes:
+        raise ValueError(
+            f"{manifest} lists {len(listed.classes)} classes and {samples.folder} labels "
+            f"{len(samples.classes)}, or others; the probe needs the same class folders in both"
+        )
 
 
-@dataclass(frozen=True)
-class Listed:
-    """The images of a manifest, by number."""
+def encoder_config(
+    section: Any, row: Any, *, backbone: str, block: str, source: str, **more: Any
+) -> dict[str, Any]:
+    """What a later stage needs to build an encoder and its attention again, and to feed them.
 
-    folder: Path
-    manifest: Manifest
-
-    def __call__(self, index: int) -> np.ndarray:
-        return read_image(self.folder / self.manifest.paths[index])
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """Some of the images of shards, by number."""
-
-    samples: Shards
-    chosen: np.ndarray
-
-    def __call__(self, index: int) -> np.ndarray:
-        sample = self.samples[int(self.chosen[index])]
-        return decode(sample["image"], name=f"{self.samples.folder}: {sample['key']}")
+    `section` and `row` are a training's parameters, which have keys of these names.
+    """
+    return {
+        "encoder": {
+            "backbone": backbone,
+            "width": section.width,
+            "stem": section.stem,
+            "taps": section.attention_taps,
+            "zero_init": section.zero_init,
+            "block": block,
+        },
+        "attention": {
+            "source": source,
+            "select": row.attention_select,
+            "output": row.attention_output,
+            "size": row.map_size,
+        },
+        **more,
+        "image_size": section.image_size,
+        "clean_crop": section.clean_crop,
+        "eval_crop": section.eval_crop,
+    }
 
 
 def hold_out(n: int, share: float) -> tuple[Int[np.ndarray, "a"], Int[np.ndarray, "b"]]:
@@ -311,18 +308,21 @@ def train(
     loop: Loop,
     *,
     mark: str,
+    run: str,
     seed: int,
-    title: str,
-    write: Callable[[nn.Module, list[dict[str, Any]], float], None],
+    config: Mapping[str, Any],
+    outputs: tuple[Path, Path, Path],
+    summarise: Callable[[list[dict[str, Any]], float], dict[str, Any]],
     beside: tuple[Recorded, int] | None = None,
     watch: Callable[[dict[str, Any]], str] = lambda epoch: "",
 ) -> None:
-    """Train what `build` makes, score its probe on `squares`, and let the first process `write`.
+    """Train what `build` makes, score its probe on `squares`, and write the `outputs`.
 
-    `write` is given the network, one row of mean losses an epoch and the top-1 accuracy. `mark`
-    names the training: its state is kept under that name until it is written. `beside`: other
-    images, and how many of them join each batch with their clean parts. `watch` says of an
-    epoch's row what is wrong with it, or "".
+    These are the weights, with `config` beside them, the curve, one row of mean losses an epoch,
+    and the report, which `summarise` makes of that and of the top-1 accuracy. `mark` names the
+    training: its state is kept under that name until they are written. `beside`: other images,
+    and how many of them join each batch with their clean parts. `watch` says of an epoch's row
+    what is wrong with it, or "".
     """
     with joined() as world:
         world.agree("the training", mark)
@@ -337,14 +337,19 @@ def train(
             seed=seed,
             scratch=scratch,
             world=world,
-            title=title,
+            title=f"{run} {seed}",
             watch=watch,
         )
         network = training.update.model
         top1 = score_probe(network, squares, workers=loop.workers, world=world)
-        if world.first:
-            write(network, history, top1)
-            scratch.clear()
+        if not world.first:
+            return
+        weights, curve, report = outputs
+        with replacing(weights) as aside:
+            write_weights(aside, network, {**config, "seed": seed, "run": run})
+        write_rows(curve, history, columns=list(history[0]))
+        write_json(report, summarise(history, top1))
+        scratch.clear()
 
 
 def fit(

@@ -26,6 +26,11 @@ def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
     return digest.hexdigest()[:32]
 
 
+def code_of(script: Path) -> list[Path]:
+    """The files that a script's results depend on: its own, and all of the library."""
+    return [script, *Path(__file__).parents[1].rglob("*.py")]
+
+
 def scratch_root() -> Path:
     """The folder of all that may be made again: `$ATTNLABELS_SCRATCH`, or one in the user's cache.
 

@@ -35,6 +35,11 @@ class World:
         dist.all_gather(list(gathered.chunk(self.size)), rows)
         return gathered
 
+    def gather_around(self, rows: Tensor) -> tuple[Tensor, slice]:
+        """`gather`, and where among all rows this process's are."""
+        first = self.rank * len(rows)
+        return self.gather(rows), slice(first, first + len(rows))
+
     def total(self, number: float | int) -> float:
         """The sum of every process's number, in float64."""
         if self.size == 1:

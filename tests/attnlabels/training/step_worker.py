@@ -63,11 +63,7 @@ def make_step(
     losses = []
 
     def forward(model, *views):
-        return model(*views, joint=True, stop_gradient=False, gather=gather)
-
-    def gather(rows):
-        first = world.rank * len(rows)
-        return world.gather(rows), slice(first, first + len(rows))
+        return model(*views, joint=True, stop_gradient=False, gather=world.gather_around)
 
     def loss(outputs, rows):
         value, _ = objective(outputs, Targets(*rows, 0.1), weights=WEIGHTS)
