@@ -1,5 +1,10 @@
+import fcntl
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +16,7 @@ import torch
 
 import label_images
 import relabel_images
+from attnlabels import label_sources
 from attnlabels.datasets.density import centre_prior, density
 from attnlabels.datasets.images import read_image
 from attnlabels.datasets.recordings import read_recordings
@@ -291,7 +297,7 @@ def test_the_number_of_workers_changes_nothing(relabel):
 def test_wider_stages_have_finer_maps_of_the_same_weights(student, expand, cells):
     encoder, _ = network(student)
     before = [each.clone() for each in encoder.parameters()]
-    relabel_images.widen(encoder, expand)
+    label_sources.widen(encoder, expand)
     assert all(map(torch.equal, before, encoder.parameters()))
     assert encoder(torch.rand(1, 3, 24, 24)).last.shape[2:] == (cells, cells)
 
@@ -416,6 +422,174 @@ def test_one_image_has_no_other(row, relabel, labels, tmp_path):
         relabel(row, of=tmp_path / "one")
 
 
+@pytest.mark.parametrize("row", ["masks", "contracam"])
+@pytest.mark.parametrize("processes", [2, 3])
+def test_any_number_of_processes_leaves_the_same_bytes(
+    row, processes, relabel, labels, given, masks, params
+):
+    (masks / f"{FIFTH}.png").unlink()
+    by = masks if row == "masks" else given[row]
+    relabel(row, "one", by=by, missing="skip")
+    params({f"relabel_images.{row}.processes": processes, f"relabel_images.{row}.missing": "skip"})
+    done = run_script(row, labels.folder, by, Path("many"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{row}: {23 if row == 'masks' else 24} images, ")
+    assert contents(Path("many")) == contents(Path("one"))
+    assert not list(Path("scratch").iterdir())
+
+
+def run_script(*words: str | Path, script: str = "") -> "subprocess.CompletedProcess[str]":
+    """The stage as a command, or `script`, on one thread of the CPU."""
+    Path("stage.py").write_text(script)
+    sources = Path(relabel_images.__file__).parent
+    return subprocess.run(
+        [sys.executable, "stage.py" if script else sources / "relabel_images.py", *words],
+        env=os.environ | {
+            "PYTHONPATH": str(sources), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        },
+        capture_output=True,
+        text=True,
+    )
+
+
+# Runs the stage, which is killed as it begins its second shard.
+KILLED = """
+import os, signal
+import relabel_images
+
+keep, made = relabel_images.keep_shard, []
+
+def keep_one(path, samples, **about):
+    if made:
+        path.with_name(path.name + ".part").write_bytes(b"half of a shard")
+        os.kill(os.getpid(), signal.SIGKILL)
+    made.append(path)
+    keep(path, samples, **about)
+
+relabel_images.keep_shard = keep_one
+relabel_images.run(relabel_images.main)
+"""
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[str]:
+    """Grows by the name of each shard that is made and by "cells" for each batch of ContraCAM's."""
+    names: list[str] = []
+    keep, find = relabel_images.keep_shard, label_sources.contracam
+
+    def kept(path: Path, samples, **about) -> None:
+        keep(path, samples, **about)
+        names.append(path.stem)
+
+    def found(*about, **more) -> torch.Tensor:
+        maps = find(*about, **more)
+        names.append("cells")
+        return maps
+
+    monkeypatch.setattr(relabel_images, "keep_shard", kept)
+    monkeypatch.setattr(label_sources, "contracam", found)
+    return names
+
+
+@EVERY
+def test_what_was_killed_goes_on_at_its_first_missing_shard_to_the_same_bytes(
+    row, relabel, made, labels, given
+):
+    whole = relabel(row, "whole")
+    assert made[-3:] == ["shard-000000", "shard-000001", "shard-000002"]
+    made.clear()
+    done = run_script(row, labels.folder, given[row], Path("cut"), script=KILLED)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not Path("cut").exists()
+    relabel(row, "cut")
+    assert made == ["shard-000001", "shard-000002"]  # and no batch of ContraCAM's again
+    assert contents(Path("cut")) == contents(whole.folder)
+    assert not list(Path("scratch").iterdir())
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_contracam_that_is_interrupted_goes_on_with_the_batch_it_was_at(
+    batch, relabel, made, monkeypatch
+):
+    relabel("contracam", "whole")
+    made.clear()
+    find = label_sources.contracam
+
+    def stop(*about, **more) -> torch.Tensor:
+        if made.count("cells") == batch:
+            raise KeyboardInterrupt
+        return find(*about, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(label_sources, "contracam", stop)
+        relabel("contracam", "cut")
+    relabel("contracam", "cut")
+    assert made.count("cells") == 24 // 6
+    assert contents(Path("cut")) == contents(Path("whole"))
+
+
+@pytest.fixture
+def interrupted(relabel, monkeypatch) -> Callable[..., None]:
+    """Relabels as far as the third shard."""
+
+    def call(*words: str, **about: Any) -> None:
+        keep = relabel_images.keep_shard
+
+        def stop(path: Path, samples, **more) -> None:
+            if path.stem == "shard-000002":
+                raise KeyboardInterrupt
+            keep(path, samples, **more)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(relabel_images, "keep_shard", stop)
+            relabel(*words, **about)
+
+    return call
+
+
+def test_what_is_changed_does_not_go_on_from_the_old_shards(
+    relabel, interrupted, made, masks, labels, tmp_path
+):
+    def all_made(row: str, **about: Any) -> bool:
+        made.clear()
+        relabel(row, "cut", **about)
+        return len([name for name in made if name != "cells"]) == 3
+
+    interrupted("shuffled")
+    assert all_made("shuffled", options={"seed": 1})
+    interrupted("masks", by=masks)
+    cv2.imwrite(str(masks / f"{FIFTH}.png"), np.eye(24, dtype=np.uint8))
+    assert all_made("masks", by=masks)
+    interrupted("centre")
+    write_shards(
+        tmp_path / "fewer", [labels[i] for i in range(21)], maximum_count=10,
+        maps_by={"kind": "teacher"}, classes=labels.classes,
+    )
+    assert all_made("centre", of=tmp_path / "fewer")
+
+
+def test_workers_and_what_is_missing_change_no_finished_shard(relabel, interrupted, made, masks):
+    options = {"seed": 0, "batch_size": 6, "expand": 1}
+    interrupted("contracam", options={**options, "workers": 0})
+    made.clear()
+    relabel("contracam", "out", options={**options, "workers": 1}, missing="skip")
+    assert made == ["shard-000002"]
+    # But an image that was left out stops where it is to stop.
+    (masks / f"{FIFTH}.png").unlink()
+    interrupted("masks", by=masks, missing="skip")
+    with pytest.raises(ValueError, match=f"{FIFTH}.JPEG: it has no mask"):
+        relabel("masks", "out", by=masks)
+
+
+def test_a_second_run_at_the_same_time_is_refused(relabel, interrupted):
+    interrupted("centre")
+    (kept,) = Path("scratch").iterdir()
+    with open(kept / "lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match=f"{kept.name} is in use: another process is at the s"):
+            relabel("centre")
+
+
 @pytest.mark.parametrize("changed, message", [
     ({"source": "cat"}, r"relabel_images\.shuffled\.source is 'cat'; expected one of centre, "),
     ({"missing": "guess"}, r"relabel_images\.shuffled\.missing"),
@@ -434,4 +608,5 @@ def test_the_options_of_every_row_fit_their_source(file):
     path = Path(relabel_images.__file__).parents[1] / "params" / f"{file}.yaml"
     for name, row in read(path)["relabel_images"].items():
         options = relabel_images.SOURCES[row["source"]].options
-        relabel_images.check(options, row["options"], where=f"{file}: {name}")
+        relabel_images.check(
+            relabel_images.record(options), row["options"], where=f"{file}: {name}")
