@@ -25,12 +25,13 @@ PNG_END = b"IEND\xaeB`\x82"
 # The segments of a JPEG that tell its size: all of C0 to CF that do not hold tables.
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 JPEG_SEGMENTS = {*range(0xC0, 0xFF)} - {*range(0xD0, 0xDA)}  # those left out have no length
-# OpenCV's flags, by how many times smaller than the photograph a JPEG is decoded.
+# OpenCV's flags, by how many times smaller than the photograph a JPEG is decoded. Those named
+# REDUCED_COLOR ask for BGR, and what they add to REDUCED_GRAYSCALE goes with no other colour.
 REDUCED = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 
 
@@ -50,7 +51,7 @@ def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     Raises ValueError, which begins with `name`, for a file that is cut short or no image, and for
     one whose header tells of more than 2^27 pixels, before they take any memory.
     """
-    return _decode(data, cv2.IMREAD_COLOR, name)
+    return _decode(data, REDUCED[1], name)
 
 
 def read_size(data: bytes, *, name: str) -> tuple[int, int]:
@@ -114,7 +115,7 @@ def _decode(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:
     pixels = cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise ValueError(f"{name}: not a readable image ({len(data)} bytes); fetch it again")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return pixels
 
 
 def _read_header(data: bytes, name: str) -> tuple[int, int]:
