@@ -98,7 +98,7 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
     print(f"{name}: {len(shards) - left_out} images, {left_out} left out")
 
 
-def stamp(given: Path) -> object:
+def stamp(given: Path) -> str:
     """Changes with a file's contents, and with the names, sizes and times of a folder's files."""
     if not given.is_dir():
         return fingerprint(str(given), [given] if given.is_file() else [])
