@@ -6,10 +6,6 @@ done; 1: the work failed, and one message says why; 2: misuse.
 """
 
 import logging
-import os
-import signal
-import sys
-import time
 from collections.abc import Iterator
 from enum import Enum
 from importlib.metadata import version
@@ -18,8 +14,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from attnlabels.script import message
-
+from attnlabels.script import ending_clearly
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -397,14 +392,6 @@ def train_teacher_(
 
 
 def main() -> None:
-    """The entry point. ATTNLABELS_TRACEBACK=1 shows the traceback of a failure."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
+    """The entry point."""
+    with ending_clearly("attnlabels"):
         app()
-    except (ValueError, OSError) as error:
-        if os.environ.get("ATTNLABELS_TRACEBACK"):
-            raise
-        if os.environ.get("RANK", "0") != "0":
-            time.sleep(2)  # as in attnlabels.script: the first process' message is enough
-        print(f"attnlabels: error: {message(error)}", file=sys.stderr)
-        raise SystemExit(1) from None

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,9 +18,9 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
 
     `before` is called first, once the command line fits (see `attnlabels.launch`).
 
-    Leaves with status 2 and the module's docstring if the arguments do not fit, and with
-    status 1 and one message if the input is bad. ATTNLABELS_TRACEBACK=1 shows the traceback.
-    SIGTERM unwinds, so that nothing half-written stays; a stage does not outlive its DVC.
+    Leaves with status 2 and the module's docstring if the arguments do not fit, and as
+    `ending_clearly` does if the input is bad: nothing half-written stays. A stage does not outlive
+    its DVC.
     """
     parameters = inspect.signature(main).parameters.values()
     words = sys.argv[1:]
@@ -32,16 +33,26 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
         except ValueError:
             _refuse(main, f"{each.name.upper()}: expected {each.annotation.__name__}, got {word!r}")
     _end_with_dvc()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
+    with ending_clearly(sys.argv[0]):
         before()
         main(*arguments)
+
+
+@contextmanager
+def ending_clearly(name: str) -> Iterator[None]:
+    """Leave with status 1 and one line, which begins with `name`, where the input is bad.
+
+    ATTNLABELS_TRACEBACK=1 shows the traceback. SIGTERM unwinds.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
     except (ValueError, OSError) as error:
         if os.environ.get("ATTNLABELS_TRACEBACK"):
             raise
         if os.environ.get("RANK", "0") != "0":
             time.sleep(2)  # if the first process fails too, it says so alone: the others are ended
-        print(f"{sys.argv[0]}: error: {message(error)}", file=sys.stderr)
+        print(f"{name}: error: {message(error)}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
