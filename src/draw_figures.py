@@ -64,6 +64,7 @@ STYLE: Any = {
 }
 
 Colours = Mapping[str, str]  # by run, in the order of the table `main`
+Readouts = Mapping[str, Sequence[str]]  # by run
 Seeds = Sequence[int]
 
 
@@ -87,9 +88,12 @@ def main(
     tree = read()
     runs = check(Runs, {key: tree.get(key) for key in ("main", "seeds")}, where=str(PARAMS))
     seeds, colours = runs.seeds, dict(zip(runs.main, RUN_COLOURS))
+    readouts = {name: readouts_of(row) for name, row in runs.main.items()}
     with matplotlib.rc_context(STYLE):
         drawn = {
-            "alignment": draw_alignment(alignment, colours, seeds=seeds, subset=p.alignment_set),
+            "alignment": draw_alignment(
+                alignment, colours, readouts, seeds=seeds, subset=p.alignment_set
+            ),
             "retrieval": draw_retrieval(
                 retrieval, colours, seeds=seeds, corruption=p.retrieval_corruption
             ),
@@ -97,13 +101,18 @@ def main(
             "training": draw_training(curves, colours, seeds=seeds),
             "labels": draw_labels(examples, p.examples),
             "attention": draw_attention(
-                alignment, list(colours), seed=seeds[0], n_examples=p.examples
+                alignment, readouts, seed=seeds[0], n_examples=p.examples
             ),
         }
         with replacing(figures) as aside:
             aside.mkdir()
             for name, figure in drawn.items():
                 write_png(aside / f"{name}.png", figure)
+
+
+def readouts_of(row: Mapping[str, Any]) -> list[str]:
+    """A run that is trained without attention has the maps of a refitted readout alone."""
+    return ["refitted"] if row.get("attention") == "none" else list(READOUTS)
 
 
 def write_png(path: Path, figure: Figure) -> None:
@@ -115,17 +124,23 @@ def write_png(path: Path, figure: Figure) -> None:
     Image.fromarray(pixels).quantize(256, kmeans=2).save(path, optimize=True)
 
 
-def draw_alignment(folder: Path, colours: Colours, *, seeds: Seeds, subset: str) -> Figure:
+def draw_alignment(
+    folder: Path, colours: Colours, readouts: Readouts, *, seeds: Seeds, subset: str
+) -> Figure:
     """Histograms of the images' CC, those of all seeds together; upright lines are the means."""
-    teacher = read_cc(folder / "teacher.csv", subset, stage="evaluate_teacher")
+    bars = ("teacher", "centre_prior", "split_half")
+    teacher = read_cc(folder / "teacher.csv", subset, readouts=bars, stage="evaluate_teacher")
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = figure.subplots(1, len(READOUTS), sharex=True, sharey=True)
     for axes, (readout, title) in zip(panels, READOUTS.items()):
         draw_histogram(axes, teacher["teacher"], TEACHER_COLOUR)
-        for name, colour in colours.items():
+        for name in (name for name in colours if readout in readouts[name]):
             paths = [folder / f"{name}-{seed}.csv" for seed in seeds]
-            cc = [read_cc(path, subset, stage="align_attention")[readout] for path in paths]
-            draw_histogram(axes, np.concatenate(cc), colour)
+            cc = [
+                read_cc(path, subset, readouts=[readout], stage="align_attention")[readout]
+                for path in paths
+            ]
+            draw_histogram(axes, np.concatenate(cc), colours[name])
         axes.axvline(teacher["centre_prior"].mean(), color=PRIOR_COLOUR, linestyle=":")
         axes.axvline(teacher["split_half"].mean(), color=PEOPLE_COLOUR, linestyle="--")
         axes.set(title=f"attention heads {title}", xlabel=f"CC with people, by image ({subset})")
@@ -139,15 +154,21 @@ def draw_alignment(folder: Path, colours: Colours, *, seeds: Seeds, subset: str)
     return figure
 
 
-def read_cc(path: Path, subset: str, *, stage: str) -> dict[str, Float[np.ndarray, "n"]]:
-    """The images' CC by readout."""
+def read_cc(
+    path: Path, subset: str, *, readouts: Sequence[str], stage: str
+) -> dict[str, Float[np.ndarray, "n"]]:
+    """The images' CC by readout, of these at least."""
     rows = read_csv(path, columns=("set", "image", "readout", "cc"), stage=stage)
     rows = rows[rows["set"] == subset]
     if not len(rows):
         raise ValueError(
             f"{path} has no rows of the set {subset!r}; see draw_figures.alignment_set"
         )
-    return {str(readout): group["cc"].to_numpy() for readout, group in rows.groupby("readout")}
+    found = {str(each): group["cc"].to_numpy() for each, group in rows.groupby("readout")}
+    for each in readouts:
+        if each not in found:
+            raise ValueError(f"{path} has no maps {each}; run the stage {stage} again")
+    return found
 
 
 def draw_histogram(axes: Axes, values: Float[np.ndarray, "n"], colour: str) -> None:
@@ -273,14 +294,14 @@ def draw_points(
     axes.scatter(columns, rows, s=22, color=RUN_COLOURS[0], edgecolor="black", linewidth=0.8)
 
 
-def draw_attention(folder: Path, runs: Sequence[str], *, seed: int, n_examples: int) -> Figure:
+def draw_attention(folder: Path, readouts: Readouts, *, seed: int, n_examples: int) -> Figure:
     """Rows: images, human maps, the teacher's, then each run's as trained and refitted."""
     teacher = read_arrays(
         folder / "teacher.npz", keys=("images", "human", "maps", "names"), stage="evaluate_teacher"
     )
     rows = {"image": teacher["images"], "people": teacher["human"], "teacher": teacher["maps"]}
     for readout, title in READOUTS.items():
-        for name in runs:
+        for name in (name for name in readouts if readout in readouts[name]):
             path = folder / f"{name}-{seed}.npz"
             arrays = read_arrays(path, keys=(f"maps_{readout}", "names"), stage="align_attention")
             if not np.array_equal(arrays["names"][:n_examples], teacher["names"][:n_examples]):

@@ -138,6 +138,24 @@ def test_a_run_without_a_term_is_left_out_of_its_panel(world):
     assert [len(axes.lines) for axes in figure.axes] == [2, 2, 1, 1, 2]
 
 
+def test_a_run_without_attention_has_refitted_maps_alone(world):
+    text = (world / "params.yaml").read_text()
+    without = text.replace("contrastive: {}", "contrastive: {attention: none}")
+    (world / "params.yaml").write_text(without)
+    before = draw(world)
+    for seed in (0, 1):
+        path = world / f"alignment/contrastive-{seed}.csv"
+        rows = pd.read_csv(path)
+        rows[rows["readout"] == "refitted"].to_csv(path, index=False)
+        arrays = dict(np.load(path.with_suffix(".npz")))
+        del arrays["maps_as_trained"]
+        np.savez(path.with_suffix(".npz"), **arrays)
+    assert draw(world) == before
+    (world / "params.yaml").write_text(text)
+    with pytest.raises(ValueError, match="contrastive-0.csv has no maps as_trained"):
+        draw(world)
+
+
 def test_points_fall_on_the_middle_of_their_cells():
     axes = draw_figures.Figure().subplots()
     points = np.array([[0, 0], [11, 15], [-1, -1]], dtype=np.int16)
