@@ -1,6 +1,7 @@
 """The pipeline files fit the code and the parameters, and the whole chain runs as they say."""
 
 import ast
+import copy
 import json
 import math
 import os
@@ -362,10 +363,10 @@ for command in Path("commands").read_text().splitlines():
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory, tiny_params) -> tuple[Copy, list[str]]:
     """A copy in which the whole chain ran once, and the commands that DVC ran."""
-    copy = Copy(tmp_path_factory.mktemp("chain") / "first")
-    tiny_params(copy.folder, SIX_CLASSES)
-    said = copy.dvc("repro")
-    return copy, [line[2:] for line in said.splitlines() if line.startswith("> ")]
+    made = Copy(tmp_path_factory.mktemp("chain") / "first")
+    tiny_params(made.folder, SIX_CLASSES)
+    said = made.dvc("repro")
+    return made, [line[2:] for line in said.splitlines() if line.startswith("> ")]
 
 
 @pytest.fixture
@@ -485,6 +486,21 @@ def test_another_seed_trains_itself_and_no_other(chain, tiny_params):
         *(f"{stage}@{run}-1" for stage in by_run for run in PARAMS["embedded"]["main"]),
         "make_tables", "draw_figures", "make_report",
     }
+
+
+def test_a_run_without_attention_is_in_tables_figures_and_report(chain, tiny_params, tmp_path):
+    # The chain of params/real.yaml and paper.yaml has one, the embedded chain has none.
+    rows = read(chain.folder / "params.yaml")["main"]
+    weights = {"contrastive": 1.0, "probe": 1.0}
+    rows["simclr"] = rows["contrastive"] | {"attention": "none", "weights": weights}
+    own = copy.copy(chain)
+    own.folder = Path(shutil.copytree(chain.folder, tmp_path / "own"))
+    tiny_params(own.folder, SIX_CLASSES | {"main": rows})
+    said = own.dvc("repro")
+    assert said.count("Running stage 'train_simclr@") == 1
+    shown = {"tables/accuracy.md": "| simclr |", "tables/alignment.md": "| simclr refitted |"}
+    for place, row in {**shown, "report.html": "simclr refitted"}.items():
+        assert row in (own.folder / "metrics" / place).read_text()
 
 
 def test_a_parameter_makes_only_what_reads_it_stale(listed, tiny_params):
