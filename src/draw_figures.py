@@ -130,17 +130,21 @@ def draw_alignment(
     """Histograms of the images' CC, those of all seeds together; upright lines are the means."""
     bars = ("teacher", "centre_prior", "split_half")
     teacher = read_cc(folder / "teacher.csv", subset, readouts=bars, stage="evaluate_teacher")
+    runs = {
+        name: [
+            read_cc(
+                folder / f"{name}-{seed}.csv", subset, readouts=of_run, stage="align_attention"
+            )
+            for seed in seeds
+        ]
+        for name, of_run in readouts.items()
+    }
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = figure.subplots(1, len(READOUTS), sharex=True, sharey=True)
     for axes, (readout, title) in zip(panels, READOUTS.items()):
         draw_histogram(axes, teacher["teacher"], TEACHER_COLOUR)
         for name in (name for name in colours if readout in readouts[name]):
-            paths = [folder / f"{name}-{seed}.csv" for seed in seeds]
-            cc = [
-                read_cc(path, subset, readouts=[readout], stage="align_attention")[readout]
-                for path in paths
-            ]
-            draw_histogram(axes, np.concatenate(cc), colours[name])
+            draw_histogram(axes, np.concatenate([cc[readout] for cc in runs[name]]), colours[name])
         axes.axvline(teacher["centre_prior"].mean(), color=PRIOR_COLOUR, linestyle=":")
         axes.axvline(teacher["split_half"].mean(), color=PEOPLE_COLOUR, linestyle="--")
         axes.set(title=f"attention heads {title}", xlabel=f"CC with people, by image ({subset})")

@@ -26,9 +26,9 @@ from attnlabels.labelling import (
     Source,
     Unlabelled,
     alone_in,
-    await_others,
     collect,
     cut,
+    end_share,
     label_parts,
     read_teacher,
     shared_keys,
@@ -96,9 +96,9 @@ def main(
                     f"{error}; list the images again if one goes, or set label_images.broken to "
                     "skip"
                 ) from error
+            end_share(scratch.folder, world)
             if not world.first:
                 return
-            await_others(scratch.folder, world)
             drawn_by = {"kind": "teacher", "sha256": sha256_of(weights)}
             with replacing(shards) as aside:
                 collect(

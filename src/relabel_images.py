@@ -30,7 +30,7 @@ from tqdm import tqdm
 from attnlabels.datasets.kept_shards import keep_shard
 from attnlabels.datasets.shards import Sample, Shards, read_index
 from attnlabels.label_sources import SOURCES, Draw, Label, Task, Unknown
-from attnlabels.labelling import alone_in, await_others, collect, is_finished, leave_out
+from attnlabels.labelling import alone_in, collect, end_share, is_finished, leave_out
 from attnlabels.launch import launch
 from attnlabels.models.pseudo_fixations import pseudo_fixations
 from attnlabels.params import check, load, read, record
@@ -84,9 +84,9 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
             )
             names = [each["name"] for each in shards.index["shards"]]
             relabel_parts(relabel, scratch.folder, names=names, title=name, world=world)
+            end_share(scratch.folder, world)
             if not world.first:
                 return
-            await_others(scratch.folder, world)
             with replacing(out) as aside:
                 collect(
                     scratch.folder, aside, names=names, classes=shards.classes,
@@ -156,7 +156,6 @@ def relabel_parts(
                 images=shards.folder,
                 skipped=skipped,
             )
-    (folder / f"done-{world.rank}").touch()
 
 
 def load_teachers() -> AsTheTeacher:

@@ -4,7 +4,6 @@ A source is asked once, with a task and its own options, and answers with a func
 the label of one image.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +30,7 @@ from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.projector import projector
 from attnlabels.report import replacing
 from attnlabels.training.loading import as_input, start_worker
-from attnlabels.training.processes import World
-
-LOOK_S = 0.2  # between looks at whether the other processes are done
+from attnlabels.training.processes import World, await_files
 
 Amount = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
@@ -225,8 +222,7 @@ def find_cells(
             raise ValueError(f"{task.given}: the encoder's maps are not finite; train it again")
         with replacing(files[number]) as aside, open(aside, "wb") as file:
             np.save(file, found.cpu().numpy())
-    while not all(file.is_file() for file in files):
-        time.sleep(LOOK_S)
+    await_files(files)
     return np.concatenate([np.load(file) for file in files])
 
 

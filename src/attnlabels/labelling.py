@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -53,11 +52,10 @@ from attnlabels.models.folding import fold_batch_norm
 from attnlabels.models.pseudo_fixations import pseudo_fixations
 from attnlabels.models.teacher import Teacher
 from attnlabels.report import replacing
-from attnlabels.training.checkpoint import Scratch, fingerprint
+from attnlabels.training.checkpoint import Scratch, code_of, fingerprint
 from attnlabels.training.loading import as_input, start_worker
-from attnlabels.training.processes import World, joined
+from attnlabels.training.processes import World, await_files, joined
 
-LOOK_S = 0.2  # between looks at whether the other processes are done
 MAP_SIZE = 56  # side of a map, the paper's at 224 px of image
 BATCH_SIZE = {"cpu": 16, "cuda": 64}  # one of 64 is slower by half on a CPU: out of its cache
 OVERLAY_SIDE = 512  # pixels of the longer one
@@ -143,8 +141,7 @@ def label(
     with joined() as world:
         size = batch_size or BATCH_SIZE[world.device.type]
         about = [values, size, str(Path(images).resolve()), world.device.type]
-        code = Path(__file__).parent.rglob("*.py")
-        scratch = _scratch_beside(out, f"labels-{fingerprint(about, [*code, teacher])}")
+        scratch = _scratch_beside(out, f"labels-{fingerprint(about, [*code_of(), teacher])}")
         with alone_in(scratch, world):
             world.agree("the list of images", fingerprint(names, []))
             labeller.to(world.device)
@@ -152,9 +149,9 @@ def label(
                 parts, photographs, labeller, scratch.folder, names=names, batch_size=size,
                 broken=broken, workers=workers, world=world,
             )
+            end_share(scratch.folder, world)
             if not world.first:
                 return None
-            await_others(scratch.folder, world)
             drawn_by = {"kind": "teacher", "sha256": sha256_of(teacher)}
             with replacing(out) as aside:
                 collect(
@@ -446,7 +443,6 @@ def label_parts(
                 images=root,
                 skipped=skipped,
             )
-    (folder / f"done-{world.rank}").touch()
 
 
 def counted(batches: Iterable[Batch], progress: "tqdm[NoReturn]") -> Iterator[Batch]:
@@ -523,15 +519,12 @@ def leave_out(skipped: list[str], name: str, why: str, *, broken: Broken) -> Non
     skipped.append(name)
 
 
-def await_others(folder: Path, world: World) -> None:
-    """Return once each process has said that its share is done.
-
-    No collective operation: these time out within minutes, and hold back signals. If a process
-    fails, torchrun ends this one.
-    """
+def end_share(folder: Path, world: World) -> None:
+    """Say that this process's share is done; the first returns once each has said so."""
     said = [folder / f"done-{rank}" for rank in range(world.size)]
-    while not all(each.exists() for each in said):
-        time.sleep(LOOK_S)
+    said[world.rank].touch()
+    if world.first:
+        await_files(said)
 
 
 def collect(

@@ -20,7 +20,7 @@ from attnlabels.plausibility import require_not_transposed
 from attnlabels.report import replacing, write_json, write_rows
 from attnlabels.teacher_scores import score_halves, score_set
 from attnlabels.teaching import Design, Recipe, Recordings, architecture, train
-from attnlabels.training.checkpoint import Scratch, fingerprint
+from attnlabels.training.checkpoint import Scratch, code_of, fingerprint
 from attnlabels.training.processes import joined
 
 LEAST = 8  # images: 5 to train on, 1 that chooses the epoch, 2 to score
@@ -189,9 +189,9 @@ def _recipe(size: tuple[int, int], *, batch_size: int, epochs: int, seed: int) -
 
 def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -> dict[str, Any]:
     recordings, dev = Recordings(folder / "train", recipe), Recordings(folder / "dev", recipe)
-    code = Path(__file__).parent.rglob("*.py")
     indices = (folder / name / "index.json" for name in ("train", "dev"))
-    scratch = Scratch(f"teacher-{fingerprint([vars(recipe), vars(DESIGN)], [*code, *indices])}")
+    mark = fingerprint([vars(recipe), vars(DESIGN)], [*code_of(), *indices])
+    scratch = Scratch(f"teacher-{mark}")
     with joined() as world:
         teacher, history = train(
             recipe, DESIGN, recordings=recordings, dev=dev, scratch=scratch, world=world

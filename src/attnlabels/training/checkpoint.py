@@ -26,9 +26,9 @@ def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
     return digest.hexdigest()[:32]
 
 
-def code_of(script: Path) -> list[Path]:
-    """The files that a script's results depend on: its own, and all of the library."""
-    return [script, *Path(__file__).parents[1].rglob("*.py")]
+def code_of(*scripts: Path) -> list[Path]:
+    """The files that results may depend on: the scripts', and all of the library."""
+    return [*scripts, *Path(__file__).parents[1].rglob("*.py")]
 
 
 def scratch_root() -> Path:

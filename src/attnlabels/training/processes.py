@@ -1,13 +1,17 @@
 """One process or several of torchrun: which of them this is, and what passes between them."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+LOOK_S = 0.2  # between looks at whether files of other processes are there
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,16 @@ class World:
                 f"{what} of process {differ[0]} is not that of process 0; start all of them with "
                 "the same parameters, code and data"
             )
+
+
+def await_files(files: Sequence[Path]) -> None:
+    """Return once all are there, whichever process makes them.
+
+    No collective operation: these time out within minutes, and hold back signals. If a process
+    fails, torchrun ends this one.
+    """
+    while not all(each.exists() for each in files):
+        time.sleep(LOOK_S)
 
 
 @contextmanager
