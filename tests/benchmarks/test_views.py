@@ -32,7 +32,7 @@ def test_ratios_and_differences_are_printed(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{i}.jpg"), image)
     done = benchmark(tmp_path)
     found = re.findall(r"\| ([\d.]+) \[([\d.]+), ([\d.]+)\] \| ≥ ([\d.]+) \|", done.stdout)
-    assert len(found) == 3, done.stderr
+    assert len(found) == 5, done.stderr
     ratios = [[float(each) for each in row] for row in found]
     assert all(low <= middle <= high for middle, low, high, _ in ratios)
     missed = any(middle < bound for middle, *_, bound in ratios)

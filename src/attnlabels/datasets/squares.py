@@ -35,6 +35,6 @@ def resize_centre_crop(
         image = image[top:top + side, left:left + side]
     # The antialiased bicubic of Pillow to one grey level, in an eighth of its time.
     writable = np.require(image, requirements="W")  # of a mapped file a copy
-    planes = torch.from_numpy(writable).permute(2, 0, 1)[None]
+    planes = torch.from_numpy(writable)[None].permute(0, 3, 1, 2)  # known as channels last: faster
     square = F.interpolate(planes, (size, size), mode=interpolation, antialias=True)
     return np.ascontiguousarray(square[0].permute(1, 2, 0).numpy())
