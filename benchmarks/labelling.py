@@ -1,8 +1,10 @@
 """Time the labelling of photographs against the two limits below, each process on one thread.
 
-    PYTHONPATH=src python benchmarks/labelling.py IMAGES COUNT ROUNDS
+    PYTHONPATH=src python benchmarks/labelling.py TEACHER IMAGES COUNT ROUNDS
 
-IMAGES is a folder of class folders; COUNT of its images are labelled, in turns, by
+TEACHER is one that was trained, as `dvc repro` leaves in data/teacher.safetensors, as the number of
+points depends on it. IMAGES is a folder of class folders; COUNT of its images are labelled, in
+turns, by
 
 - the plain loop, image by image: decode, the teacher as it was trained, fixations in numpy, tar;
 - `src/label_images.py`, with the paper's parameters but for batches that suit a CPU's cache;
@@ -11,8 +13,8 @@ IMAGES is a folder of class folders; COUNT of its images are labelled, in turns,
 All is processor time, as others may be using the machine. The stage is faster than the loop by
 all its time, with that of the worker that decodes: so it would be on one core. Beside the forward
 it has three cores, one each for the teacher's thread, the one that writes, and the worker; the
-busiest of these sets its rate. The teacher's weights are random. Leaves with status 1 if a limit
-is missed. 1024 images take some 20 seconds a round.
+busiest of these sets its rate. Leaves with status 1 if a limit is missed. 1024 images take some 20
+seconds a round.
 """
 
 import json
@@ -23,7 +25,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -38,14 +39,13 @@ from attnlabels.datasets.image_folder import STRINGS, Manifest, write_manifest
 from attnlabels.datasets.image_tree import ImageFiles
 from attnlabels.datasets.images import decode, resize
 from attnlabels.datasets.shards import Sample, write_shards
-from attnlabels.models.files import load_weights, write_weights
+from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
 from attnlabels.params import load, read
 from attnlabels.training.loading import as_input
 
 LEAST_FASTER = 2.0
 LEAST_OF_FORWARD = 0.8
-MODEL: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
 PAPER = Path(__file__).resolve().parents[1] / "params" / "paper.yaml"
 # A batch of 64 is slower by half on a CPU: its maps do not fit into the cache.
 FOR_A_CPU = {"batch_size": 16, "processes": 1, "workers": 1, "shard_size": 256, "examples": 1}
@@ -53,16 +53,19 @@ Timed = dict[str, list[float]]
 
 
 def main() -> None:
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 5:
         raise SystemExit(__doc__)
-    images, count, rounds = Path(sys.argv[1]).resolve(), int(sys.argv[2]), int(sys.argv[3])
+    teacher, images = (Path(each).resolve() for each in sys.argv[1:3])
+    count, rounds = map(int, sys.argv[3:])
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.environ["ATTNLABELS_SCRATCH"] = "scratch"
-        report(*measure(images, count, rounds=rounds))
+        report(*measure(teacher, images, count, rounds=rounds))
 
 
-def measure(images: Path, count: int, *, rounds: int) -> tuple[Timed, list[Bound]]:
+def measure(
+    teacher: Path, images: Path, count: int, *, rounds: int
+) -> tuple[Timed, list[Bound]]:
     """Seconds by way and round, and the two ratios; works in the current folder."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -71,16 +74,14 @@ def measure(images: Path, count: int, *, rounds: int) -> tuple[Timed, list[Bound
     p = load(label_images.LabelImages, "label_images")
     listed = take(images, count)
     write_manifest(Path("images.csv"), listed)
-    torch.manual_seed(0)
-    trained = Teacher(**MODEL).eval()
-    write_weights(Path("teacher"), trained, {"teacher": MODEL, "image_size": [1, 1]})
-    load_weights(Path("teacher"), trained)
+    trained = Teacher(**read_config(teacher, "teacher")["teacher"]).eval()
+    load_weights(teacher, trained)
     write_shards(
         Path("people"), by_loop(trained, images, listed, [0], p=p),
         maximum_count=1, maps_by={"kind": "human"}, classes=listed.classes,
     )
 
-    folded = labelling.read_teacher(Path("teacher")).to(memory_format=torch.channels_last)
+    folded = labelling.read_teacher(teacher).to(memory_format=torch.channels_last)
     photographs = labelling.Photographs(ImageFiles(images, listed), p.image_size)
     batches = [
         as_input(labelling.collate([photographs[i] for i in rows]).pixels)
@@ -95,7 +96,7 @@ def measure(images: Path, count: int, *, rounds: int) -> tuple[Timed, list[Bound
         shutil.rmtree("loop")
 
     def stage() -> None:
-        names = ("teacher", images, "images.csv", "people", "labels", "examples.npz")
+        names = (teacher, images, "images.csv", "people", "labels", "examples.npz")
         label_images.main(*map(Path, names))
 
     @torch.no_grad()
