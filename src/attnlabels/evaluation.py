@@ -118,44 +118,27 @@ def evaluate(
         precision=precision,
     )
     # All sets are opened, and so checked, before the hours of the first.
-    of_images = [each for each in on if each != "alignment"]
-    needs_train = bool({*on} & {"probe", "knn", "robustness"})
-    needs_corrupted = bool({*on} & {"robustness", "retrieval-c"})
-    sets: dict[str, Opened] = {}
-    if imagenet and of_images:
-        sets["imagenet"] = open_imagenet(
-            imagenet, imagenet_c, train=needs_train, corrupted=needs_corrupted, seed=seed
-        )
-    if cifar10 and of_images:
-        sets["cifar10"] = open_cifar10(
-            cifar10, cifar10_c, train=needs_train, corrupted=needs_corrupted, seed=seed
-        )
-    if of_images and not sets:
-        raise ValueError(f"{', '.join(of_images)}: on which images? give imagenet, cifar10 or both")
-
+    sets = _open_sets(imagenet, imagenet_c, cifar10, cifar10_c, on=on, seed=seed)
     extract = _extractor(
         source, cache=cache or default_cache(), batch_size=batch_size, workers=workers,
         pin_memory=device.type == "cuda",
     )
     written: dict[str, dict[str, Any]] = {"evaluate": _provenance(encoder, source)}
     with threadpool_limits(threads, user_api="blas"):
-        probes: dict[str, Probe] = {}
         if {"probe", "robustness"} & {*on}:
-            written["probe_linear"] = {}
-            for key, opened in sets.items():
-                probes[key] = choose_probe(
-                    *read_features(extract(_given(opened.train))), l2=l2, development=development,
-                    tolerance=1e-4, maximum_iterations=1000, seed=seed,
-                )
-                scores = probes[key].score(*read_features(extract(opened.test)))
-                written["probe_linear"][key] = scores
+            probes = {
+                key: _probe(opened, extract, l2=l2, development=development, seed=seed)
+                for key, opened in sets.items()
+            }
+            written["probe_linear"] = {
+                key: probe.score(*read_features(extract(sets[key].test)))
+                for key, probe in probes.items()
+            }
         if "knn" in on:
-            written["probe_knn"] = {}
-            for key, opened in sets.items():
-                x, y = read_features(extract(_given(opened.train)))
-                chosen = choose_k(x, y, k=k, development=development, seed=seed)
-                scores = score_knn(chosen, x, y, *read_features(extract(opened.test)))
-                written["probe_knn"][key] = scores
+            written["probe_knn"] = {
+                key: _knn(opened, extract, k=k, development=development, seed=seed)
+                for key, opened in sets.items()
+            }
         if "robustness" in on:
             written["score_robustness"] = {
                 f"{key}_c": _robustness(opened, probes[key], extract, alexnet=key == "imagenet")
@@ -181,6 +164,32 @@ def evaluate(
 def default_cache() -> Path:
     """`features` in `$ATTNLABELS_SCRATCH`, or in `attnlabels` of the user's cache."""
     return scratch_root() / "features"
+
+
+def _open_sets(
+    imagenet: Path | None,
+    imagenet_c: Path | None,
+    cifar10: Path | None,
+    cifar10_c: Path | None,
+    *,
+    on: Sequence[str],
+    seed: int,
+) -> dict[str, Opened]:
+    """What the benchmarks `on` need of the sets that are given."""
+    of_images = [each for each in on if each != "alignment"]
+    needs: dict[str, Any] = {
+        "train": bool({*on} & {"probe", "knn", "robustness"}),
+        "corrupted": bool({*on} & {"robustness", "retrieval-c"}),
+        "seed": seed,
+    }
+    sets: dict[str, Opened] = {}
+    if imagenet and of_images:
+        sets["imagenet"] = open_imagenet(imagenet, imagenet_c, **needs)
+    if cifar10 and of_images:
+        sets["cifar10"] = open_cifar10(cifar10, cifar10_c, **needs)
+    if of_images and not sets:
+        raise ValueError(f"{', '.join(of_images)}: on which images? give imagenet, cifar10 or both")
+    return sets
 
 
 def open_imagenet(
@@ -264,6 +273,33 @@ def _extractor(
         return kept_features(images, encode, folder=cache / f"{images.name}-{key}")
 
     return extract
+
+
+def _probe(
+    opened: Opened,
+    extract: Callable[[ImageSet], Path],
+    *,
+    l2: Sequence[float],
+    development: float,
+    seed: int,
+) -> Probe:
+    return choose_probe(
+        *read_features(extract(_given(opened.train))), l2=l2, development=development,
+        tolerance=1e-4, maximum_iterations=1000, seed=seed,
+    )
+
+
+def _knn(
+    opened: Opened,
+    extract: Callable[[ImageSet], Path],
+    *,
+    k: Sequence[int],
+    development: float,
+    seed: int,
+) -> dict[str, Any]:
+    x, y = read_features(extract(_given(opened.train)))
+    chosen = choose_k(x, y, k=k, development=development, seed=seed)
+    return score_knn(chosen, x, y, *read_features(extract(opened.test)))
 
 
 def _robustness(
