@@ -28,8 +28,8 @@ from torchvision.datasets import ImageFolder
 from attnlabels.datasets.images import decode, decode_reduced, reduction
 from attnlabels.datasets.shards import Sample, Shards, write_shards
 from attnlabels.datasets.squares import resize_centre_crop
-from attnlabels.encoder_training import Augmentation, Clean, Views
-from attnlabels.training.views import Drawn, draw_view, view
+from attnlabels.encoder_training import Augmentation, Clean, Views, make_view
+from attnlabels.training.views import Drawn, draw_view
 
 BOUNDS = {224: 3.0, 64: 2.8}
 READING_BOUND = 1.3
@@ -126,7 +126,7 @@ def two_views(
     drawn = draw_two(image, np.random.default_rng(seed))
     times = reduction(data, side=shortest(image, drawn), size=size)
     pixels = decode_reduced(data, size=image, reduction=times, name="image")
-    return [view(pixels, each, size=size, reduction=times) for each in drawn]
+    return [make_view(pixels, each, size=size, reduction=times) for each in drawn]
 
 
 def write_sets(
@@ -214,8 +214,8 @@ def crop_gap(
         for box in (same, drawn.box)
     ]
     return cv2.absdiff(
-        view(full, plain[0], size=size, reduction=1),
-        view(small, plain[1], size=size, reduction=times),
+        make_view(full, plain[0], size=size, reduction=1),
+        make_view(small, plain[1], size=size, reduction=times),
     )
 
 

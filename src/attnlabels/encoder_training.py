@@ -18,7 +18,7 @@ from attnlabels.datasets.image_folder import Manifest
 from attnlabels.datasets.images import decode, decode_reduced, reduction
 from attnlabels.datasets.labelled_squares import Squares
 from attnlabels.datasets.shards import Sample, Shards
-from attnlabels.datasets.squares import resize_centre_crop
+from attnlabels.datasets.squares import resize_centre_crop, resize_square
 from attnlabels.models.encoder import features
 from attnlabels.models.files import write_weights
 from attnlabels.report import replacing, write_json, write_rows
@@ -30,7 +30,7 @@ from attnlabels.training.processes import World, joined
 from attnlabels.training.resumable import Resumable
 from attnlabels.training.schedule import warmup_cosine
 from attnlabels.training.step import Forward, Step, set_determinism
-from attnlabels.training.views import draw_view, view
+from attnlabels.training.views import Drawn, crop, draw_view, view
 
 IMAGES = ("view0", "view1", "clean")  # the parts of a batch that are images
 Batch = dict[str, Tensor]
@@ -120,13 +120,22 @@ class Views(Dataset[dict[str, Any]]):
         )
         return {
             **{
-                f"view{i}": view(image, each, size=self.image_size, reduction=times)
+                f"view{i}": make_view(image, each, size=self.image_size, reduction=times)
                 for i, each in enumerate(drawn)
             },
             **(self.clean.parts(sample, image) if self.clean else {}),
             "label": sample["label"],
             "index": index,
         }
+
+
+def make_view(
+    image: UInt8[np.ndarray, "h w 3"], drawn: Drawn, *, size: int, reduction: int
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """The view that was drawn, of the image decoded at a `reduction`-th of its size."""
+    # Paper: SimCLR's bicubic is not antialiased and skips pixels where it shrinks. Torchvision, in
+    # PyTorch's SimCLRs, antialiases, and so do we, here as in the clean view.
+    return view(resize_square(crop(image, drawn.box, reduction=reduction), size=size), drawn)
 
 
 class Recorded(Dataset[dict[str, Any]]):

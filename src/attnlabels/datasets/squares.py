@@ -33,6 +33,13 @@ def resize_centre_crop(
         side = round(crop * min(h, w))
         top, left = (h - side + 1) // 2, (w - side + 1) // 2
         image = image[top:top + side, left:left + side]
+    return resize_square(image, size=size, interpolation=interpolation)
+
+
+def resize_square(
+    image: UInt8[np.ndarray, "h w 3"], *, size: int, interpolation: Interpolation = "bicubic"
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """The whole image at `size` × `size`, antialiased; also a training view's crop."""
     # The antialiased bicubic of Pillow to one grey level, in an eighth of its time.
     writable = np.require(image, requirements="W")  # of a mapped file a copy
     planes = torch.from_numpy(writable)[None].permute(0, 3, 1, 2)  # known as channels last: faster

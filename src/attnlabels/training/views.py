@@ -1,7 +1,8 @@
 """SimCLR's augmentation of one image, in its order (google-research/simclr:data_util.py).
 
 `draw_view` draws all that is random in a view, from the generator that is passed in and the image's
-size alone; `view` applies it. In between, the caller knows how small the image may be decoded.
+size alone. Then the caller knows how small the image may be decoded; `crop` cuts the part out, and
+of that resized to a square `view` makes the view.
 
 Images are RGB, uint8 while they are cut and float32 in [0, 1] while they are coloured; every step
 of colouring clips back into that range. Rounding to bytes between the steps would be no faster
@@ -15,8 +16,6 @@ from itertools import groupby
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 
 Image = Float[np.ndarray, "h w 3"]
@@ -66,17 +65,16 @@ def crop_box(
     return 0, 0, height, width
 
 
-def crop_and_resize(
-    image: UInt8[np.ndarray, "h w 3"], box: Box, *, size: int
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The part of `image` inside `box`, size × size, by antialiased bicubic weights."""
-    # Paper: SimCLR's bicubic is not antialiased and skips pixels where it shrinks. Torchvision, in
-    # PyTorch's SimCLRs, antialiases, and so do we, here as in the clean view.
+def crop(
+    image: UInt8[np.ndarray, "h w 3"], box: Box, *, reduction: int
+) -> UInt8[np.ndarray, "a b 3"]:
+    """The part inside `box` of the image decoded at a `reduction`-th of its size (1: in full).
+
+    It grows to whole pixels of the reduced image, so by less than `reduction` pixels a side.
+    """
     top, left, h, w = box
-    part = torch.from_numpy(image[top : top + h, left : left + w])
-    planes = part[None].permute(0, 3, 1, 2)  # in this order known as channels last: twice as fast
-    square = F.interpolate(planes, (size, size), mode="bicubic", antialias=True)
-    return np.ascontiguousarray(square[0].permute(1, 2, 0).numpy())
+    bottom, right = -(-(top + h) // reduction), -(-(left + w) // reduction)
+    return image[top // reduction : bottom, left // reduction : right]
 
 
 def draw_jitter(*, strength: float, hue: float, rng: np.random.Generator) -> Jitter:
@@ -185,19 +183,9 @@ def draw_view(
     )
 
 
-def view(
-    image: UInt8[np.ndarray, "h w 3"], drawn: Drawn, *, size: int, reduction: int
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The view that was drawn, of the image decoded at a `reduction`-th of its size (1: in full).
-
-    The crop grows to whole pixels of the reduced image, so by less than `reduction` pixels a side.
-    """
-    top, left, h, w = drawn.box
-    bottom, right = -(-(top + h) // reduction), -(-(left + w) // reduction)
-    top, left = top // reduction, left // reduction
-    seen = crop_and_resize(image, (top, left, bottom - top, right - left), size=size)
-    if drawn.mirrored:
-        seen = cv2.flip(seen, 1)
+def view(square: UInt8[np.ndarray, "s s 3"], drawn: Drawn) -> UInt8[np.ndarray, "s s 3"]:
+    """The view that was drawn, of its crop resized to a square."""
+    seen = cv2.flip(square, 1) if drawn.mirrored else square
     seen = np.multiply(seen, np.float32(1 / 255), dtype=np.float32)
     jitter_colour(seen, drawn.jitter)
     if drawn.grey:

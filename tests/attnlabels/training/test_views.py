@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from attnlabels.datasets.squares import resize_square
+from attnlabels.encoder_training import make_view as apply
 from attnlabels.training.views import (
     GREY,
     Drawn,
     blur,
-    crop_and_resize,
+    crop,
     crop_box,
     draw_jitter,
     draw_view,
     jitter_colour,
     to_grey,
 )
-from attnlabels.training.views import view as apply
 
 SIMCLR = {
     "area": (0.08, 1.0), "jittered": 0.8, "strength": 1.0, "hue": 0.2, "grey": 0.2, "blurred": 0.5,
@@ -50,6 +51,10 @@ def jittered(image, *, strength, hue, rng):
     image = image.copy()
     jitter_colour(image, draw_jitter(strength=strength, hue=hue, rng=rng))
     return image
+
+
+def crop_and_resize(image, box, *, size):
+    return resize_square(crop(image, box, reduction=1), size=size)
 
 
 def view(image, *, size, **settings):
