@@ -28,7 +28,7 @@ import PIL.Image
 import scipy.ndimage
 from ratios import Bound, bounds_table, in_turns, ratios
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES, corrupt
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES, corrupt
 
 ALL = (*CORRUPTIONS, *EXTRA)
 OURS, IMAUG, REPAIRED = "ours", "imagecorruptions-imaug", "imagecorruptions 1.1.2"

@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from ratios import Bound, report
 
-from attnlabels.datasets.image_folder import STRINGS, Manifest
-from attnlabels.datasets.image_sets import Squares, listed_images
-from attnlabels.extraction import encode_squares, kept_features
+from attnlabels.evaluation.extraction import encode_squares, kept_features
+from attnlabels.evaluation.networks import open_source
+from attnlabels.images.folder import STRINGS, Manifest
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
-from attnlabels.models.sources import open_source
+from attnlabels.testsets.image_sets import Squares, listed_images
 
 LEAST_OF_FORWARD = 0.8
 BATCH = 32

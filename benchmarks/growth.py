@@ -37,13 +37,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
-from attnlabels.datasets.image_folder import STRINGS, Manifest, read_manifest, write_manifest
-from attnlabels.datasets.shards import Sample, Shards, write_shards
+from attnlabels.images.folder import STRINGS, Manifest, read_manifest, write_manifest
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
 from attnlabels.models.teacher import Teacher
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.training.order import Batches
 
 N_IMAGENET, N_SHARD, N_CLASSES = 1_300_000, 1000, 1000

@@ -34,15 +34,15 @@ from ratios import Bound, report
 from torchvision.transforms.functional import to_tensor
 
 import label_images
-from attnlabels import labelling
-from attnlabels.datasets.image_folder import STRINGS, Manifest, write_manifest
-from attnlabels.datasets.image_tree import ImageFiles
-from attnlabels.datasets.images import decode, resize
-from attnlabels.datasets.shards import Sample, write_shards
+from attnlabels.images.decoding import decode, resize
+from attnlabels.images.folder import STRINGS, Manifest, write_manifest
+from attnlabels.images.tree import ImageFiles
+from attnlabels.labelling import labels as labelling
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
-from attnlabels.params import load, read
-from attnlabels.training.loading import as_input
+from attnlabels.pipeline.params import load, read
+from attnlabels.processes.loading import as_input
+from attnlabels.shards.shards import Sample, write_shards
 
 LEAST_FASTER = 2.0
 LEAST_OF_FORWARD = 0.8

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from ratios import Bound, in_turns, ratios, report
 
-from attnlabels.models.pseudo_fixations import pseudo_fixations
+from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 
 SIGMA_PX, SIGMA_WIDTH = 19.0, 640
 THRESHOLD, MAXIMUM = 0.2, 64

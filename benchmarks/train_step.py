@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet18
 
+from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Outputs, Student
-from attnlabels.objective import Targets, objective
-from attnlabels.training.processes import World
+from attnlabels.processes.world import World
 from attnlabels.training.step import Step
 
 SIZE, SIDE = 64, 2048

@@ -25,10 +25,10 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from attnlabels.datasets.images import decode, decode_reduced, reduction
-from attnlabels.datasets.shards import Sample, Shards, write_shards
-from attnlabels.datasets.squares import resize_centre_crop
-from attnlabels.encoder_training import Augmentation, Clean, Views, make_view
+from attnlabels.images.decoding import decode, decode_reduced, reduction
+from attnlabels.images.squares import resize_centre_crop
+from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.training.encoders import Augmentation, Clean, Views, make_view
 from attnlabels.training.views import Drawn, draw_view
 
 BOUNDS = {224: 3.0, 64: 2.8}
@@ -122,7 +122,7 @@ def training_samples(shards: Shards, *, size: int) -> Views:
 def two_views(
     data: bytes, image: tuple[int, int], *, size: int, seed: list[int]
 ) -> list[np.ndarray]:
-    """As attnlabels.encoder_training.Views makes them."""
+    """As attnlabels.training.encoders.Views makes them."""
     drawn = draw_two(image, np.random.default_rng(seed))
     times = reduction(data, side=shortest(image, drawn), size=size)
     pixels = decode_reduced(data, size=image, reduction=times, name="image")

@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from attnlabels.alignment import Aligned, FrozenStudent, align, refit
-from attnlabels.datasets.images import resize
-from attnlabels.datasets.shards import Shards
+from attnlabels.evaluation.agreement import Aligned, FrozenStudent, align, refit
+from attnlabels.images.decoding import resize
 from attnlabels.metrics.alignment import SCORES
-from attnlabels.params import load, record
-from attnlabels.report import replacing, write_json, write_rows
-from attnlabels.script import run
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing, write_json, write_rows
+from attnlabels.shards.shards import Shards
 
 NotNegative = Annotated[float, Field(ge=0)]
 

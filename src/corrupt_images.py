@@ -24,8 +24,14 @@ from numpy.lib.format import open_memmap
 from pydantic import Field
 from tqdm import tqdm
 
-from attnlabels.datasets.cifar10 import read_cifar10
-from attnlabels.datasets.corruptions import (
+from attnlabels.images.decoding import read_image
+from attnlabels.images.folder import read_manifest
+from attnlabels.images.squares import resize_centre_crop
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing, write_json
+from attnlabels.testsets.cifar10 import read_cifar10
+from attnlabels.testsets.corruptions import (
     CORRUPTIONS,
     EXTRA,
     SEVERITIES,
@@ -33,12 +39,6 @@ from attnlabels.datasets.corruptions import (
     corrupt,
     rng_for,
 )
-from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.images import read_image
-from attnlabels.datasets.squares import resize_centre_crop
-from attnlabels.params import load, record
-from attnlabels.report import replacing, write_json
-from attnlabels.script import run
 
 BLOCK = 250  # images a job: large against the cost of handing it out, small against a set
 Job = TypeVar("Job")

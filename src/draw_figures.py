@@ -30,8 +30,11 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from pydantic import Field
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
-from attnlabels.legend import (
+from attnlabels.pipeline.params import PARAMS, check, load, read, record
+from attnlabels.pipeline.results import read_arrays, read_csv, read_json
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
+from attnlabels.reporting.legend import (
     BINS,
     CORRUPTED,
     PEOPLE_COLOUR,
@@ -44,10 +47,7 @@ from attnlabels.legend import (
     over_seeds,
     show,
 )
-from attnlabels.params import PARAMS, check, load, read, record
-from attnlabels.report import replacing
-from attnlabels.results import read_arrays, read_csv, read_json
-from attnlabels.script import run
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 
 STYLE: Any = {
     "font.size": 10,

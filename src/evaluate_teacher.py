@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from attnlabels.datasets.images import resize
+from attnlabels.evaluation.teacher_scores import COLUMNS, Example, Scored, score_halves, score_set
+from attnlabels.images.decoding import resize
 from attnlabels.metrics.statistics import spearman_brown
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
-from attnlabels.params import load, record
-from attnlabels.report import replacing, write_json, write_rows
-from attnlabels.script import run
-from attnlabels.teacher_scores import COLUMNS, Example, Scored, score_halves, score_set
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing, write_json, write_rows
 
 
 @record

@@ -14,21 +14,21 @@ import cv2
 import torch
 from pydantic import Field
 
-from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.image_sets import (
+from attnlabels.evaluation.extraction import encode_squares, write_features
+from attnlabels.evaluation.frozen import read_encoder
+from attnlabels.images.folder import read_manifest
+from attnlabels.models.files import read_config
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
+from attnlabels.testsets.image_sets import (
     ImageSet,
     Squares,
     cifar10_images,
     corrupted_images,
     listed_images,
 )
-from attnlabels.datasets.imagenet_c import open_corrupted
-from attnlabels.extraction import encode_squares, write_features
-from attnlabels.models.files import read_config
-from attnlabels.models.frozen import read_encoder
-from attnlabels.params import load, record
-from attnlabels.report import replacing
-from attnlabels.script import run
+from attnlabels.testsets.imagenet_c import open_corrupted
 
 SPLITS: tuple[Literal["train"], Literal["test"]] = ("train", "test")
 

@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.image_tree import ImageFiles
-from attnlabels.datasets.images import decode, resize
-from attnlabels.datasets.shards import Shards, sha256_of, shard_name
-from attnlabels.labelling import (
+from attnlabels.images.decoding import decode, resize
+from attnlabels.images.folder import read_manifest
+from attnlabels.images.tree import ImageFiles
+from attnlabels.labelling.labels import (
     Labeller,
     Photographs,
     Source,
@@ -33,13 +32,14 @@ from attnlabels.labelling import (
     read_teacher,
     shared_keys,
 )
-from attnlabels.launch import launch
-from attnlabels.params import load, record
-from attnlabels.report import replacing
-from attnlabels.script import run
-from attnlabels.training.checkpoint import Scratch, code_of, fingerprint
-from attnlabels.training.memory import keep_freed_memory
-from attnlabels.training.processes import joined
+from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
+from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.memory import keep_freed_memory
+from attnlabels.processes.world import joined
+from attnlabels.shards.shards import Shards, sha256_of, shard_name
 
 Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]

@@ -12,10 +12,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from attnlabels.datasets.image_folder import list_images, write_manifest
-from attnlabels.params import load, record
-from attnlabels.report import replacing
-from attnlabels.script import run
+from attnlabels.images.folder import list_images, write_manifest
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
 
 Amount = Annotated[int, Field(ge=1)]
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attnlabels.params import PARAMS, read
-from attnlabels.report import replacing
-from attnlabels.script import run
+from attnlabels.pipeline.params import PARAMS, read
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
 
 BLOCKS = Path(__file__).with_name("attnlabels") / "blocks"
 

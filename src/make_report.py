@@ -25,8 +25,22 @@ from markupsafe import Markup, escape
 from pydantic import Field
 from ruamel.yaml import YAML
 
-from attnlabels.ambiguities import AMBIGUITIES, in_force
-from attnlabels.charts import (
+from attnlabels.metrics.statistics import Mean, mean_se
+from attnlabels.pipeline.params import check, load, read, record
+from attnlabels.pipeline.results import (
+    MAIN,
+    Run,
+    baseline_of,
+    folder_of,
+    read_arrays,
+    read_csv,
+    read_json,
+    runs_of,
+)
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
+from attnlabels.reporting.ambiguities import AMBIGUITIES, in_force
+from attnlabels.reporting.charts import (
     Tree,
     chooser,
     colour_scales,
@@ -38,35 +52,21 @@ from attnlabels.charts import (
     share_limits,
     upright,
 )
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
-from attnlabels.legend import CORRUPTED, READOUTS, SETS, TERMS, show
-from attnlabels.metrics.statistics import Mean, mean_se
-from attnlabels.params import check, load, read, record
-from attnlabels.pictures import (
+from attnlabels.reporting.legend import CORRUPTED, READOUTS, SETS, TERMS, show
+from attnlabels.reporting.pictures import (
     address_of_image,
     address_of_map,
     address_of_picture,
     address_of_text,
 )
-from attnlabels.provenance import (
+from attnlabels.reporting.provenance import (
     code_version,
     describe_data,
     describe_row,
     describe_scale,
     is_synthetic,
 )
-from attnlabels.report import replacing
-from attnlabels.results import (
-    MAIN,
-    Run,
-    baseline_of,
-    folder_of,
-    read_arrays,
-    read_csv,
-    read_json,
-    runs_of,
-)
-from attnlabels.script import run
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 
 PIPELINES = {  # beside the root's: what each adds, and the sections of parameters it alone reads
     "table1": (

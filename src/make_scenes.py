@@ -33,14 +33,17 @@ from jaxtyping import Float, Int, UInt8
 from pydantic import Field
 from tqdm import tqdm
 
-from attnlabels.datasets import observers, scenes
-from attnlabels.datasets.observers import (
-    attention_map, eye_fixations, fixation_durations, mouse_samples,
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
+from attnlabels.scenes import observers, scenes
+from attnlabels.scenes.observers import (
+    attention_map,
+    eye_fixations,
+    fixation_durations,
+    mouse_samples,
 )
-from attnlabels.datasets.scenes import SHAPES, TEXTURES, Scene, Style, draw_scene, scene_rng
-from attnlabels.params import load, record
-from attnlabels.report import replacing
-from attnlabels.script import run
+from attnlabels.scenes.scenes import SHAPES, TEXTURES, Scene, Style, draw_scene, scene_rng
 
 CIFAR_SIDE = 32
 CIFAR_BATCHES = 5
@@ -54,7 +57,7 @@ Amount = Annotated[float, Field(ge=0)]
 
 
 @record
-class Attention:      # mixture of attention: see attnlabels.datasets.observers
+class Attention:      # mixture of attention: see attnlabels.scenes.observers
     object_weight: Share
     contrast_weight: Share
     centre_weight: Share
@@ -368,7 +371,7 @@ Drawn by src/make_scenes.py from the row {name!r} of make_scenes in params.yaml.
 files have the layouts of ImageNet, SALICON (2015), OSIE (in SALICON's JSON) and CIFAR-10, so that
 the readers of those data sets read these. Their official checksums do not apply.
 
-Pictures (src/attnlabels/datasets/scenes.py)
+Pictures (src/attnlabels/scenes/scenes.py)
 
 {inspect.getdoc(scenes)}
 
@@ -377,7 +380,7 @@ Their texture families: {", ".join(TEXTURES)}.
 The CIFAR-like set has all ten classes, with texture families and hues shifted by
 cifar_texture_shift and cifar_hue_shift; the others have the first n_classes.
 
-Attention (src/attnlabels/datasets/observers.py)
+Attention (src/attnlabels/scenes/observers.py)
 
 {inspect.getdoc(observers)}
 

@@ -3,7 +3,7 @@
     python src/make_tables.py STUDIES METRICS DATA TABLES REPORT
 
 STUDIES are tables of params.yaml joined by "+", such as main+table1. Their runs' scores are read
-below METRICS, the images' scores below DATA (attnlabels.results says where), and no other file.
+below METRICS, the images' scores below DATA (attnlabels.pipeline.results says where), and no other file.
 Each table is left as CSV and Markdown in TABLES, all of them for the report in tables.json there;
 their numbers are in REPORT. Means are over seeds and "±" is their standard error; the tests over
 images first average an image's CC over seeds. A cell is empty where a run has no such score, and
@@ -32,8 +32,6 @@ import pandas as pd
 from jaxtyping import Float
 from pydantic import Field
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
-from attnlabels.legend import show
 from attnlabels.metrics.statistics import (
     Interval,
     Mean,
@@ -48,11 +46,21 @@ from attnlabels.metrics.statistics import (
     t_interval,
     welch_t,
 )
-from attnlabels.params import PARAMS, check, load, read, record
-from attnlabels.report import replacing, write_json
-from attnlabels.results import MAIN, Run, baseline_of, folder_of, read_csv, read_json, runs_of
-from attnlabels.script import run
-from attnlabels.tables import BestRun, Cell, Row, Table, as_numbers, write_tables
+from attnlabels.pipeline.params import PARAMS, check, load, read, record
+from attnlabels.pipeline.results import (
+    MAIN,
+    Run,
+    baseline_of,
+    folder_of,
+    read_csv,
+    read_json,
+    runs_of,
+)
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing, write_json
+from attnlabels.reporting.legend import show
+from attnlabels.reporting.tables import BestRun, Cell, Row, Table, as_numbers, write_tables
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 EVALUATIONS = ("probe_linear", "score_robustness", "score_retrieval", "align_attention")
 READOUTS = ("as_trained", "refitted")

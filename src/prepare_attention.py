@@ -16,12 +16,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 from tqdm import tqdm
 
-from attnlabels.datasets.human_maps import draw_samples
-from attnlabels.datasets.salicon import Recording, read_json, read_mat, read_osie
-from attnlabels.datasets.shards import write_shards
-from attnlabels.params import load, record
-from attnlabels.report import replacing
-from attnlabels.script import run
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
+from attnlabels.recordings.human_maps import draw_samples
+from attnlabels.recordings.salicon import Recording, read_json, read_mat, read_osie
+from attnlabels.shards.shards import write_shards
 
 Amount = Annotated[int, Field(ge=1)]
 Length = Annotated[float, Field(gt=0)]

@@ -14,11 +14,11 @@ import numpy as np
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 
-from attnlabels.datasets.features import read_features
+from attnlabels.evaluation.features import read_features
 from attnlabels.metrics.linear_probe import choose_probe
-from attnlabels.params import load, record
-from attnlabels.report import replacing, write_json
-from attnlabels.script import run
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing, write_json
 
 SETS = {  # train, test
     "imagenet": ("imagenet_train", "imagenet_val"),

@@ -27,17 +27,17 @@ import torch
 from pydantic import Field
 from tqdm import tqdm
 
-from attnlabels.datasets.kept_shards import keep_shard
-from attnlabels.datasets.shards import Sample, Shards, read_index
-from attnlabels.label_sources import SOURCES, Draw, Label, Task, Unknown
-from attnlabels.labelling import alone_in, collect, end_share, is_finished, leave_out
-from attnlabels.launch import launch
-from attnlabels.models.pseudo_fixations import pseudo_fixations
-from attnlabels.params import check, load, read, record
-from attnlabels.report import replacing
-from attnlabels.script import run
-from attnlabels.training.checkpoint import Scratch, code_of, fingerprint
-from attnlabels.training.processes import World, joined
+from attnlabels.labelling.labels import alone_in, collect, end_share, is_finished, leave_out
+from attnlabels.labelling.pseudo_fixations import pseudo_fixations
+from attnlabels.labelling.sources import SOURCES, Draw, Label, Task, Unknown
+from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.params import check, load, read, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing
+from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.world import World, joined
+from attnlabels.shards.kept import keep_shard
+from attnlabels.shards.shards import Sample, Shards, read_index
 
 Amount = Annotated[int, Field(gt=0)]
 

@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
-from attnlabels.datasets.features import read_features, require_same_images
+from attnlabels.evaluation.features import read_features, require_same_images
 from attnlabels.metrics.retrieval import retrieve, split_queries
-from attnlabels.params import load, record
-from attnlabels.report import write_json, write_rows
-from attnlabels.script import run
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import write_json, write_rows
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 
 SETS = {  # clean, corrupted
     "imagenet": ("imagenet_val", "imagenet_c"),

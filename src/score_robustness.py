@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
-from attnlabels.datasets.features import read_features, require_same_images
+from attnlabels.evaluation.features import read_features, require_same_images
 from attnlabels.metrics.linear_probe import top1
 from attnlabels.metrics.robustness import robustness
-from attnlabels.report import write_json
-from attnlabels.script import run
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import write_json
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 
 SETS = {  # clean, corrupted
     "imagenet": ("imagenet_val", "imagenet_c"),

@@ -18,10 +18,23 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.labelled_squares import Listed, Sampled, Squares
-from attnlabels.datasets.shards import Shards
-from attnlabels.encoder_training import (
+from attnlabels.images.folder import read_manifest
+from attnlabels.losses.objective import ATTENTION_TERMS, Targets, objective
+from attnlabels.models.attention_head import Output, Select
+from attnlabels.models.attention_maps import Source, build_attention
+from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
+from attnlabels.models.probe import linear_probe
+from attnlabels.models.projector import projector
+from attnlabels.models.student import Outputs, Student
+from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.params import check, load, record
+from attnlabels.pipeline.results import read_json
+from attnlabels.pipeline.script import run
+from attnlabels.processes.checkpoint import code_of, fingerprint
+from attnlabels.processes.world import World
+from attnlabels.shards.labelled_squares import Listed, Sampled, Squares
+from attnlabels.shards.shards import Shards
+from attnlabels.training.encoders import (
     Augmentation,
     Clean,
     Loop,
@@ -35,19 +48,6 @@ from attnlabels.encoder_training import (
     require_same_classes,
     train,
 )
-from attnlabels.launch import launch
-from attnlabels.models.attention_head import Output, Select
-from attnlabels.models.attention_maps import Source, build_attention
-from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
-from attnlabels.models.probe import linear_probe
-from attnlabels.models.projector import projector
-from attnlabels.models.student import Outputs, Student
-from attnlabels.objective import ATTENTION_TERMS, Targets, objective
-from attnlabels.params import check, load, record
-from attnlabels.results import read_json
-from attnlabels.script import run
-from attnlabels.training.checkpoint import code_of, fingerprint
-from attnlabels.training.processes import World
 from attnlabels.training.step import Precision, Step
 
 Scaling = Literal["none", "sqrt", "linear"]

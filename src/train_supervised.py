@@ -17,10 +17,21 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.labelled_squares import Listed, Squares
-from attnlabels.datasets.shards import Shards
-from attnlabels.encoder_training import (
+from attnlabels.images.folder import read_manifest
+from attnlabels.losses.objective import Targets, objective
+from attnlabels.models.attention_head import AttentionHead, Output, Select
+from attnlabels.models.classifier import Classifier, Outputs
+from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
+from attnlabels.models.probe import linear_probe
+from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.params import check, load, record
+from attnlabels.pipeline.results import read_json
+from attnlabels.pipeline.script import run
+from attnlabels.processes.checkpoint import code_of, fingerprint
+from attnlabels.processes.world import World
+from attnlabels.shards.labelled_squares import Listed, Squares
+from attnlabels.shards.shards import Shards
+from attnlabels.training.encoders import (
     Augmentation,
     Clean,
     Loop,
@@ -32,17 +43,6 @@ from attnlabels.encoder_training import (
     require_same_classes,
     train,
 )
-from attnlabels.launch import launch
-from attnlabels.models.attention_head import AttentionHead, Output, Select
-from attnlabels.models.classifier import Classifier, Outputs
-from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
-from attnlabels.models.probe import linear_probe
-from attnlabels.objective import Targets, objective
-from attnlabels.params import check, load, record
-from attnlabels.results import read_json
-from attnlabels.script import run
-from attnlabels.training.checkpoint import code_of, fingerprint
-from attnlabels.training.processes import World
 from attnlabels.training.step import Precision, Step
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -10,15 +10,15 @@ was, to the same weights.
 
 from pathlib import Path
 
-from attnlabels.launch import launch
 from attnlabels.models.files import write_weights
-from attnlabels.params import load, record
-from attnlabels.report import replacing, write_json, write_rows
-from attnlabels.script import run
-from attnlabels.teaching import Design, Recipe, Recordings, architecture
-from attnlabels.teaching import train as train_on
-from attnlabels.training.checkpoint import Scratch, code_of, fingerprint
-from attnlabels.training.processes import joined
+from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing, write_json, write_rows
+from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.world import joined
+from attnlabels.training.teachers import Design, Recipe, Recordings, architecture
+from attnlabels.training.teachers import train as train_on
 
 TrainTeacher = record(Recipe)  # the section `train_teacher` of params.yaml
 Row = record(Design)

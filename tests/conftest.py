@@ -21,11 +21,11 @@ import list_runs
 import make_scenes
 import prepare_attention
 import train_simclr
-from attnlabels.datasets.shards import Sample, write_shards
 from attnlabels.models.files import write_weights
 from attnlabels.models.teacher import Teacher
-from attnlabels.params import load, read
-from attnlabels.script import run
+from attnlabels.pipeline.params import load, read
+from attnlabels.pipeline.script import run
+from attnlabels.shards.shards import Sample, write_shards
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ["n00000001", "n00000002", "n00000003"]

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 import align_attention
-from attnlabels.datasets.images import decode
-from attnlabels.datasets.recordings import enlarge
-from attnlabels.datasets.shards import Sample, Shards, write_shards
-from attnlabels.datasets.squares import resize_centre_crop
+from attnlabels.images.decoding import decode
+from attnlabels.images.squares import resize_centre_crop
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config, write_weights
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.recordings.recordings import enlarge
+from attnlabels.shards.shards import Sample, Shards, write_shards
 
 SCORES = ["cc", "nss", "kl", "sim", "auc", "sauc"]
 READOUTS = ["as_trained", "refitted"]

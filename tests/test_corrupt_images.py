@@ -5,16 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import corrupt_images
 import cv2
 import numpy as np
 import pytest
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA, corrupt, rng_for
-from attnlabels.datasets.image_folder import list_images, write_manifest
-from attnlabels.datasets.images import read_image
-from attnlabels.datasets.imagenet_c import open_corrupted
-from attnlabels.datasets.squares import resize_centre_crop
+import corrupt_images
+from attnlabels.images.decoding import read_image
+from attnlabels.images.folder import list_images, write_manifest
+from attnlabels.images.squares import resize_centre_crop
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, corrupt, rng_for
+from attnlabels.testsets.imagenet_c import open_corrupted
 
 ALL = (*CORRUPTIONS, *EXTRA)
 PARAMS = """

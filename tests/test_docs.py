@@ -18,9 +18,9 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
-from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.shards import Sample, Shards, write_shards
+from attnlabels.images.folder import read_manifest
+from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.image import imread
 
 import draw_figures
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.metrics.retrieval import k_grid
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 RUNS = {"contrastive": 0.1, "contrastive_attn_teacher": 0.5}  # name, mean CC
 FIGURES = ["alignment", "attention", "labels", "retrieval", "robustness", "training"]

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 import evaluate_teacher
-from attnlabels import teacher_scores
-from attnlabels.datasets.density import centre_prior
-from attnlabels.datasets.images import decode, resize
-from attnlabels.datasets.shards import Shards
+from attnlabels.evaluation import teacher_scores
+from attnlabels.images.decoding import decode, resize
 from attnlabels.metrics.saliency import cc, kl
 from attnlabels.metrics.statistics import spearman_brown
 from attnlabels.models.files import write_weights
 from attnlabels.models.teacher import OUTPUT, Teacher
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.recordings.density import centre_prior
+from attnlabels.shards.shards import Shards
 
 SCORES = ["cc", "nss", "kl", "sim", "auc", "sauc", "floor"]
 READOUTS = ["teacher", "centre_prior", "split_half"]

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import extract_features
-from attnlabels.datasets.features import read_features, require_same_images
-from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.images import read_image
-from attnlabels.datasets.imagenet_c import GROUPS
-from attnlabels.datasets.squares import resize_centre_crop
+from attnlabels.evaluation.features import read_features, require_same_images
+from attnlabels.images.decoding import read_image
+from attnlabels.images.folder import read_manifest
+from attnlabels.images.squares import resize_centre_crop
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import load_weights, read_config, write_weights
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.testsets.imagenet_c import GROUPS
 
 CORRUPTIONS = [name for group in GROUPS for name in GROUPS[group] if group != "extra"]
 CLEAN = ("imagenet_train", "imagenet_val", "cifar10_train", "cifar10_test")

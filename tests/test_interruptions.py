@@ -17,8 +17,8 @@ import pytest
 
 import train_simclr
 import train_teacher
-from attnlabels.training.checkpoint import Scratch
-from attnlabels.training.resumable import STOPPED
+from attnlabels.processes.checkpoint import Scratch
+from attnlabels.processes.resumable import STOPPED
 
 SOURCES = Path(train_simclr.__file__).parent
 RUN = "contrastive_attn_teacher"
@@ -251,7 +251,7 @@ def test_a_clock_that_jumps_changes_nothing(params, world, monkeypatch):
 
 STAGE = '''"""Write who this is, and wait."""
 import os, pathlib, time
-from attnlabels.script import run
+from attnlabels.pipeline.script import run
 
 def main(out: pathlib.Path) -> None:
     pathlib.Path("pid").write_text(str(os.getpid()))

@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 
 import label_images
-from attnlabels import labelling
-from attnlabels.datasets.image_folder import read_manifest
-from attnlabels.datasets.images import read_image, resize
-from attnlabels.datasets.shards import Shards, decode_map, encode_map, verify
+from attnlabels.images.decoding import read_image, resize
+from attnlabels.images.folder import read_manifest
+from attnlabels.labelling import labels as labelling
+from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.files import load_weights, write_weights
-from attnlabels.models.pseudo_fixations import pseudo_fixations
 from attnlabels.models.teacher import Teacher
-from attnlabels.params import load, read
+from attnlabels.pipeline.params import load, read
+from attnlabels.shards.shards import Shards, decode_map, encode_map, verify
 
 MODEL: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
 BROKEN = "n00000002/n00000002_5.JPEG"
@@ -34,9 +34,9 @@ SOURCES = Path(label_images.__file__).parent
 KILLED = """
 import os, signal
 import label_images
-from attnlabels import labelling
-from attnlabels.launch import launch
-from attnlabels.script import run
+from attnlabels.labelling import labels as labelling
+from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.script import run
 
 keep, made = labelling.keep_shard, []
 

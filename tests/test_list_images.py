@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from attnlabels.datasets.image_folder import read_manifest
+from attnlabels.images.folder import read_manifest
 from list_images import main
 
 PARAMS = """

@@ -18,8 +18,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 import make_report
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 GUIDED = "contrastive_attn_teacher"
 NASTY = "</script><b>\"x\" & 'y'"  # a run's name, and so a file's

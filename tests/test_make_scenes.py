@@ -10,8 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 import make_scenes
-from attnlabels.datasets.salicon import read_json
-from attnlabels.datasets.scenes import Style
+from attnlabels.recordings.salicon import read_json
+from attnlabels.scenes.scenes import Style
 
 ROW = {
     "seed": 0, "workers": 1, "size": 24, "n_classes": 4, "n_train": 12, "n_val": 8,

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import make_tables
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 GUIDED = "contrastive_attn_teacher"
 PARAMS = """

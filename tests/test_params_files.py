@@ -13,11 +13,11 @@ from dvc.utils.hydra import apply_overrides
 
 import list_runs
 import train_teacher
+from attnlabels.losses.objective import TERMS
 from attnlabels.models.teacher import OUTPUT, Teacher
-from attnlabels.objective import TERMS
-from attnlabels.params import check, load, read
-from attnlabels.results import runs_of
-from attnlabels.teaching import architecture
+from attnlabels.pipeline.params import check, load, read
+from attnlabels.pipeline.results import runs_of
+from attnlabels.training.teachers import architecture
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "params").glob("*.yaml"))

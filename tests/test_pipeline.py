@@ -17,8 +17,8 @@ import pytest
 from ruamel.yaml import YAML
 
 import attnlabels
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 from make_report import parameters_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +27,14 @@ SCRIPTS = {path.stem: path for path in sorted(SOURCES.glob("*.py"))}
 MODULES = [path for path in sorted(SOURCES.rglob("*.py")) if path.stem != "__init__"]
 PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
 PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yaml"))}
-FOR_SCRIPTS = ("launch", "params", "script", "report", "results")  # for scripts alone
+# The library's rooms, from the ground up: a room imports from lower floors alone.
+FLOORS = (
+    {"blocks", "images", "losses", "metrics", "models", "pipeline", "processes", "scenes"},
+    {"shards", "testsets"},
+    {"recordings", "reporting", "training"},
+    {"evaluation"},
+    {"labelling"},
+)
 BLOCKS = "src/attnlabels/blocks"  # imported by name; list_runs watches them as data
 LOOP = re.compile(r"\$\{(key|item[.\w]*)\}")
 
@@ -202,22 +209,29 @@ def test_a_study_runs_at_the_root_with_its_parameters():
         assert all(body["wdir"] == "../.." for body in stages_of(pipeline).values())
 
 
+def floor_of(room: str) -> int:
+    (floor,) = (number for number, rooms in enumerate(FLOORS) if room in rooms)
+    return floor
+
+
 @each_module
 def test_imports_go_one_way(path):
-    parts = path.relative_to(SOURCES).with_suffix("").parts
-    found = {each.relative_to(SOURCES).with_suffix("").parts for each in imports_of(path)}
-    assert not {each for each in found if len(each) == 1}, "nothing imports a script"
-    if len(parts) == 1:
+    room, *below = path.relative_to(SOURCES).with_suffix("").parts[1:-1] or [None]
+    imported = [each.relative_to(SOURCES).parts for each in imports_of(path)]
+    assert all(len(parts) > 1 for parts in imported), "nothing imports a script"
+    if room is None:  # a script, or the command
         return
-    if parts[1] == "cli":
-        return
-    names = {each[1] for each in found}
-    if len(parts) > 2:
-        assert names <= {parts[1]}, "subpackages know nothing of each other"
-    elif parts[1] in FOR_SCRIPTS:
-        assert not names
-    else:  # composes subpackages; writes whole files or none
-        assert not names & {"cli", *FOR_SCRIPTS} - {"report"}
+    assert not below, "a room has no rooms"
+    for _, *other in imported:
+        assert len(other) == 2, "nothing imports the command"
+        assert other[0] == room or floor_of(other[0]) < floor_of(room), f"{path} imports {other}"
+
+
+def test_rooms_are_those_of_the_plan_and_none_is_crowded():
+    rooms = [each for each in (SOURCES / "attnlabels").iterdir() if any(each.glob("*.py"))]
+    assert {each.name for each in rooms} == set().union(*FLOORS)
+    crowded = [each.name for each in rooms if len([*each.glob("[!_]*.py")]) > 12]
+    assert not crowded
 
 
 def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
@@ -351,7 +365,7 @@ ALL_COMMANDS = """
 import importlib, sys
 from pathlib import Path
 
-from attnlabels.script import run
+from attnlabels.pipeline.script import run
 
 for command in Path("commands").read_text().splitlines():
     _, script, *words = command.split()

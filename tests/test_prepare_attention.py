@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from attnlabels.datasets.density import density
-from attnlabels.datasets.shards import Shards, verify
+from attnlabels.recordings.density import density
+from attnlabels.shards.shards import Shards, verify
 from prepare_attention import fold_of, main
 
 NAMES = [f"COCO_train2014_{k:012d}.jpg" for k in range(12)]

@@ -16,20 +16,20 @@ import torch
 
 import label_images
 import relabel_images
-from attnlabels import label_sources
-from attnlabels.datasets.density import centre_prior, density
-from attnlabels.datasets.images import read_image
-from attnlabels.datasets.recordings import read_recordings
-from attnlabels.datasets.salicon import read_json
-from attnlabels.datasets.shard_faults import check
-from attnlabels.datasets.shards import Sample, Shards, decode_map, encode_map, write_shards
-from attnlabels.datasets.squares import resize_centre_crop
+from attnlabels.images.decoding import read_image
+from attnlabels.images.squares import resize_centre_crop
+from attnlabels.labelling import sources as label_sources
+from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.contracam import contracam, queries
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config, write_weights
 from attnlabels.models.projector import projector
-from attnlabels.models.pseudo_fixations import pseudo_fixations
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.recordings.density import centre_prior, density
+from attnlabels.recordings.recordings import read_recordings
+from attnlabels.recordings.salicon import read_json
+from attnlabels.shards.faults import check
+from attnlabels.shards.shards import Sample, Shards, decode_map, encode_map, write_shards
 
 SIZE = 12  # label_images.map_size
 FIFTH = "n00000002/n00000002_5"  # images are numbered from 1 and take the three classes in turn

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import score_retrieval
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.metrics.retrieval import split_queries
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 PARAMS = "score_retrieval: {{seed: 3, queries: 0.25, corrupted: {}}}\n"
 LABELS = np.repeat([0, 1], 10)

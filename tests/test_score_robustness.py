@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import score_robustness
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.metrics.robustness import ALEXNET_ERROR
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 LABELS = np.array([0, 1] * 5)
 

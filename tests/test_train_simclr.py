@@ -16,10 +16,12 @@ from safetensors.torch import load_file
 
 import list_runs
 import train_simclr
-from attnlabels import blocks, encoder_training, objective
-from attnlabels.alignment import FrozenStudent, align
+from attnlabels import blocks
+from attnlabels.evaluation.agreement import FrozenStudent, align
+from attnlabels.losses import objective
 from attnlabels.models.files import read_config
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.training import encoders as encoder_training
 
 SOURCES = Path(train_simclr.__file__).parent
 KEPT = Path(__file__).with_name("assets") / "train_simclr.json"

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 import train_supervised
-from attnlabels import encoder_training
-from attnlabels.alignment import FrozenStudent, align
+from attnlabels.evaluation.agreement import FrozenStudent, align
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
-from attnlabels.params import read
+from attnlabels.pipeline.params import read
+from attnlabels.training import encoders as encoder_training
 
 RUNS = ("supervised_resnet10", "supervised_resnet10_attn_teacher")
 TERMS = ["classification", "kld", "nss"]

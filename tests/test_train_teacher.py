@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import train_teacher
-from attnlabels import teaching
-from attnlabels.datasets.crops import WHOLE, crop_map
-from attnlabels.datasets.images import decode, resize
-from attnlabels.datasets.shards import Sample, Shards, write_shards
+from attnlabels.images.crops import WHOLE, crop_map
+from attnlabels.images.decoding import decode, resize
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import OUTPUT, Teacher
-from attnlabels.params import load
+from attnlabels.pipeline.params import load
+from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.training import teachers as teaching
 
 N_EPOCHS = 3
 Train = Callable[..., Path]

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from attnlabels.datasets.corruptions import CORRUPTIONS
-from attnlabels.datasets.features import read_features
-from attnlabels.datasets.imagenet_c import open_corrupted
-from attnlabels.datasets.shards import Sample, Shards, write_shards
+from attnlabels.evaluation.features import read_features
 from attnlabels.models.files import read_config
-from attnlabels.results import read_arrays
-from attnlabels.training.checkpoint import Scratch
+from attnlabels.pipeline.results import read_arrays
+from attnlabels.processes.checkpoint import Scratch
+from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.testsets.corruptions import CORRUPTIONS
+from attnlabels.testsets.imagenet_c import open_corrupted
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 # Not torch.jit.load: TorchScript is a language of its own; reading it makes no Python objects.

@@ -7,20 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attnlabels.contact_sheet import show as show
-    from attnlabels.datasets.shard_faults import check as check
-    from attnlabels.evaluation import evaluate as evaluate
-    from attnlabels.exporting import export as export
-    from attnlabels.labelling import label as label
-    from attnlabels.own_teacher import train_teacher as train_teacher
+    from attnlabels.evaluation.evaluate import evaluate as evaluate
+    from attnlabels.evaluation.exporting import export as export
+    from attnlabels.labelling.labels import label as label
+    from attnlabels.labelling.own_teacher import train_teacher as train_teacher
+    from attnlabels.shards.contact_sheet import show as show
+    from attnlabels.shards.faults import check as check
 
 MODULES = {
-    "check": "attnlabels.datasets.shard_faults",
-    "evaluate": "attnlabels.evaluation",
-    "export": "attnlabels.exporting",
-    "label": "attnlabels.labelling",
-    "show": "attnlabels.contact_sheet",
-    "train_teacher": "attnlabels.own_teacher",
+    "check": "attnlabels.shards.faults",
+    "evaluate": "attnlabels.evaluation.evaluate",
+    "export": "attnlabels.evaluation.exporting",
+    "label": "attnlabels.labelling.labels",
+    "show": "attnlabels.shards.contact_sheet",
+    "train_teacher": "attnlabels.labelling.own_teacher",
 }
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from attnlabels.script import ending_clearly
+from attnlabels.pipeline.script import ending_clearly
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -111,9 +111,9 @@ def label_(
         --broken skip --processes 8 --workers 12
     attnlabels label 'tars/train-{000..146}.tar' --teacher teacher.safetensors --out labels
     """
-    from attnlabels.labelling import Unlabelled, label
-    from attnlabels.launch import launch
-    from attnlabels.training.memory import keep_freed_memory
+    from attnlabels.labelling.labels import Unlabelled, label
+    from attnlabels.pipeline.launch import launch
+    from attnlabels.processes.memory import keep_freed_memory
 
     launch(processes)
     keep_freed_memory()
@@ -382,7 +382,7 @@ def train_teacher_(
         --out teacher.safetensors --broken skip
     """
     from attnlabels import train_teacher
-    from attnlabels.own_teacher import describe
+    from attnlabels.labelling.own_teacher import describe
 
     report = train_teacher(
         data, out, images=images, origin=1 if origin else 0, sigma=sigma, side=side, epochs=epochs,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Integer, Real
+
 # Of t and of the normal; scipy.stats alone takes half a second to import.
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 

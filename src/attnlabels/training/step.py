@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from attnlabels.processes.world import World
 from attnlabels.training.batch_norm import frozen_statistics, synchronise
-from attnlabels.training.processes import World
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Inputs = Sequence[Tensor]

@@ -1,6 +1,5 @@
 import pytest
 
-from attnlabels.datasets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.metrics.robustness import (
     ALEXNET_CLEAN_ERROR,
     ALEXNET_ERROR,
@@ -10,6 +9,7 @@ from attnlabels.metrics.robustness import (
     relative_mce,
     retained,
 )
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 
 def top1(accuracy):

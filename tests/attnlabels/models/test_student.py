@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from attnlabels.losses.nt_xent import nt_xent
+from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Student
-from attnlabels.objective import Targets, objective
 
 ALL = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
 

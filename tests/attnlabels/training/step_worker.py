@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
+from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_maps import Source, build_attention
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Student
-from attnlabels.objective import Targets, objective
-from attnlabels.training.processes import World, joined
+from attnlabels.processes.world import World, joined
 from attnlabels.training.step import Step
 
 N, SIZE, MAP = 12, 24, 6

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.student import Outputs
-from attnlabels.objective import Targets, objective
+from attnlabels.processes.world import World
 from attnlabels.training.batch_norm import frozen_statistics
-from attnlabels.training.processes import World
 from attnlabels.training.step import Step
 
 WORKER = Path(__file__).with_name("step_worker.py")

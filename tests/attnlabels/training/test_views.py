@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnlabels.datasets.squares import resize_square
-from attnlabels.encoder_training import make_view as apply
+from attnlabels.images.squares import resize_square
+from attnlabels.training.encoders import make_view as apply
 from attnlabels.training.views import (
     GREY,
     Drawn,

@@ -1,0 +1,174 @@
+"""Trained networks for other people's tools: safetensors, ONNX, and a card that says what it is."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attnlabels.evaluation.cards import PIXELS, data_card, encoder_card, teacher_card
+from attnlabels.models.encoder import Encoder, features
+from attnlabels.models.files import load_weights, read_config, write_weights
+from attnlabels.models.teacher import Teacher
+from attnlabels.pipeline.writing import replacing
+from attnlabels.shards.shards import read_index
+
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+NEEDED_OF = {  # a checkpoint's config, by what is exported of it
+    "teacher": ("teacher", "image_size"),
+    "encoder": ("encoder", "image_size", "eval_crop"),
+}
+SUFFIXES = ("safetensors", "onnx")
+TOLERANCE = 1e-4  # of what ONNX Runtime computes, absolute; rounding is some 1e-6
+TRIED = ((2, 3, 64, 96), (1, 3, 97, 65))  # shapes that an ONNX file is tried on
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    *,
+    metrics: Sequence[Path] = (),
+    data: str = "",
+    licence: str = "",
+) -> list[Path]:
+    """Write what others can load of `checkpoint` into the folder `out`; returns the files.
+
+    Of a student: its encoder as `encoder.safetensors`, with the key names of timm and torchvision,
+    and as `encoder.onnx`. Of a teacher: `teacher.safetensors`, `teacher.onnx`. Both with a model
+    card `README.md`. Of a folder of attention shards, the data card `README.md` alone. The cards
+    quote the JSON files `metrics`, what the `data` were and under which `licence`.
+
+    The ONNX files take any number and size of images and are tried in ONNX Runtime: one that
+    differs from PyTorch by more than 1e-4 is not written. Raises ValueError or OSError for
+    anything that is no checkpoint of this project, and if the extra `export` is not installed.
+    """
+    scores = {path.name: _read_scores(path) for path in metrics}
+    _require_replaceable(out)
+    if checkpoint.is_dir():
+        card = data_card(checkpoint, read_index(checkpoint), data=data, licence=licence)
+        with replacing(out) as aside:
+            aside.mkdir()
+            (aside / "README.md").write_text(card)
+        return [out / "README.md"]
+
+    kind = "teacher" if "teacher" in read_config(checkpoint) else "encoder"
+    config = read_config(checkpoint, *NEEDED_OF[kind])
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise ValueError(
+            f"{', '.join(missing)} not installed, without which no ONNX is written; "
+            "pip install 'attnlabels[export]'"
+        )
+    network = _build(kind, config, checkpoint)
+    with replacing(out) as aside:
+        aside.mkdir()
+        write_weights(aside / f"{kind}.safetensors", network, config)
+        difference = write_onnx(aside / f"{kind}.onnx", network)
+        describe = teacher_card if kind == "teacher" else encoder_card
+        card = describe(
+            aside, config, difference=difference, metrics=scores, data=data, licence=licence
+        )
+        (aside / "README.md").write_text(card)
+        names = sorted(path.name for path in aside.iterdir())
+    return [out / name for name in names]
+
+
+class Features(nn.Module):
+    """An encoder's forward pass to the features, which is what others want of it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """Pixels in [0, 1] to features >= 0."""
+        return features(self.encoder(images))
+
+
+def write_onnx(path: Path, network: Encoder | Teacher) -> float:
+    """Write `network` for images of any number and size; returns how far its outputs differ.
+
+    Raises ValueError if ONNX Runtime's outputs are not PyTorch's within 1e-4.
+    """
+    name = "maps" if isinstance(network, Teacher) else "features"
+    module = network if isinstance(network, Teacher) else Features(network)
+    module.eval()
+    program = torch.onnx.export(
+        module,
+        (torch.rand(TRIED[0]),),
+        dynamo=True,
+        input_names=["images"],
+        output_names=[name],
+        dynamic_shapes={"images": {0: "n", 2: "height", 3: "width"}},
+        verbose=False,
+    )
+    assert program is not None
+    for node in program.model.graph:  # traces of where this ran, paths of the machine included
+        node.metadata_props.clear()
+    program.model.metadata_props.update({"pixels": PIXELS, "producer": "attnlabels"})
+    program.save(path)
+    session = import_module("onnxruntime").InferenceSession(
+        path.read_bytes(), providers=["CPUExecutionProvider"]
+    )
+    generator = torch.Generator().manual_seed(0)
+    differences = []
+    for shape in TRIED:
+        images = torch.rand(shape, generator=generator)
+        (found,) = session.run([name], {"images": images.numpy()})
+        with torch.no_grad():
+            expected = module(images).numpy()
+        differences.append(float(np.abs(found - expected).max()))
+    if not max(differences) <= TOLERANCE:
+        raise ValueError(
+            f"{path.name}: ONNX Runtime's {name} differ from PyTorch's by {max(differences):.1e}, "
+            f"more than {TOLERANCE:g}; try another version of onnxscript"
+        )
+    return max(differences)
+
+
+def _require_replaceable(out: Path) -> None:
+    """Raises unless all that is in the folder, if there is one, would be written by `export`."""
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file; name a folder to write")
+    own = {"README.md", *(f"{kind}.{suffix}" for kind in NEEDED_OF for suffix in SUFFIXES)}
+    if foreign := sorted({path.name for path in out.glob("*")} - own):
+        raise FileExistsError(
+            f"{out} holds {foreign[0]}, which no export writes; name a new folder, since it would "
+            "be replaced as a whole"
+        )
+
+
+def _build(kind: str, config: Mapping[str, Any], checkpoint: Path) -> Encoder | Teacher:
+    try:
+        network: Encoder | Teacher = (
+            Teacher(**config[kind]) if kind == "teacher" else Encoder(**config[kind])
+        )
+    except (TypeError, KeyError) as error:
+        raise ValueError(
+            f"{checkpoint}: its config builds no {kind} ({error!r}); was it written by another "
+            "version of this project?"
+        ) from error
+    if config[kind].get("block", "none") != "none":
+        raise ValueError(
+            f"{checkpoint}: this encoder has the block {config[kind]['block']!r}, which timm's and "
+            "torchvision's ResNets have not; an export would lose it"
+        )
+    load_weights(checkpoint, network, prefix="" if kind == "teacher" else "encoder.")
+    return network.eval()
+
+
+def _read_scores(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no metrics here; name a JSON file of scores")
+    try:
+        tree = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); name a file of scores") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} holds a {type(tree).__name__}; expected names with scores")
+    return tree

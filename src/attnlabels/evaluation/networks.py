@@ -1,0 +1,392 @@
+"""Frozen encoders from anywhere, behind one interface: images in, features [n, d] out.
+
+- a checkpoint of ours (safetensors with a config in its header);
+- `timm:NAME` or `torchvision:NAME` with a file of weights, never downloaded;
+- an ONNX or a TorchScript file that gives features.
+
+Weights are read from safetensors, or from what `torch.load(weights_only=True)` accepts: a file from
+a stranger cannot run code. A TorchScript file is a program, though; open only what you trust.
+"""
+
+import dataclasses
+import hashlib
+import importlib
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import timm
+import torch
+import torchvision
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from attnlabels.evaluation.frozen import DTYPE, Precision, read_encoder
+from attnlabels.models.files import read_config
+
+Normalisation = Literal["none", "imagenet", "half"]
+Interpolation = Literal["bicubic", "bilinear"]
+Vector = tuple[float, float, float]
+Network = Callable[[Float[Tensor, "n 3 s s"]], Any]
+
+NORMALISATIONS: dict[str, tuple[Vector, Vector]] = {  # mean and deviation of pixels in [0, 1]
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+ONNX_ERRORS = (  # of a file that is broken or wants what is not there
+    "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented",
+    "RuntimeException",
+)
+WRAPPED = ("state_dict", "model")  # where training code keeps the weights in a file of more
+N_NAMED = 3  # of many keys, so many are named
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How an encoder is shown an image: the central `crop`, resized to a square, normalised."""
+
+    size: int
+    crop: float
+    mean: Vector
+    std: Vector
+    interpolation: Interpolation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A frozen encoder: a function from images of 0 to 255 to float32 features, and its view."""
+
+    encode: Callable[[UInt8[Tensor, "n s s 3"]], Float[Tensor, "n d"]]
+    view: View
+    n_features: int
+    identity: dict[str, Any]  # what else its features depend on, as JSON can hold it
+
+
+def open_source(
+    encoder: str,
+    *,
+    weights: Path | None,
+    size: int | None,
+    crop: float | None,
+    normalise: Normalisation | None,
+    device: torch.device,
+    precision: Precision,
+) -> Source:
+    """The encoder called `encoder`: a path, `timm:NAME` or `torchvision:NAME`.
+
+    `size`, `crop` and `normalise` take the place of what the encoder itself says of its view; a
+    file of ONNX or TorchScript says no more than, perhaps, the size. Features are probed with two
+    images. Raises ValueError or OSError for a name that is unknown, for weights that do not fit
+    and for what gives no features.
+    """
+    kind, _, name = encoder.partition(":")
+    if kind in LIBRARIES and name:
+        if weights is None:
+            raise ValueError(
+                f"{encoder} comes without weights, and none are downloaded; give --weights FILE, "
+                "its state dict as safetensors or .pth"
+            )
+        network, view = LIBRARIES[kind](name, weights)
+        read, file = of_module(network, device=device, precision=precision), weights
+    else:
+        if weights is not None:
+            raise ValueError(
+                f"{encoder} holds its own weights; leave out --weights, or name the network as "
+                "timm:NAME or torchvision:NAME"
+            )
+        file = Path(encoder)
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{encoder}: no such file; expected a checkpoint, an ONNX or TorchScript file, "
+                "timm:NAME or torchvision:NAME"
+            )
+        if file.suffix == ".onnx":
+            if precision != "fp32":
+                raise ValueError(f"{file}: an ONNX file has its own precision; take fp32")
+            read, own_size = read_onnx(file)
+            view = _told(file, size=size or own_size, crop=crop, normalise=normalise)
+        elif file.suffix in (".pt", ".ts", ".torchscript"):
+            network = read_torchscript(file)
+            read = of_module(network, device=device, precision=precision)
+            view = _told(file, size=size, crop=crop, normalise=normalise)
+        else:
+            return _student(
+                file, size=size, crop=crop, normalise=normalise, device=device, precision=precision
+            )
+    view = _changed(view, size=size, crop=crop, normalise=normalise)
+    encode = _normalising(read, view, device=device)
+    return _probed(encode, view, encoder=encoder, file=file, precision=precision)
+
+
+def read_timm(name: str, weights: Path) -> tuple[nn.Module, View]:
+    """A network of timm without its classifier, filled from `weights`, and its own view."""
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name.split('.')[0][:6]}*")[:N_NAMED]
+        hint = f"; there are {', '.join(near)}" if near else ""
+        raise ValueError(f"timm:{name}: timm {timm.__version__} knows no such model{hint}")
+    network = timm.create_model(name, pretrained=False, num_classes=0)
+    told: Any = network.pretrained_cfg
+    if told["input_size"][1] != told["input_size"][2]:
+        raise ValueError(f"timm:{name}: takes images of {told['input_size'][1:]}; only squares are")
+    heads = told.get("classifier") or ()
+    heads = (heads,) if isinstance(heads, str) else heads
+    load_exactly(network, read_state(weights), where=f"timm:{name}: {weights}", heads=heads)
+    interpolation = told["interpolation"]
+    return network, View(
+        size=told["input_size"][1],
+        crop=told["crop_pct"],
+        mean=told["mean"],
+        std=told["std"],
+        interpolation="bilinear" if interpolation == "bilinear" else "bicubic",
+    )
+
+
+def read_torchvision(name: str, weights: Path) -> tuple[nn.Module, View]:
+    """A classifier of torchvision without its last linear layer, and the view of its first weights.
+
+    Torchvision resizes the shorter side and then crops; that is one central crop here.
+    """
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        near = [each for each in known if each.startswith(name[:4])][:N_NAMED]
+        hint = f"; there are {', '.join(near)}" if near else ""
+        raise ValueError(f"torchvision:{name}: torchvision knows no such classifier{hint}")
+    network = torchvision.models.get_model(name, weights=None)
+    layers = [key for key, each in network.named_modules() if isinstance(each, nn.Linear)]
+    if not layers:
+        raise ValueError(f"torchvision:{name} has no linear classifier to take off")
+    above, _, last = layers[-1].rpartition(".")
+    setattr(network.get_submodule(above), last, nn.Identity())
+    state = read_state(weights)
+    load_exactly(network, state, where=f"torchvision:{name}: {weights}", heads=(layers[-1],))
+    told = next(iter(torchvision.models.get_model_weights(name))).transforms()
+    (size,), (resized,) = told.crop_size, told.resize_size
+    return network, View(
+        size=size,
+        crop=size / resized,
+        mean=tuple(told.mean),
+        std=tuple(told.std),
+        interpolation="bicubic" if "bicubic" in told.interpolation.value else "bilinear",
+    )
+
+
+LIBRARIES: dict[str, Callable[[str, Path], tuple[nn.Module, View]]] = {
+    "timm": read_timm, "torchvision": read_torchvision,
+}
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict from safetensors or, weights only, from torch's own format.
+
+    Looked for under `state_dict` and `model` too; the prefix `module.` of data parallel training
+    is taken off. Raises ValueError where there is none, FileNotFoundError without a file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no weights here")
+    try:
+        if path.suffix == ".safetensors":
+            tree: Any = load_file(path)
+        else:
+            tree = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path}: no weights that can be read safely ({why}); save the state dict as "
+            "safetensors, or its tensors alone with torch.save"
+        ) from error
+    for key in WRAPPED:
+        if isinstance(tree, Mapping) and isinstance(tree.get(key), Mapping):
+            tree = tree[key]
+    if not isinstance(tree, Mapping) or not all(isinstance(each, Tensor) for each in tree.values()):
+        raise ValueError(f"{path}: holds no state dict, or more than one; save the tensors alone")
+    if tree and all(key.startswith("module.") for key in tree):
+        tree = {key.removeprefix("module."): each for key, each in tree.items()}
+    return dict(tree)
+
+
+def load_exactly(
+    network: nn.Module, state: Mapping[str, Tensor], *, where: str, heads: tuple[str, ...]
+) -> None:
+    """Fill `network`; beside its own keys, `state` may have those of the classifiers `heads`.
+
+    Raises ValueError that says which keys are missing, unknown or of another shape.
+    """
+    own = network.state_dict()
+    found = {
+        key: each for key, each in state.items()
+        if not any(key.startswith(f"{head}.") for head in heads)
+    }
+    # As torch does: a counter of batch norm's, which older files lack and nothing reads here.
+    missing = {key for key in own.keys() - found.keys() if not key.endswith("num_batches_tracked")}
+    unlike = {key for key in own.keys() & found.keys() if own[key].shape != found[key].shape}
+    faults = {"missing": missing, "unknown": found.keys() - own.keys(), "of another shape": unlike}
+    said = [f"{len(keys)} {fault} ({_some(keys)})" for fault, keys in faults.items() if keys]
+    if said:
+        raise ValueError(f"{where}: the weights do not fit, {'; '.join(said)} of {len(own)} keys")
+    network.load_state_dict(own | found)
+
+
+def _some(keys: Iterable[str]) -> str:
+    named = sorted(keys)
+    return ", ".join(named[:N_NAMED] + ["..."] * (len(named) > N_NAMED))
+
+
+def read_torchscript(path: Path) -> nn.Module:
+    """A TorchScript file's module."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path}: not a TorchScript file; write it with torch.jit.save")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch would have other files written
+            return torch.jit.load(str(path), map_location="cpu")
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path}: not a TorchScript file ({str(error).splitlines()[0]}); for weights alone, "
+            "give --weights and the network as timm:NAME or torchvision:NAME"
+        ) from error
+
+
+def read_onnx(path: Path) -> tuple[Network, int | None]:
+    """A function that runs an ONNX file on the CPU, and the side of its images if that is fixed.
+
+    The file has one input [n, 3, s, s], and its first output is taken.
+    """
+    try:
+        runtime = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise ValueError(f"{path}: ONNX files need onnxruntime; pip install onnxruntime") from error
+    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    errors = tuple(getattr(state, each) for each in ONNX_ERRORS)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except errors as error:
+        raise ValueError(f"{path}: not an ONNX file that can be run ({error})") from error
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] not in (3, "3"):
+        shapes = {each.name: each.shape for each in inputs}
+        raise ValueError(f"{path}: takes {shapes}; expected one input of images [n, 3, s, s]")
+    n, _, h, w = inputs[0].shape
+    if h != w and isinstance(h, int) and isinstance(w, int):
+        raise ValueError(f"{path}: takes images of {h} x {w}; only squares are shown")
+    if isinstance(n, int) and n != 1:
+        raise ValueError(f"{path}: takes batches of {n} only; export it with a dynamic batch")
+    feed, answer = inputs[0].name, session.get_outputs()[0].name
+
+    def run(images: Float[Tensor, "n 3 s s"]) -> Tensor:
+        pieces = images.cpu().split(1 if n == 1 else len(images))
+        try:
+            found = [session.run([answer], {feed: each.numpy()})[0] for each in pieces]
+        except errors as error:
+            raise RuntimeError(str(error)) from error
+        return torch.from_numpy(np.concatenate(found))
+
+    return run, h if isinstance(h, int) else None
+
+
+def of_module(network: nn.Module, *, device: torch.device, precision: Precision) -> Network:
+    """A module in evaluation mode as a function; images are given to it in `precision`."""
+    dtype = DTYPE[precision]
+    network.eval().to(device, dtype)
+    return torch.no_grad()(lambda images: network(images.to(dtype)))
+
+
+def _student(
+    file: Path,
+    *,
+    size: int | None,
+    crop: float | None,
+    normalise: Normalisation | None,
+    device: torch.device,
+    precision: Precision,
+) -> Source:
+    config = read_config(file, "encoder", "image_size", "eval_crop")
+    mean, std = NORMALISATIONS["none"]
+    view = View(
+        size=config["image_size"], crop=config["eval_crop"], mean=mean, std=std,
+        interpolation="bicubic",
+    )
+    if normalise not in (None, "none"):
+        raise ValueError(f"{file}: trained on pixels in [0, 1]; leave out --normalise {normalise}")
+    view = _changed(view, size=size, crop=crop, normalise=None)
+    encode = read_encoder(file, device=device, precision=precision)
+    return _probed(encode, view, encoder=str(file), file=file, precision=precision)
+
+
+def _told(
+    file: Path, *, size: int | None, crop: float | None, normalise: Normalisation | None
+) -> View:
+    """The view of a file that does not say it, from what its user does."""
+    if size is None or crop is None or normalise is None:
+        raise ValueError(
+            f"{file} does not say how it is to be shown an image; give --size, --crop (SimCLR's "
+            f"and ImageNet's usual is 0.875) and --normalise ({', '.join(NORMALISATIONS)})"
+        )
+    mean, std = NORMALISATIONS[normalise]
+    return View(size=size, crop=crop, mean=mean, std=std, interpolation="bicubic")
+
+
+def _changed(
+    view: View, *, size: int | None, crop: float | None, normalise: Normalisation | None
+) -> View:
+    if crop is not None and not 0 < crop <= 1:
+        raise ValueError(f"the crop is {crop}; expected a share of the side, above 0 and at most 1")
+    if size is not None and size < 1:
+        raise ValueError(f"the size is {size} pixels; expected 1 or more")
+    mean, std = NORMALISATIONS[normalise] if normalise else (view.mean, view.std)
+    return dataclasses.replace(
+        view, size=size or view.size, crop=crop or view.crop, mean=mean, std=std
+    )
+
+
+def _normalising(
+    network: Network, view: View, *, device: torch.device
+) -> Callable[[UInt8[Tensor, "n s s 3"]], Any]:
+    """`network` behind the view's normalisation; what it answers is not yet looked at."""
+    mean = torch.tensor(view.mean, device=device)[:, None, None]
+    std = torch.tensor(view.std, device=device)[:, None, None]
+
+    def encode(images: UInt8[Tensor, "n s s 3"]) -> Any:
+        pixels = images.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        answer = network((pixels - mean) / std)
+        return answer.float() if isinstance(answer, Tensor) else answer
+
+    return encode
+
+
+def _probed(
+    encode: Callable[[Tensor], Any], view: View, *, encoder: str, file: Path, precision: Precision
+) -> Source:
+    """The source, once two images have come back as two rows of finite features."""
+    images = torch.zeros((2, view.size, view.size, 3), dtype=torch.uint8)
+    try:
+        found = encode(images)
+    except (RuntimeError, AssertionError) as error:  # timm asserts sizes
+        raise ValueError(
+            f"{encoder}: cannot encode images of {view.size} px ({str(error).splitlines()[0]}); "
+            "give the --size it was made for"
+        ) from error
+    if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2 or not found.shape[1]:
+        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(
+            f"{encoder}: gives {shape} for 2 images; expected features [2, d], pooled over the "
+            "image and without a classifier's names"
+        )
+    if not torch.isfinite(found).all():
+        raise ValueError(f"{encoder}: its features of a black image are not finite")
+    identity = {
+        "network": encoder if encoder.partition(":")[0] in LIBRARIES else file.suffix,
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "precision": precision,
+        "view": dataclasses.asdict(view),
+    }
+    return Source(encode=encode, view=view, n_features=found.shape[1], identity=identity)

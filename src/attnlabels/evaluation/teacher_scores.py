@@ -1,0 +1,117 @@
+"""How well a teacher predicts where people looked, beside a centre prior and a human ceiling."""
+
+from array import array
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from tqdm import tqdm
+
+from attnlabels.images.decoding import resize
+from attnlabels.metrics.alignment import SCORES, score_map
+from attnlabels.metrics.saliency import floor
+from attnlabels.metrics.statistics import split_half_cc
+from attnlabels.models.teacher import Teacher
+from attnlabels.recordings.density import centre_prior, density
+from attnlabels.recordings.recordings import (
+    Recording,
+    count_recorded,
+    enlarge,
+    read_recordings,
+)
+from attnlabels.shards.shards import Shards
+
+COLUMNS = (*SCORES, "floor")  # what a map is scored by
+
+
+class Scored(NamedTuple):
+    """Scores of a set's images, [n, scores], which take a tenth of the memory of dicts."""
+
+    names: list[str]
+    keys: tuple[str, ...]
+    values: Float[np.ndarray, "n s"]
+
+    def rows(self) -> Iterator[tuple[str, dict[str, float]]]:
+        """Each image's name and scores."""
+        for name, row in zip(self.names, self.values):
+            yield name, dict(zip(self.keys, row.tolist()))
+
+    def means(self) -> dict[str, Any]:
+        return {key: float(np.mean(column)) for key, column in zip(self.keys, self.values.T)}
+
+
+class Example(NamedTuple):
+    """A recording, and the teacher's map of it."""
+
+    recording: Recording
+    map: Float[np.ndarray, "a b"]
+
+
+def score_set(
+    teacher: Teacher, folder: Path, *, size: tuple[int, int], batch_size: int, examples: int
+) -> tuple[dict[str, Scored], list[Example]]:
+    """The scores of the teacher and of a centre prior on a set of recordings.
+
+    Also returns the first images, so many `examples`. `size` (height, width) is the teacher's
+    input; a batch of images is held at a time. What sAUC needs of all the others is one map
+    of counts.
+    """
+    recordings = read_recordings(folder, crop=1.0)
+    everywhere = count_recorded(folder, crop=1.0)
+    prior = centre_prior(*everywhere.shape)
+    names: list[str] = []
+    of_teacher, of_prior = array("d"), array("d")  # a row behind the other
+    shown: list[Example] = []
+    while batch := list(islice(recordings, batch_size)):
+        for each, map in zip(batch, predict(teacher, [each.image for each in batch], size)):
+            map = enlarge(map, each.density.shape)
+            if len(shown) < examples:
+                shown.append(Example(each, map))
+            for scores, readout in ((of_teacher, map), (of_prior, prior)):
+                row = score_map(readout, each.density, each.points, everywhere=everywhere)
+                scores.extend([*(row[key] for key in SCORES), floor(readout)])
+            names.append(each.name)
+    return {
+        "teacher": Scored(names, COLUMNS, np.reshape(of_teacher, (-1, len(COLUMNS)))),
+        "centre_prior": Scored(names, COLUMNS, np.reshape(of_prior, (-1, len(COLUMNS)))),
+    }, shown
+
+
+@torch.no_grad()
+def predict(
+    teacher: Teacher, images: list[UInt8[np.ndarray, "_ _ 3"]], size: tuple[int, int]
+) -> Float[np.ndarray, "n a b"]:
+    """The teacher's maps of some images, at the teacher's input size."""
+    pixels = torch.from_numpy(np.stack([resize(each, *size) for each in images]))
+    pixels = pixels.to(next(teacher.parameters()).device)
+    return teacher(pixels.permute(0, 3, 1, 2).float() / 255).cpu().numpy()
+
+
+def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
+    """For each image, the CC between the densities of two random halves of its observers.
+
+    Raises ValueError at an image of fewer than two observers.
+    """
+    shards = Shards(folder)
+    drawn = shards.index["maps_by"]
+    for i in tqdm(range(len(shards)), desc="split halves", disable=None):
+        sample = shards[i]
+        if sample["observers"] is None:
+            raise ValueError(f"{folder}: {sample['name']} does not say who looked where")
+        height, width = sample["map"].shape
+        shares = (sample["points"] + 0.5) / sample["grid"]  # centres of the grid's pixels
+        points = (shares * sample["map"].shape).astype(int)
+        sigma_px = drawn["sigma_px"] * width / drawn["sigma_width"]
+
+        def blurred(chosen: np.ndarray) -> np.ndarray:
+            return density(
+                chosen, height=height, width=width, sigma_px=sigma_px, count=drawn["count"]
+            )
+
+        yield split_half_cc(
+            points, sample["observers"], density=blurred, splits=splits, seed=seed + i
+        )

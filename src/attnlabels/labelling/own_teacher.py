@@ -1,0 +1,225 @@
+"""A teacher from one's own recordings of where people looked, and how good it is."""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from attnlabels.evaluation.teacher_scores import score_halves, score_set
+from attnlabels.metrics.alignment import SCORES
+from attnlabels.metrics.statistics import paired_t, spearman_brown
+from attnlabels.models.files import write_weights
+from attnlabels.pipeline.writing import replacing, write_json, write_rows
+from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.world import joined
+from attnlabels.recordings.fixation_csv import Origin, read_csv
+from attnlabels.recordings.human_maps import draw_samples
+from attnlabels.recordings.plausibility import require_not_transposed
+from attnlabels.recordings.salicon import Recording, read_json
+from attnlabels.shards.shards import Shards, read_index, write_shards
+from attnlabels.training.teachers import Design, Recipe, Recordings, architecture, train
+
+LEAST = 8  # images: 5 to train on, 1 that chooses the epoch, 2 to score
+HELD_OUT, DEVELOPMENT = 0.2, 0.1  # shares of the images
+BATCH_SIZE = 16
+STEPS = 750  # at least, if no epochs are given: what 409 images of OSIE were trained for
+EPOCHS = 30  # at least, likewise
+DESIGN = Design(taps=(3, 5, 7, 9), output="learnt_offset")  # the default chain's
+SPLITS = 10  # of the observers of an image into halves
+STRIDE = 32  # of the teacher: the sides of its input are multiples
+SHARD_SIZE = 1000
+
+
+def train_teacher(
+    data: Path,
+    out: Path,
+    *,
+    images: Path | None = None,
+    origin: Origin = 0,
+    sigma: float = 0.03,
+    side: int = 384,
+    epochs: int | None = None,
+    seed: int = 0,
+    broken: Literal["stop", "skip"] = "stop",
+    trust_coordinates: bool = False,
+) -> dict[str, Any]:
+    """Train a teacher on the recordings `data` and score it on images it never saw.
+
+    `data` is a JSON file in SALICON's layout or a CSV file (image,x,y[,observer,t,duration], pixels
+    counted from `origin`) of the photographs in the folder `images` (by default `images` beside
+    it). The points become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03 is
+    SALICON's and OSIE's, 1 degree of visual angle). Photographs are resized so that their longer
+    side is `side`. A fifth of the images is held out and scored; a tenth chooses the epoch. Which,
+    depends on the names of all. `epochs` is 30 or what makes 750 steps, if that is more.
+
+    Writes the weights to `out`, a .safetensors file, and beside it the report (.json) and the curve
+    of the training (.csv). Returns the report: counts, scores of the teacher, of a centre prior
+    and, if every image held out has two observers or more, of one half of them and the other.
+    A run that was killed goes on where it was.
+
+    Raises ValueError or OSError for input that does not fit; `trust_coordinates` leaves out the
+    check whether x and y were exchanged (see attnlabels.recordings.plausibility).
+    """
+    if out.suffix != ".safetensors":
+        raise ValueError(f"{out}: the teacher's file ends in .safetensors; name it so")
+    if data.resolve() in (out.with_suffix(suffix).resolve() for suffix in (".json", ".csv")):
+        raise ValueError(f"{data} would be replaced by what is written beside {out}; rename it")
+    images = images or data.parent / "images"
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images}: no such folder; say where the photographs are")
+    recordings, skipped = _read(data, images, origin=origin, broken=broken)
+    if len(recordings) < LEAST:
+        raise ValueError(f"{data}: {len(recordings)} images; expected at least {LEAST}")
+    if not trust_coordinates:
+        require_not_transposed(recordings, images)
+    size = input_size(recordings, side=side)
+    parts = split(recordings)
+    with TemporaryDirectory(prefix="attnlabels-") as folder:
+        counts = {}
+        for name, part in parts.items():
+            left_out: list[str] = []
+            samples = draw_samples(
+                tqdm(_with_keys(part), desc=f"drawing {name}", disable=None), images, left_out,
+                maps=None, sigma_px=sigma, sigma_width=1, count="binary",
+                map_size=(size[0] // 2, size[1] // 2), broken=broken, source=data.name,
+            )
+            about = {"kind": "human", "sigma_px": sigma, "sigma_width": 1, "count": "binary"}
+            write_shards(
+                Path(folder, name), samples, maximum_count=SHARD_SIZE, maps_by=about, classes=[],
+                skipped=left_out,
+            )
+            skipped += left_out
+            counts[name] = read_index(Path(folder, name))["samples"]
+        if min(counts["train"], counts["val"]) < 2:
+            raise ValueError(
+                f"{data}: of {len(recordings)} images {len(skipped)} were skipped, too many to "
+                "train and score on the rest; fetch them again"
+            )
+        batch_size = min(BATCH_SIZE, counts["train"])
+        if epochs is None:
+            epochs = max(EPOCHS, -(-STEPS // (counts["train"] // batch_size)))
+        recipe = _recipe(size, batch_size=batch_size, epochs=epochs, seed=seed)
+        report = _train_and_score(recipe, Path(folder), out, sigma=sigma)
+    report = {"images": {**counts, "skipped": len(skipped)}, **report}
+    write_json(out.with_suffix(".json"), report)
+    return report
+
+
+def describe(report: dict[str, Any]) -> str:
+    """The report as a table, and what it means, for a person to read."""
+    images, held_out = report["images"], report["val"]
+    lines = [
+        f"{images['train']} images trained it, {images['dev']} chose epoch {report['epoch']}, "
+        f"{images['val']} were held out ({images['skipped']} skipped):",
+        "",
+        f"{'':22}" + "".join(f"{key:>8}" for key in SCORES),
+    ]
+    for name, title in (("teacher", "teacher"), ("centre_prior", "centre prior")):
+        row = "".join(f"{held_out[name][key]:8.3f}" for key in SCORES)
+        lines.append(f"{title:22}{row}")
+    if "split_half" in held_out:
+        half = held_out["split_half"]
+        lines.append(f"{'half the observers':22}{half['cc']:8.3f}")
+        lines.append(f"{'all, extrapolated':22}{half['cc_all_observers']:8.3f}")
+    else:
+        lines.append("No human ceiling: not every held-out image has two observers or more.")
+    gap = report["cc_above_prior"]
+    by = f"by {abs(gap['mean']):.3f}" + (f" ± {gap['se']:.3f}" if "se" in gap else "")
+    clear = gap.get("p", 1.0) < 0.05
+    if clear and gap["mean"] > 0:
+        verdict = f"It predicts people better than the centre prior: CC is higher {by}."
+    elif clear:
+        verdict = f"It predicts people WORSE than the centre prior, by CC {by}: do not use it."
+    else:
+        verdict = (
+            f"It cannot be told from the centre prior (CC differs {by} over {images['val']} "
+            "images): record more images before you use it."
+        )
+    return "\n".join([*lines, "", verdict])
+
+
+def split(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
+    """The recordings to train on, to choose the epoch by, and to score, by their names alone."""
+    ranked = sorted(recordings, key=lambda each: (zlib.crc32(each.name.encode()), each.name))
+    n_val = max(2, round(HELD_OUT * len(ranked)))
+    n_dev = max(1, round(DEVELOPMENT * len(ranked)))
+    return {
+        "train": ranked[n_val + n_dev:], "dev": ranked[n_val:n_val + n_dev], "val": ranked[:n_val],
+    }
+
+
+def input_size(recordings: Sequence[Recording], *, side: int) -> tuple[int, int]:
+    """Height and width for the teacher: the images' median shape, `side` the longer one."""
+    if side < STRIDE:
+        raise ValueError(f"side is {side}; expected at least {STRIDE} pixels")
+    shape = float(np.median([each.height / each.width for each in recordings]))
+    h, w = (side * min(shape, 1.0), side * min(1 / shape, 1.0))
+    return max(STRIDE, round(h / STRIDE) * STRIDE), max(STRIDE, round(w / STRIDE) * STRIDE)
+
+
+def _read(
+    data: Path, images: Path, *, origin: Origin, broken: Literal["stop", "skip"]
+) -> tuple[list[Recording], list[str]]:
+    if data.suffix.lower() == ".csv":
+        return read_csv(data, images, origin=origin, broken=broken)
+    if data.suffix.lower() == ".json":
+        return read_json(data), []
+    raise ValueError(f"{data}: expected a .json file in SALICON's layout or a .csv file")
+
+
+def _with_keys(recordings: Sequence[Recording]) -> list[tuple[str, Recording]]:
+    # Not the file's name: two folders may use the same, and a key has letters of ASCII alone.
+    return [(f"{number:07d}", each) for number, each in enumerate(recordings)]
+
+
+def _recipe(size: tuple[int, int], *, batch_size: int, epochs: int, seed: int) -> Recipe:
+    # The values that were found on OSIE's mouse recordings (params/real.yaml).
+    return Recipe(
+        seed=seed, pool_stride=1, image_size=size, kld_weight=1.0, nss_weight=0.0,
+        batch_size=batch_size, epochs=epochs, warmup_epochs=min(1.0, epochs / 10),
+        learning_rate=2e-3, weight_decay=1e-4, norm_momentum=0.1, average=0.98, flip=0.5, zoom=0.75,
+        jitter_strength=0.3, jitter_hue=0.05, precision="fp32", processes=1, workers=0,
+        checkpoint_minutes=5.0, checkpoint_steps=0, deterministic=False,
+    )
+
+
+def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -> dict[str, Any]:
+    recordings, dev = Recordings(folder / "train", recipe), Recordings(folder / "dev", recipe)
+    indices = (folder / name / "index.json" for name in ("train", "dev"))
+    mark = fingerprint([vars(recipe), vars(DESIGN)], [*code_of(), *indices])
+    scratch = Scratch(f"teacher-{mark}")
+    with joined() as world:
+        teacher, history = train(
+            recipe, DESIGN, recordings=recordings, dev=dev, scratch=scratch, world=world
+        )
+    best = max(history, key=lambda each: each["dev_cc"])
+    teacher.eval()
+    scored, _ = score_set(
+        teacher, folder / "val", size=recipe.image_size, batch_size=BATCH_SIZE, examples=0
+    )
+    held_out: dict[str, Any] = {name: each.means() for name, each in scored.items()}
+    if _have_two_observers(Shards(folder / "val")):
+        half = float(np.mean(list(score_halves(folder / "val", splits=SPLITS, seed=recipe.seed))))
+        held_out["split_half"] = {"cc": half, "cc_all_observers": spearman_brown(half)}
+    test = paired_t(*(each.values[:, SCORES.index("cc")] for each in scored.values()))
+    gap = {"mean": test.difference, "se": test.se, "t": test.t, "p": test.p}
+    with replacing(out) as aside:
+        built = architecture(recipe, DESIGN)
+        about = {"teacher": built, "image_size": recipe.image_size, "sigma": sigma}
+        write_weights(aside, teacher, about)
+    write_rows(out.with_suffix(".csv"), history, columns=list(best))
+    scratch.clear()
+    return {
+        "epoch": best["epoch"], "dev_cc": best["dev_cc"], "val": held_out,
+        "cc_above_prior": {key: value for key, value in gap.items() if value is not None},
+    }
+
+
+def _have_two_observers(shards: Shards) -> bool:
+    """Whether every image was seen by two people or more."""
+    observers = (shards[i]["observers"] for i in range(len(shards)))
+    return all(each is not None and len(np.unique(each)) > 1 for each in observers)

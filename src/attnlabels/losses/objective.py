@@ -1,0 +1,130 @@
+"""The paper's objective: named terms and their weighted sum (paper §3.3, §4.3).
+
+    L = contrastive + λ·KLD - β·NSS + probe        or, supervised, classification in the place of
+                                                   contrast and probe
+
+The term `nss` is minus the NSS, so all weights are >= 0. Each term is a mean over images. Paper:
+sums the attention terms over the batch; that is these means with λ and β times its size (A8).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from attnlabels.losses import attention
+from attnlabels.losses.nt_xent import nt_xent
+
+# What terms ask of a network's outputs; beartype asks while testing. See the `Outputs` of
+# `attnlabels.models.student` and `attnlabels.models.classifier`.
+
+
+@runtime_checkable
+class Contrasting(Protocol):
+    @property
+    def z0(self) -> Tensor: ...
+    @property
+    def z1(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Classifying(Protocol):
+    @property
+    def logits(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Attending(Protocol):
+    @property
+    def attention(self) -> Tensor: ...
+
+
+class Targets(NamedTuple):
+    """What the outputs are held against: a batch's labels, and the temperature of the contrast.
+
+    `maps` are of the m attended images, >= 0 and of any scale; `fixations` count the points at
+    each of their pixels. What no term of a run reads is None.
+    """
+
+    labels: Int[Tensor, " n"]
+    maps: Float[Tensor, "m h w"] | None
+    fixations: Float[Tensor, "m h w"] | None
+    temperature: float | None
+
+
+def contrastive(outputs: Contrasting, targets: Targets) -> Float[Tensor, ""]:
+    """NT-Xent between the two views."""
+    assert targets.temperature is not None
+    return nt_xent(outputs.z0, outputs.z1, temperature=targets.temperature)
+
+
+def kld(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
+    """Divergence of the predicted from the labelled map, mean over images."""
+    assert targets.maps is not None
+    return attention.kld(outputs.attention, targets.maps).mean()
+
+
+def kld_reversed(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
+    """KLD weighed by the prediction: the other reading of the paper's formula (A16)."""
+    assert targets.maps is not None
+    return attention.kld(targets.maps, outputs.attention).mean()
+
+
+def nss(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
+    """Minus the NSS at the labelled fixations, mean over all images; 0 for one without any."""
+    assert targets.fixations is not None
+    return -attention.nss(outputs.attention, targets.fixations).mean()
+
+
+def nss_unbiased(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
+    """`nss` with the unbiased deviation, as SimpleNet takes it (A9)."""
+    pixels = outputs.attention[0].numel()
+    return nss(outputs, targets) * math.sqrt((pixels - 1) / pixels)
+
+
+def probe(outputs: Classifying, targets: Targets) -> Float[Tensor, ""]:
+    """Cross-entropy of class logits on each view.
+
+    Of the concurrent probe, which only watches the features, on both views
+    (google-research/simclr:tf2/model.py); of the supervised classifier on its one.
+    """
+    logits = outputs.logits.float()
+    n_views = logits.shape[1]
+    return F.cross_entropy(logits.flatten(0, 1), targets.labels.repeat_interleave(n_views))
+
+
+TERMS: dict[str, Callable[[Any, Targets], Tensor]] = {
+    "contrastive": contrastive,
+    "kld": kld,
+    "kld_reversed": kld_reversed,
+    "nss": nss,
+    "nss_unbiased": nss_unbiased,
+    "probe": probe,
+    "classification": probe,  # the same of logits whose gradient reaches the encoder
+}
+ATTENTION_TERMS = ("kld", "kld_reversed", "nss", "nss_unbiased")
+
+
+def objective(
+    outputs: Any, targets: Targets, *, weights: Mapping[str, float]
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """The weighted sum of the terms that `weights` names, and each term by itself.
+
+    Raises ValueError if it names what is no term, or nothing, and FloatingPointError with all
+    terms' values if one is not finite.
+    """
+    unknown = weights.keys() - TERMS.keys()
+    if unknown:
+        raise ValueError(f"no such terms: {sorted(unknown)}; expected some of {sorted(TERMS)}")
+    if not weights:
+        raise ValueError(f"the weights name no term; expected some of {sorted(TERMS)}")
+    terms = {name: TERMS[name](outputs, targets) for name in weights}
+    total = torch.stack([weight * terms[name] for name, weight in weights.items()]).sum()
+    if not torch.isfinite(total):
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        raise FloatingPointError(f"the loss is not finite: {values}")
+    return total, terms

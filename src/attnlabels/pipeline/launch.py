@@ -1,0 +1,57 @@
+"""Start a script again as several processes of this machine, under torchrun's agent."""
+
+import logging
+import os
+import signal
+import sys
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+STOPPED = 75  # as in attnlabels.processes.resumable
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
+PATIENCE_S = 600  # for a step to end and its state to be written
+
+
+def launch(count: int) -> None:
+    """If `count` is above 1, run this command line in so many processes and leave as they did.
+
+    Under torchrun itself this process is one of them, and `count` is not asked: torchrun's is.
+    A signal is passed on to all. If one of them fails, the others are ended.
+    """
+    if count == 1 or "RANK" in os.environ:
+        return
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id=str(os.getpid()),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        signals_to_handle=",".join(SIGNALS),
+        shutdown_timeout=PATIENCE_S,
+    )
+    try:
+        elastic_launch(config, sys.executable)(*sys.argv)
+    except ChildFailedError as error:
+        raise SystemExit(_status(error)) from None
+    except SignalException:
+        raise SystemExit(STOPPED) from None
+    raise SystemExit(0)
+
+
+def _status(error: ChildFailedError) -> int:
+    rank, failure = error.get_first_failure()
+    if failure.exitcode < 0:
+        name = signal.Signals(-failure.exitcode).name
+        print(
+            f"{sys.argv[0]}: error: process {rank} was ended by {name}, and so are the others; "
+            "the same command goes on from the last state that was kept",
+            file=sys.stderr,
+        )
+        return 1
+    return failure.exitcode

@@ -1,0 +1,90 @@
+"""How a stage script is called: typed positional arguments in, one clear line out when it fails."""
+
+import inspect
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+
+def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None) -> None:
+    """Call `main` with the command line, converted by its annotations (Path, str or int).
+
+    `before` is called first, once the command line fits (see `attnlabels.pipeline.launch`).
+
+    Leaves with status 2 and the module's docstring if the arguments do not fit, and as
+    `ending_clearly` does if the input is bad: nothing half-written stays. A stage does not outlive
+    its DVC.
+    """
+    parameters = inspect.signature(main).parameters.values()
+    words = sys.argv[1:]
+    if len(words) != len(parameters):
+        _refuse(main, f"expected {len(parameters)} arguments, got {len(words)}")
+    arguments = []
+    for each, word in zip(parameters, words):
+        try:
+            arguments.append(each.annotation(word))
+        except ValueError:
+            _refuse(main, f"{each.name.upper()}: expected {each.annotation.__name__}, got {word!r}")
+    _end_with_dvc()
+    with ending_clearly(sys.argv[0]):
+        before()
+        main(*arguments)
+
+
+@contextmanager
+def ending_clearly(name: str) -> Iterator[None]:
+    """Leave with status 1 and one line, which begins with `name`, where the input is bad.
+
+    ATTNLABELS_TRACEBACK=1 shows the traceback. SIGTERM unwinds.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if os.environ.get("ATTNLABELS_TRACEBACK"):
+            raise
+        if os.environ.get("RANK", "0") != "0":
+            time.sleep(2)  # if the first process fails too, it says so alone: the others are ended
+        print(f"{name}: error: {message(error)}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _end_with_dvc() -> None:
+    # SIGTERM ends DVC but not the stage it runs, nor the shell that may stand between the two.
+    if "DVC_STAGE" in os.environ and hasattr(os, "pidfd_open"):
+        try:
+            ends = [os.pidfd_open(pid) for pid in _ancestors_up_to_dvc()]
+        except OSError:  # a system that hides other processes
+            return
+        threading.Thread(target=_terminate_after_any, args=(ends,), daemon=True).start()
+
+
+def _ancestors_up_to_dvc() -> Iterator[int]:
+    """The processes above this one that DVC gave the name of its stage, and DVC."""
+    named, pid = True, os.getppid()
+    while named and pid > 1:
+        named = b"\0DVC_STAGE=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
+        yield pid
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _terminate_after_any(ends: list[int]) -> None:
+    select.select(ends, [], [])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def message(error: Exception) -> str:
+    """What the error says; without the traceback that torch puts into one of a loader's worker."""
+    return str(error).rpartition(f"\n{type(error).__name__}: ")[2].rstrip()
+
+
+def _refuse(main: Callable[..., None], why: str) -> NoReturn:
+    print(f"{sys.modules[main.__module__].__doc__}\n{why}", file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,109 @@
+"""Samples of shards from recordings of people: photographs with the maps of where they looked."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from attnlabels.images.decoding import decode, resize
+from attnlabels.recordings.density import Count, density
+from attnlabels.recordings.salicon import Recording
+from attnlabels.shards.shards import Sample
+
+
+def draw_samples(
+    recordings: Iterable[tuple[str, Recording]],
+    images: Path,
+    skipped: list[str],
+    *,
+    maps: Path | None,
+    sigma_px: float,
+    sigma_width: int,
+    count: Count,
+    map_size: tuple[int, int],
+    broken: Literal["stop", "skip"],
+    source: str,
+) -> Iterator[Sample]:
+    """A sample for each recording, which comes with its key.
+
+    `maps` is a folder of ready-made maps, `<stem>.png` for an image; without one they are drawn
+    from the points, at the image's size, by a Gaussian of `sigma_px` pixels where an image is
+    `sigma_width` wide, and then reduced to `map_size` (height, width). At an image that is missing,
+    cut short or of another size, ValueError or FileNotFoundError is raised, or its name is appended
+    to `skipped`, as `broken` has it.
+    """
+    for key, recording in recordings:
+        try:
+            image = read_photograph(images, recording)
+            if maps is None:
+                map = draw_map(
+                    recording, sigma_px=sigma_px, sigma_width=sigma_width, count=count
+                )
+            else:
+                map = read_map(maps / f"{Path(recording.name).stem}.png", recording)
+        except (ValueError, FileNotFoundError):
+            if broken == "stop":
+                raise
+            skipped.append(recording.name)
+            continue
+        size = (recording.height, recording.width)
+        yield Sample(
+            key=key, image=image, map=resize(map, *map_size).clip(min=0),
+            points=recording.points, observers=recording.observers, label=-1, grid=size,
+            image_size=size, source=source, name=recording.name,
+        )
+
+
+def draw_map(
+    recording: Recording, *, sigma_px: float, sigma_width: int, count: Count
+) -> Float[np.ndarray, "h w"]:
+    """The density of the recorded points at the image's size, `sigma_px` as in `draw_samples`."""
+    return density(
+        recording.points, height=recording.height, width=recording.width,
+        sigma_px=sigma_px * recording.width / sigma_width, count=count,
+    )
+
+
+def read_photograph(images: Path, recording: Recording) -> bytes:
+    """The image file, once it is seen to be whole and of the recording's size.
+
+    An annotation file of others cannot name one outside of the folder `images`.
+    """
+    path = images / recording.name
+    if Path(recording.name).is_absolute() or ".." in Path(recording.name).parts:
+        raise ValueError(f"{recording.name}: names an image outside of {images}; mend the name")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: has annotations, but the image is missing; put it there, or set "
+            "`broken: skip` to leave out such images"
+        )
+    data = path.read_bytes()
+    require_size(decode(data, name=str(path)), recording, path)
+    return data
+
+
+def read_map(path: Path, recording: Recording) -> Float[np.ndarray, "h w"]:
+    """A ready-made map as it is; the shards scale it."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: map missing; put it there, or let the points draw it: `maps: null`"
+        )
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    if grey is None:
+        raise ValueError(f"{path}: not a readable PNG; fetch it again")
+    require_size(grey, recording, path)
+    if not grey.any():
+        raise ValueError(f"{path}: the map is 0 everywhere; fetch it again")
+    return grey.astype(np.float32)
+
+
+def require_size(pixels: np.ndarray, recording: Recording, path: Path) -> None:
+    size = (recording.height, recording.width)
+    if pixels.shape[:2] != size:
+        raise ValueError(
+            f"{path} has {pixels.shape[0]} x {pixels.shape[1]} pixels (height x width), its "
+            f"annotations {size[0]} x {size[1]}; take the images that were shown, not resized"
+        )

@@ -1,0 +1,136 @@
+"""Tables of results: rows of named cells, as CSV, as Markdown and as JSON."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from attnlabels.metrics.statistics import Mean
+from attnlabels.pipeline.writing import write_rows
+from attnlabels.reporting.legend import show
+
+ONE_SEED, BEST_RUN = "n/a (1 seed)", "n/a (best run)"
+COLUMNS_AT_ONCE = 13  # of Markdown; more go on below
+
+
+class BestRun(NamedTuple):
+    """A published score of the best of some runs, which has no standard error."""
+
+    mean: float
+
+
+Cell = Mean | BestRun | float | int | str  # an int is a count, a word a remark
+Row = dict[str, Cell]  # by column; a cell that is missing is empty
+Table = dict[str, Row]
+
+
+def write_tables(
+    folder: Path, tables: Mapping[str, Table], *, texts: Mapping[str, tuple[str, str]]
+) -> None:
+    """Write `<key>.csv` and `<key>.md` for each table, and tables.json for all of them.
+
+    `texts` are titles and captions. tables.json is a list, in order, of {key, title, caption,
+    columns: [{key, label}], rows: [{key, label, cells: {column: {text, value, se}}}]}, in which
+    `value` is null for a remark and `se` for what has none.
+    """
+    for key, table in tables.items():
+        _write_csv(folder / f"{key}.csv", table)
+        (folder / f"{key}.md").write_text(_as_markdown(table, caption=texts[key][1]))
+    trees = [
+        json.dumps(_as_tree(key, table, *texts[key]), allow_nan=False)
+        for key, table in tables.items()
+    ]
+    (folder / "tables.json").write_text("[\n" + ",\n".join(trees) + "\n]\n")
+
+
+def as_numbers(table: Table) -> dict[str, Any]:
+    """The table as nested numbers; what cannot be told is left out."""
+    return {
+        name: {key: number for key, cell in row.items() if (number := _as_number(cell)) is not None}
+        for name, row in table.items()
+    }
+
+
+def _columns_of(table: Table) -> list[str]:
+    return list(dict.fromkeys(key for row in table.values() for key in row))
+
+
+def _write_csv(path: Path, table: Table) -> None:
+    """A column a key, and one more, `<key>_se`, for a mean."""
+    rows: list[dict[str, float | int | str]] = [
+        dict([("row", name), *(pair for item in row.items() for pair in _spread(*item))])
+        for name, row in table.items()
+    ]
+    write_rows(path, rows, columns=list(dict.fromkeys(key for row in rows for key in row)))
+
+
+def _spread(key: str, cell: Cell) -> list[tuple[str, float | int | str]]:
+    match cell:
+        case Mean(mean=mean, se=se):
+            return [(key, mean), (f"{key}_se", ONE_SEED if se is None else se)]
+        case BestRun(mean=mean):
+            return [(key, mean), (f"{key}_se", BEST_RUN)]
+    return [(key, cell)]
+
+
+def _as_markdown(table: Table, *, caption: str) -> str:
+    columns, parts = _columns_of(table), [f"{caption}\n"]
+    for start in range(0, len(columns), COLUMNS_AT_ONCE):
+        keys = columns[start:start + COLUMNS_AT_ONCE]
+        lines = [["", *map(show, keys)], ["---", *("---:" for _ in keys)]]
+        for name, row in table.items():
+            lines.append([show(name), *(_as_text(row.get(key, "")) for key in keys)])
+        parts.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    return "\n".join(parts)
+
+
+def _as_tree(key: str, table: Table, title: str, caption: str) -> dict[str, Any]:
+    """The table for the report: what to print of a cell, and its number where it is one."""
+    columns = [{"key": column, "label": show(column)} for column in _columns_of(table)]
+    rows = [
+        {
+            "key": name,
+            "label": show(name),
+            "cells": {
+                column: {"text": _as_text(cell), "value": _value_of(cell), "se": _se_of(cell)}
+                for column, cell in row.items()
+            },
+        }
+        for name, row in table.items()
+    ]
+    return {"key": key, "title": title, "caption": caption, "columns": columns, "rows": rows}
+
+
+def _value_of(cell: Cell) -> float | int | None:
+    match cell:
+        case Mean(mean=mean) | BestRun(mean=mean):
+            return mean
+        case float() | int():
+            return cell
+    return None
+
+
+def _as_text(cell: Cell) -> str:
+    match cell:
+        case Mean(mean=mean, se=se):
+            return f"{mean:.4f} ± {ONE_SEED if se is None else f'{se:.4f}'}"
+        case BestRun(mean=mean):
+            return f"{mean:.4f} (best run)"
+        case float():
+            return f"{cell:.4f}" if abs(cell) >= 0.0001 or cell == 0 else f"{cell:.1e}"
+    return str(cell)
+
+
+def _as_number(cell: Cell) -> dict[str, float] | float | int | None:
+    match cell:
+        case Mean(mean=mean, se=se):
+            return {"mean": mean} if se is None else {"mean": mean, "se": se}
+        case BestRun(mean=mean):
+            return {"mean": mean}
+        case str():
+            return None
+    return cell
+
+
+def _se_of(cell: Cell) -> float | None:
+    return cell.se if isinstance(cell, Mean) else None

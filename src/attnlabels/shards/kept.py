@@ -1,0 +1,117 @@
+"""Shards made one at a time, by processes that may be killed, and kept until all are there.
+
+Beside a finished shard lies its record, `shard-000000.json`: its size, sha256 and rows of the
+index, and which images were left out. Both are written aside and renamed, the record last, so a
+kill at any moment leaves whole shards alone.
+"""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from attnlabels.shards.shards import SAMPLE, Sample, Shard, sha256_of, write_shard
+
+ASIDE = ".part"  # ends the name of what is being written
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Stamp = list[int] | None  # bytes and time of change in ns; None where there is no file
+
+
+class Kept(NamedTuple):
+    """A finished shard, and the images that it left out as they were then."""
+
+    shard: Shard
+    skipped: dict[str, Stamp]
+
+
+def keep_shard(
+    path: Path, samples: Iterable[Sample], *, n_classes: int, images: Path, skipped: Sequence[str]
+) -> None:
+    """Write a shard and its record, of samples from the folder `images`.
+
+    `skipped`, the images left out, is looked at when the samples have ended. Raises OSError if
+    the disk is full, and whatever `samples` and `write_shard` raise; then there is no such shard.
+    """
+    record = _record(path)
+    record.unlink(missing_ok=True)  # the file it is of is about to go
+    with _aside(path) as aside:
+        shard = write_shard(aside, samples, n_classes=n_classes)
+    tree = {
+        "bytes": shard.bytes,
+        "sha256": shard.sha256,
+        "rows": shard.rows.tolist(),
+        "skipped": {name: _stamp(images / name) for name in skipped},
+    }
+    with _aside(record) as aside:
+        aside.write_text(json.dumps(tree))
+
+
+def read_kept(path: Path) -> Kept | None:
+    """The finished shard at `path`, or None if there is none; the shard itself is not read."""
+    try:
+        tree = json.loads(_record(path).read_bytes())
+    except (FileNotFoundError, ValueError):  # ValueError: the power failed as it was written
+        return None
+    rows = np.array([tuple(row) for row in tree["rows"]], SAMPLE)
+    return Kept(Shard(tree["bytes"], tree["sha256"], rows), tree["skipped"])
+
+
+def is_current(path: Path, kept: Kept, *, images: Path) -> bool:
+    """Whether the shard at `path` is, to the byte, the one that was kept and need not be made anew.
+
+    It is made anew when an image that it left out is no longer the file it was: mended, perhaps.
+    """
+    return (
+        path.is_file()
+        and path.stat().st_size == kept.shard.bytes
+        and all(_stamp(images / name) == then for name, then in kept.skipped.items())
+        and sha256_of(path) == kept.shard.sha256
+    )
+
+
+def link_or_copy(path: Path, to: Path) -> None:
+    """Let `to` be the file at `path`: without using room, if both are on one filesystem."""
+    try:
+        os.link(path, to)
+    except OSError:  # another filesystem, or one without links
+        shutil.copyfile(path, to)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed have left half-written."""
+    for left in folder.glob(f"*{ASIDE}"):
+        left.unlink()
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    aside = path.with_name(path.name + ASIDE)
+    try:
+        yield aside
+        os.replace(aside, path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(
+            f"{path}: cannot be written ({error}); make room, or set ATTNLABELS_SCRATCH to another "
+            "folder"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _record(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _stamp(path: Path) -> Stamp:
+    if not path.is_file():
+        return None
+    about = path.stat()
+    return [about.st_size, about.st_mtime_ns]

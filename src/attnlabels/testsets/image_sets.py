@@ -1,0 +1,168 @@
+"""Sets of images to run a frozen encoder over, whatever they lie in; read a batch at a time."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from torch.utils.data import Dataset
+
+from attnlabels.images.decoding import read_image
+from attnlabels.images.folder import Manifest
+from attnlabels.images.squares import Interpolation, resize_centre_crop
+from attnlabels.testsets import corruptions
+from attnlabels.testsets.cifar10 import read_cifar10
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, Table, corrupt, rng_for
+from attnlabels.testsets.imagenet_c import SEVERITIES, CorruptedArrays, CorruptedFolder
+
+Images: TypeAlias = Sequence[Path] | UInt8[np.ndarray, "n h w 3"]
+WHOLE = ("features",)  # the one part of a clean set
+
+
+class ImageSet(NamedTuple):
+    """A set to encode: `parts` that share their labels, as the severities of a benchmark do."""
+
+    name: str
+    parts: Sequence[str]
+    images: Callable[[str, slice], Images]  # some of a part
+    labels: Int64[np.ndarray, "n"]
+    crops: bool  # whether the images are still to be centre-cropped
+    about: dict[str, int | float | str]
+    made_from: "ImageSet | None" = None  # where the images are drawn from it as they are asked for
+
+
+def listed_images(name: str, folder: Path, listed: Manifest) -> ImageSet:
+    """The listed images of a folder of class folders."""
+    return ImageSet(name, WHOLE, partial(_files, folder, listed.paths), listed.labels, True, {})
+
+
+def cifar10_images(folder: Path, *, split: Literal["train", "test"]) -> ImageSet:
+    """One split of CIFAR-10, whose images are used whole."""
+    pixels, labels = read_cifar10(folder, split=split)
+    return ImageSet(f"cifar10_{split}", WHOLE, partial(_rows, pixels), labels, False, {})
+
+
+def corrupted_images(name: str, corrupted: CorruptedArrays | CorruptedFolder) -> ImageSet:
+    """Corrupted images on disk, which were cropped before they were corrupted."""
+    about: dict[str, int | float | str] = {
+        "generated": int(corrupted.generated), "n": len(corrupted.labels),
+    }
+    parts = parts_of(corrupted.corruptions)
+    return ImageSet(name, parts, partial(_part, corrupted), corrupted.labels, False, about)
+
+
+def generated_images(
+    name: str,
+    clean: ImageSet,
+    names: Sequence[str],
+    *,
+    table: Table,
+    size: int,
+    crop: float,
+    seed: int,
+) -> ImageSet:
+    """`clean`, cropped to `size` and under all 19 corruptions, made as they are asked for.
+
+    `names` are the images'; an image's corruption depends on them, the seed, the corruption and
+    the severity alone, and so on no number of workers. It is what `corrupt_images` writes. `about`
+    tells the code that draws them too, since features of them may be kept.
+    """
+    about: dict[str, int | float | str] = {
+        "generated": 1, "n": len(clean.labels), "seed": seed, "table": table, "size": size,
+        "crop": crop, "code": hashlib.sha256(Path(corruptions.__file__).read_bytes()).hexdigest(),
+    }
+    draw = partial(_generated, clean, names, table=table, size=size, crop=crop, seed=seed)
+    return ImageSet(
+        name, parts_of((*CORRUPTIONS, *EXTRA)), draw, clean.labels, False, about, made_from=clean
+    )
+
+
+def parts_of(corruptions: Sequence[str]) -> list[str]:
+    """The parts of a corrupted set, `<corruption>-<severity>`."""
+    return [f"{each}-{severity}" for each in corruptions for severity in SEVERITIES]
+
+
+class Squares(Dataset[tuple[int, UInt8[np.ndarray, "n s s 3"]]]):
+    """A set's images as squares of the encoder's input size, part by part; an item is a batch.
+
+    A batch at a time, as collating image by image costs more than a small network does. With it
+    comes its number, so that who reads through a loader can tell that none is lost or doubled.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        *,
+        size: int,
+        crop: float,
+        batch_size: int,
+        interpolation: Interpolation = "bicubic",
+    ) -> None:
+        self.images, self.size, self.crop = images, size, crop
+        self.interpolation: Interpolation = interpolation
+        n = len(images.labels)
+        self.spans = [
+            (part, slice(start, min(start + batch_size, n)))
+            for part in images.parts for start in range(0, n, batch_size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __getitem__(self, index: int) -> tuple[int, UInt8[np.ndarray, "n s s 3"]]:
+        return index, self._squares(self.images.images(*self.spans[index]))
+
+    def _squares(self, images: Images) -> UInt8[np.ndarray, "n s s 3"]:
+        if isinstance(images, np.ndarray) and self.crop == 1:
+            if images.shape[1:3] == (self.size, self.size):
+                return np.array(images)  # a copy: a slice of a file that is mapped is read only
+        view = partial(
+            resize_centre_crop, size=self.size, crop=self.crop, interpolation=self.interpolation
+        )
+        return np.stack([view(each) for each in _pixels(images)])
+
+
+# Functions of a module, as a loader's workers may be started anew and not forked.
+def _files(folder: Path, paths: np.ndarray, part: str, rows: slice) -> list[Path]:
+    return [folder / path for path in paths[rows]]
+
+
+def _rows(pixels: UInt8[np.ndarray, "m h w 3"], part: str, rows: slice) -> Images:
+    return pixels[rows]
+
+
+def _pixels(images: Images) -> Iterator[UInt8[np.ndarray, "_ _ 3"]]:
+    return (read_image(each) if isinstance(each, Path) else each for each in images)
+
+
+def _generated(
+    clean: ImageSet,
+    names: Sequence[str],
+    part: str,
+    rows: slice,
+    *,
+    table: Table,
+    size: int,
+    crop: float,
+    seed: int,
+) -> UInt8[np.ndarray, "n s s 3"]:
+    corruption, severity = part.rsplit("-", 1)
+    pixels = _pixels(clean.images(WHOLE[0], rows))
+    return np.stack([
+        corrupt(
+            resize_centre_crop(each, size=size, crop=crop),
+            corruption=corruption,
+            severity=int(severity),
+            table=table,
+            rng=rng_for(seed, name, corruption=corruption, severity=int(severity)),
+        )
+        for name, each in zip(names[rows], pixels, strict=True)
+    ])
+
+
+def _part(corrupted: CorruptedArrays | CorruptedFolder, part: str, rows: slice) -> Images:
+    corruption, severity = part.rsplit("-", 1)
+    return corrupted.images(corruption, int(severity), rows=rows)

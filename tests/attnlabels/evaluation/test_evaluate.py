@@ -1,0 +1,283 @@
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import align_attention
+import corrupt_images
+import extract_features
+import probe_linear
+import score_retrieval
+import score_robustness
+from attnlabels import cli, evaluate
+from attnlabels.evaluation import evaluate as evaluation
+from attnlabels.models.encoder import Encoder
+from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
+
+SOURCES = Path(__file__).parents[3] / "src"
+BY_CORRUPTION = {*CORRUPTIONS, *EXTRA}
+
+
+@pytest.fixture(autouse=True)
+def alone(params):
+    """In a folder of its own, with a cache of its own."""
+
+
+@pytest.fixture(scope="module")
+def data(world) -> dict[str, Path]:
+    return {
+        "imagenet": world / "data/scenes/imagenet",
+        "cifar10": world / "data/scenes/cifar-10-batches-py",
+    }
+
+
+@pytest.fixture(scope="module")
+def corrupted(world, data, tmp_path_factory, tiny_params) -> dict[str, Path]:
+    """Both sets under all corruptions, as arrays."""
+    folder = tmp_path_factory.mktemp("corrupted")
+    tiny_params(folder, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        val = str(world / "data/images/val.csv")
+        corrupt_images.main("imagenet_c", data["imagenet"] / "val", val, folder / "i")
+        corrupt_images.main("cifar10_c", data["cifar10"], "test", folder / "c")
+    return {"imagenet_c": folder / "i", "cifar10_c": folder / "c"}
+
+
+@pytest.fixture(scope="module")
+def labels(world, tmp_path_factory) -> Path:
+    people = Shards(world / "data/attention/train")
+    samples: list[Sample] = [
+        {**people[i], "observers": None, "label": 0} for i in range(len(people))
+    ]
+    folder = tmp_path_factory.mktemp("labels") / "labels"
+    maps_by = {"kind": "teacher", "sha256": "0" * 64}
+    write_shards(folder, samples, maximum_count=100, maps_by=maps_by, classes=["a"])
+    return folder
+
+
+def score(encoder, *on, **changed):
+    values = {"l2": (0.1,), "queries": 0.25, "out": Path("out")}
+    return evaluate(str(encoder), on=on, **(values | changed))
+
+
+def test_all_scores_are_those_of_the_pipelines_stages(
+    params, student, world, data, corrupted, labels
+):
+    params({"probe_linear.l2": [0.1], "score_retrieval.queries": 0.25})
+    found = score(
+        student, "probe", "knn", "robustness", "retrieval-c", "alignment", **data, **corrupted,
+        attention={name: world / "data/attention" / name for name in ("val", "eye")},
+        labels=labels, name="run",
+    )
+    images = world / "data/images"
+    extract_features.main(
+        student, data["imagenet"] / "train", images / "train.csv", data["imagenet"] / "val",
+        images / "val.csv", corrupted["imagenet_c"], data["cifar10"], corrupted["cifar10_c"],
+        Path("f"),
+    )
+    probe_linear.main("run", 0, Path("f"), Path("c.npz"), Path("probe.json"))
+    score_robustness.main("run", 0, Path("f"), Path("c.npz"), Path("robust.json"))
+    score_retrieval.main("run", 0, Path("f"), Path("curves.csv"), Path("retrieval.json"))
+    params({"align_attention.refit_images": 1000, "align_attention.refit_steps": 200})
+    align_attention.main(
+        student, labels, *(world / "data/attention" / name for name in ("val", "eye")),
+        Path("a.csv"), Path("a.npz"), Path("align.json"),
+    )
+    pairs = {
+        "probe_linear": "probe", "score_robustness": "robust", "score_retrieval": "retrieval",
+        "align_attention": "align",
+    }
+    for stage, name in pairs.items():
+        ours = json.loads(Path(f"out/{stage}/run-0.json").read_text())
+        assert ours == found[stage]
+        theirs = json.loads(Path(f"{name}.json").read_text())
+        assert ours.keys() == theirs.keys()
+        for key, scores in theirs.items():
+            assert {each: ours[key][each] for each in scores} == scores
+    with open("out/score_retrieval/run-0.csv") as one, open("curves.csv") as other:
+        assert [*csv.reader(one)] == [*csv.reader(other)]
+
+
+def test_images_are_encoded_once_for_all_benchmarks_and_calls(student, data, monkeypatch):
+    encoded: list[str] = []
+    read = evaluation.encode_squares
+
+    def noting(squares, encode, **values):
+        encoded.append(squares.images.name)
+        return read(squares, encode, **values)
+
+    monkeypatch.setattr(evaluation, "encode_squares", noting)
+    first = score(student, "probe", "knn", "retrieval", **data)
+    assert sorted(encoded) == ["cifar10_test", "cifar10_train", "imagenet_train", "imagenet_val"]
+    assert score(student, "probe", "knn", "retrieval", **data, workers=0) == first
+    assert len(encoded) == 4
+    score(student, "retrieval", cifar10=data["cifar10"], size=20)
+    assert encoded[4:] == ["cifar10_test"]
+
+
+def test_corruptions_are_generated_where_none_are_given_and_marked(student, data, monkeypatch):
+    for name in ("imagenet", "cifar10"):
+        values = evaluation.GENERATED[name] | {"size": 24, "crop": 1.0, "table": "cifar"}
+        monkeypatch.setitem(evaluation.GENERATED, name, values)
+    found = score(student, "robustness", "retrieval-c", **data, corrupt_queries_alone=True)
+    for key in ("imagenet_c", "cifar10_c"):
+        assert found["score_robustness"][key]["generated"] == 1
+        assert found["score_retrieval"][key]["generated"] == 1
+        assert found["score_retrieval"][key]["queries_alone"] == 1
+        assert BY_CORRUPTION < found["score_robustness"][key].keys()
+    assert found["score_robustness"]["imagenet_c"]["mce"] > 0
+    assert "mce" not in found["score_robustness"]["cifar10_c"]
+
+
+@pytest.fixture
+def torchvision_weights() -> Path:
+    torch.manual_seed(0)
+    encoder = Encoder("resnet18", width=64, stem="imagenet", taps="stages", zero_init=False)
+    save_file(encoder.state_dict(), "w.safetensors")
+    return Path("w.safetensors")
+
+
+def test_an_encoder_of_others_is_scored_and_described(torchvision_weights, data):
+    found = score(
+        "torchvision:resnet18", "knn", weights=torchvision_weights, size=32,
+        imagenet=data["imagenet"], k=(1, 3),
+    )
+    (path,) = Path("out/probe_knn").iterdir()
+    assert path.name == "torchvision-resnet18-0.json"
+    assert list(found["probe_knn"]) == ["imagenet"]
+    about = json.loads(Path("out/evaluate/torchvision-resnet18-0.json").read_text())
+    assert about["n_features"] == 512 and about["view"]["size"] == 32
+    assert len(about["sha256"]) == 64 and about["encoder"] == "torchvision:resnet18"
+
+
+def test_alignment_is_for_students_alone(torchvision_weights, student, world):
+    eye = {"eye": world / "data/attention/eye"}
+    with pytest.raises(ValueError, match="torchvision:resnet18 has no attention head"):
+        score("torchvision:resnet18", "alignment", weights=torchvision_weights, attention=eye)
+    with pytest.raises(ValueError, match="alignment is with recordings of people"):
+        score(student, "alignment")
+    found = score(student, "alignment", attention=eye)["align_attention"]
+    assert list(found) == ["eye"] and list(found["eye"]) == ["as_trained"]
+
+
+def test_what_is_asked_without_images_is_said(student):
+    with pytest.raises(ValueError, match="probe, knn: on which images"):
+        score(student, "probe", "knn")
+    with pytest.raises(ValueError, match="on accuracy: expected one or more of probe, knn"):
+        score(student, "accuracy")
+    with pytest.raises(ValueError, match="on nothing: expected"):
+        score(student)
+    with pytest.raises(ValueError, match="the name 'a/b-0' is to be part of a file's"):
+        score(student, "probe", name="a/b")
+
+
+def copy(data, name="imagenet") -> Path:
+    return Path(shutil.copytree(data["imagenet"], name))
+
+
+def test_folders_that_do_not_fit_are_refused_before_anything_is_encoded(student, data, corrupted):
+    folder = copy(data)
+    (folder / "val" / "n00000003").rename(folder / "val" / "n00000009")
+    with pytest.raises(ValueError, match="n00000003 is a class folder of only one of train and va"):
+        score(student, "probe", imagenet=folder)
+    shutil.rmtree(folder / "val")
+    with pytest.raises(FileNotFoundError, match="imagenet/val: no such folder"):
+        score(student, "retrieval", imagenet=folder)
+    (folder / "val").mkdir()
+    with pytest.raises(ValueError, match="imagenet/val: no class folders in it"):
+        score(student, "retrieval", imagenet=folder)
+    (folder / "val/n1").mkdir()
+    (folder / "val/n1/notes.txt").write_text("no image")
+    with pytest.raises(ValueError, match="notes.txt not an image"):
+        score(student, "retrieval", imagenet=folder)
+    with pytest.raises(ValueError, match="20 corrupted images that are not the 15 of imagenet_val"):
+        score(
+            student, "robustness", imagenet=data["imagenet"], imagenet_c=corrupted["cifar10_c"]
+        )
+    assert not evaluation.default_cache().exists() and not Path("out").exists()
+
+
+def test_a_broken_image_is_named_and_no_score_is_written(student, data):
+    folder = copy(data)
+    broken = sorted((folder / "val").rglob("*.*"))[-1]
+    broken.write_bytes(broken.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=f"{broken.name}: truncated"):
+        score(student, "retrieval", imagenet=folder)
+    assert not Path("out").exists()
+
+
+def test_scores_that_are_asked_of_too_few_images_are_refused(student, data):
+    with pytest.raises(ValueError, match="gallery of 4 images has no precision at 10"):
+        score(student, "retrieval", cifar10=data["cifar10"], queries=0.8)
+    with pytest.raises(ValueError, match="neighbours of 40 training images; take fewer"):
+        score(student, "knn", cifar10=data["cifar10"], k=(45,))
+
+
+def command(*words) -> tuple[int, str, str]:
+    """Status, output and errors of `attnlabels evaluate`."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from attnlabels.cli import main; main()", "evaluate",
+         *map(str, words)],
+        capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(SOURCES), "CUDA_VISIBLE_DEVICES": ""},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_writes_and_shows_the_scores(student, data, world):
+    status, said, _ = command(
+        student, "--on", "retrieval", "--on", "alignment", "--imagenet", data["imagenet"],
+        "--out", "metrics", "--queries", "0.2", "--workers", "0",
+        "--attention", f"eye={world / 'data/attention/eye'}",
+    )
+    assert status == 0
+    assert "score_retrieval imagenet: map 0." in said and "n_queries 3 n_gallery 12" in said
+    assert "align_attention eye: as_trained CC" in said
+    assert Path("metrics/score_retrieval/student-0.json").is_file()
+
+
+def test_the_command_tells_failure_from_misuse(student, data):
+    status, _, said = command("timm:resnet18", "--on", "knn", "--out", "m")
+    assert status == 1
+    assert said.startswith("attnlabels: error: timm:resnet18 comes without weights")
+    images = ("--imagenet", data["imagenet"], "--out", "m")
+    assert command(student, "--on", "accuracy", *images)[0] == 2
+    assert command(student, *images)[0] == 2
+    assert command(student, "--on", "alignment", "--attention", "eye", *images)[0] == 2
+
+
+def test_the_benchmarks_of_the_command_are_those_of_the_function():
+    assert [each.value for each in cli.Benchmark] == [*evaluation.BENCHMARKS]
+
+
+class Features(nn.Module):
+    """Mean colour by quarter of the image."""
+
+    def forward(self, images):
+        return nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore::DeprecationWarning")
+def test_real_images_are_told_apart_better_than_by_chance(real_data, tmp_path):
+    traced = torch.jit.trace(Features(), torch.zeros(2, 3, 32, 32))
+    traced.save(str(tmp_path / "colours.pt"))
+    found = score(
+        tmp_path / "colours.pt", "probe", "knn", "retrieval", size=32, crop=1.0, normalise="none",
+        cifar10=real_data("cifar10") / "cifar-10-batches-py", l2=(0.01,), k=(50,), queries=0.1,
+    )
+    assert found["probe_linear"]["cifar10"]["n"] == 509
+    assert found["probe_linear"]["cifar10"]["top1"] > 0.17
+    assert found["probe_knn"]["cifar10"]["top1"] > 0.17
+    assert found["score_retrieval"]["cifar10"]["map"] > 0.11
+    assert np.isfinite(found["score_retrieval"]["cifar10"]["pr_area"])

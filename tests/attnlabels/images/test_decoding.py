@@ -1,0 +1,258 @@
+import io
+import re
+import struct
+from functools import partial
+from zlib import crc32
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from attnlabels.images import decoding as images
+from attnlabels.images.decoding import (
+    decode,
+    decode_reduced,
+    read_image,
+    reduction,
+    resize,
+)
+
+RED, GREEN = (200, 30, 20), (10, 180, 40)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def photograph(mode: str = "RGB", size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """Left half red, right half green."""
+    pixels = np.empty((size[1], size[0], 3), np.uint8)
+    pixels[:, : size[0] // 2], pixels[:, size[0] // 2:] = RED, GREEN
+    return Image.fromarray(pixels).convert(mode)
+
+
+def noise(side: int = 120) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    return encoded(Image.fromarray(pixels), "JPEG", quality=90)
+
+
+def test_channels_are_red_green_blue():
+    pixels = decode(encoded(photograph(), "PNG"), name="a.png")
+    assert pixels.dtype == np.uint8 and pixels.shape == (48, 64, 3)
+    assert tuple(pixels[0, 0]) == RED and tuple(pixels[-1, -1]) == GREEN
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("P", "PNG"), ("RGBA", "PNG"), ("CMYK", "JPEG")])
+def test_palette_alpha_and_cmyk_become_rgb(mode, kind):
+    pixels = decode(encoded(photograph(mode), kind), name="a")
+    expected = np.asarray(photograph(mode).convert("RGB"), int)
+    assert np.abs(pixels - expected)[:, [0, 20, 40, 63]].max() <= 12
+
+
+def test_grey_is_repeated_over_the_channels():
+    pixels = decode(encoded(photograph("L"), "JPEG"), name="a.jpg")
+    assert pixels.shape == (48, 64, 3)
+    assert (pixels == pixels[..., :1]).all()
+
+
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+@pytest.mark.parametrize("value", [0, 0x00FF, 0x8011, 0xFFFF])
+def test_sixteen_bits_are_reduced_to_their_upper_eight(value, channels):
+    _, png = cv2.imencode(".png", np.full((4, 4, *channels), value, np.uint16))
+    assert (decode(png.tobytes(), name="a.png") == value >> 8).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_has_the_colour_stored_for_it(mode):
+    image = photograph(mode)
+    image.putalpha(0)
+    expected = photograph("RGB").convert(mode[:-1]).convert("RGB")
+    assert np.array_equal(decode(encoded(image, "PNG"), name="a.png"), np.asarray(expected))
+
+
+def test_a_transparent_colour_of_a_palette_is_that_colour():
+    data = encoded(photograph("P"), "PNG", transparency=photograph("P").getpixel((0, 0)))
+    assert np.array_equal(decode(data, name="a"), np.asarray(photograph("P").convert("RGB")))
+
+
+def test_one_bit_is_black_or_white():
+    board = np.indices((9, 11)).sum(0) % 2 == 1
+    pixels = decode(encoded(Image.fromarray(board), "PNG"), name="a.png")
+    assert np.array_equal(pixels, np.repeat(board[..., None] * np.uint8(255), 3, axis=2))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF", "WEBP"])
+def test_another_format_than_the_suffix_says_is_read(kind):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(photograph(), kind, **options)
+    assert np.array_equal(decode(data, name="a.jpg"), np.asarray(photograph()))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (1, 10_000), (10_000, 3)])
+def test_the_smallest_and_the_longest_are_read(h, w, kind):
+    pixels = decode(encoded(Image.new("RGB", (w, h), (90, 90, 90)), kind), name="a")
+    assert pixels.shape == (h, w, 3) and (pixels == 90).all()
+
+
+def test_ten_thousand_by_ten_thousand_is_within_the_limit():
+    assert 10_000**2 <= images.LARGEST == 2**27  # as the docstring says
+
+
+def png_of(w: int, h: int) -> bytes:
+    """A PNG of a few bytes whose header tells of w x h pixels."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0)), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc32(kind + content))
+        for kind, content in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def jpeg_of(w: int, h: int) -> bytes:
+    """A small JPEG with EXIF data before its size, which is then said to be w x h."""
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    data = encoded(photograph(), "JPEG", exif=exif)
+    small, large = (struct.pack(">HH", *size) for size in ((48, 64), (h, w)))
+    assert data.count(small) == 1
+    return data.replace(small, large)
+
+
+def bmp_of(w: int, h: int) -> bytes:
+    data = encoded(photograph(), "BMP")
+    return data[:18] + struct.pack("<ii", w, h) + data[26:]
+
+
+@pytest.mark.parametrize("made", [png_of, jpeg_of, bmp_of])
+@pytest.mark.parametrize(("w", "h"), [(12_000, 11_185), (65_000, 65_000)])
+def test_a_bomb_is_refused_by_its_header(monkeypatch, made, w, h):
+    def decoded(*_):
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", decoded)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decoded)
+    for read in (decode, partial(decode_reduced, size=(h, w), reduction=8)):
+        with pytest.raises(ValueError, match="^bomb: .*134,217,728"):
+            read(made(w, h), name="bomb")
+
+
+def test_a_bomb_behind_a_mark_without_length_is_refused():
+    bomb = b"\xff\xd8\xff\xd0" + jpeg_of(65_000, 65_000)[2:]
+    skipped = struct.unpack_from(">H", bomb, 4)[0]  # were the next mark a length
+    small = b"\xff\xc0" + struct.pack(">HBHH", 17, 8, 48, 64) + b"\xff\xd9"
+    with pytest.raises(ValueError, match="^bomb: .*134,217,728"):
+        decode(bomb.ljust(4 + skipped, b"\0") + small, name="bomb")
+
+
+@pytest.mark.parametrize("made", [png_of, jpeg_of, bmp_of])
+def test_a_size_within_the_limit_is_not_refused_for_its_header(monkeypatch, made):
+    grey = np.full((4, 4, 3), 128, np.uint8)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: grey)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: None)
+    decode(made(12_000, 11_184), name="large")
+
+
+def test_orientation_is_ignored_so_that_annotated_pixels_stay_where_they_are():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "rotate by 90 degrees to show"
+    assert decode(encoded(photograph(), "JPEG", exif=exif), name="a").shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])
+def test_truncated_jpeg_is_refused_by_name(share):
+    data = noise()
+    cut = data[: int(share * len(data))]
+    with pytest.raises(ValueError, match=r"n01/cut\.jpg: truncated .*fetch it again"):
+        decode(cut, name="n01/cut.jpg")
+
+
+def test_truncated_jpeg_is_refused_even_where_opencv_would_read_it(monkeypatch):
+    grey = np.full((4, 4, 3), 128, np.uint8)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: grey)  # as OpenCV 4 does
+    with pytest.raises(ValueError, match="cut.jpg: truncated"):
+        decode(noise()[:-900], name="cut.jpg")
+
+
+def test_truncated_png_is_refused_by_name():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 60), np.uint8)
+    data = encoded(Image.fromarray(pixels), "PNG")
+    with pytest.raises(ValueError, match=r"cut\.png: truncated"):
+        decode(data[:-40], name="cut.png")
+
+
+def test_bytes_after_the_end_of_a_whole_jpeg_are_harmless():
+    assert np.array_equal(decode(noise() + b"\0\0", name="a"), decode(noise(), name="a"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("length", [2, 9, 20, 30])
+def test_a_file_cut_in_its_header_is_refused_by_name(kind, length):
+    with pytest.raises(ValueError, match="cut.jpg: truncated"):
+        decode(encoded(photograph(), kind)[:length], name="cut.jpg")
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>not found</html>", b"\xff\xd8 no image \xff\xd9"])
+def test_what_is_no_image_is_refused_by_name(data):
+    with pytest.raises(ValueError, match=r"page\.jpg.*fetch it again"):
+        decode(data, name="page.jpg")
+
+
+def test_read_image_names_the_whole_path(tmp_path):
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(noise()[:2000])
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("side", "times"), [(10, 1), (127, 1), (128, 2), (255, 2), (256, 4), (511, 4), (4000, 8)]
+)
+def test_reduction_leaves_as_many_pixels_as_are_asked(side, times):
+    assert reduction(noise(), side=side, size=64) == times
+
+
+def test_only_jpegs_are_reduced():
+    assert reduction(encoded(photograph(), "PNG"), side=4000, size=64) == 1
+
+
+def test_a_photograph_that_is_not_reduced_is_decoded_exactly():
+    found = decode_reduced(noise(), size=(120, 120), reduction=1, name="a")
+    assert np.array_equal(found, decode(noise(), name="a"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("times", [2, 4, 8])
+def test_a_reduced_photograph_is_near_the_means_of_areas(times, progressive, mode):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # ignored, as in full
+    smooth = cv2.GaussianBlur(decode(noise(128), name="a"), (0, 0), 12)[:, :96]
+    image = Image.fromarray(cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX)).convert(mode)
+    data = encoded(image, "JPEG", quality=95, exif=exif, progressive=progressive)
+    found = decode_reduced(data, size=(128, 96), reduction=times, name="a").astype(int)
+    means = resize(decode(data, name="a"), 128 // times, 96 // times)
+    assert found.shape == means.shape and abs(found - means).max() <= 5
+
+
+def test_a_reduced_side_is_rounded_up():
+    data = encoded(photograph(size=(65, 47)), "JPEG")
+    assert decode_reduced(data, size=(47, 65), reduction=4, name="a").shape == (12, 17, 3)
+
+
+def test_a_photograph_of_another_size_than_said_is_refused():
+    with pytest.raises(ValueError, match="a.jpg: 60 x 60 pixels at 1/2; expected 60 x 80"):
+        decode_reduced(noise(), size=(120, 160), reduction=2, name="a.jpg")
+
+
+def test_shrinking_averages_every_pixel():
+    board = np.indices((64, 64)).sum(0).astype(np.uint8) % 2 * 200
+    assert (resize(board, 16, 16) == 100).all()
+
+
+def test_enlarging_keeps_a_constant_image_and_the_asked_shape():
+    assert (resize(np.full((5, 7, 3), 90, np.uint8), 20, 30) == 90).all()
+    assert resize(np.zeros((5, 7, 3), np.uint8), 20, 30).shape == (20, 30, 3)

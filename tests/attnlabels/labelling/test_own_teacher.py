@@ -1,0 +1,270 @@
+import csv
+import json
+import sys
+from os import pardir
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from attnlabels import train_teacher
+from attnlabels.cli import main
+from attnlabels.labelling.own_teacher import describe, input_size, split
+from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.teacher import Teacher
+from attnlabels.recordings.salicon import read_json
+from attnlabels.training import teachers as teaching
+
+SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc", "floor")
+
+
+@pytest.fixture
+def recorded(world, tmp_path, monkeypatch) -> Path:
+    """The made world's mouse recordings as JSON beside `images`, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path / "scratch"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    torch.set_num_threads(1)
+    salicon = world / "data/scenes/salicon"
+    Path("images").symlink_to(salicon / "images/train")
+    Path("a.json").write_bytes((salicon / "annotations/fixations_train2014.json").read_bytes())
+    return Path("a.json")
+
+
+def write_csv(path: Path, *, columns=("image", "x", "y", "observer"), origin=1) -> None:
+    """The recordings of a.json as a table."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        for each in read_json(Path("a.json")):
+            for (row, col), who in zip(each.points, each.observers):
+                found = {"image": each.name, "x": col + origin, "y": row + origin, "observer": who}
+                table.writerow([found[key] for key in columns])
+
+
+def tiny(data: Path | str, out: str = "t.safetensors", **changes) -> dict:
+    return train_teacher(Path(data), Path(out), **({"side": 32, "epochs": 2} | changes))
+
+
+def contents(*names: str) -> list[bytes]:
+    return [Path(name).read_bytes() for name in names]
+
+
+def test_json_and_the_same_points_as_csv_give_the_same_teacher(recorded):
+    first = tiny(recorded)
+    assert contents("t.json", "t.csv") and not list(Path("scratch").iterdir())
+    for origin in (0, 1):
+        write_csv(Path("a.csv"), origin=origin)
+        assert tiny("a.csv", "u.safetensors", origin=origin) == first
+        assert contents("t.csv", "t.safetensors", "t.json") == contents(
+            "u.csv", "u.safetensors", "u.json"
+        )
+
+
+def test_the_report_has_counts_scores_and_the_ceiling(recorded):
+    report = tiny(recorded)
+    assert report["images"] == {"train": 11, "dev": 2, "val": 3, "skipped": 0}
+    assert list(report["val"]) == ["teacher", "centre_prior", "split_half"]
+    assert list(report["val"]["teacher"]) == list(report["val"]["centre_prior"]) == list(SCORES)
+    assert 0 < report["val"]["split_half"]["cc"] < report["val"]["split_half"]["cc_all_observers"]
+    difference = report["val"]["teacher"]["cc"] - report["val"]["centre_prior"]["cc"]
+    assert report["cc_above_prior"]["mean"] == pytest.approx(difference)
+    assert json.loads(Path("t.json").read_text()) == report
+    config = read_config(Path("t.safetensors"), "teacher", "image_size")
+    assert config["image_size"] == [32, 32] and config["sigma"] == 0.03
+    load_weights(Path("t.safetensors"), Teacher(**config["teacher"]))
+
+
+def test_without_observers_there_is_no_ceiling_and_it_says_so(recorded):
+    write_csv(Path("a.csv"), columns=("image", "x", "y"))
+    report = tiny("a.csv", origin=1)
+    assert "split_half" not in report["val"] and report["val"]["teacher"]["cc"]
+    assert "No human ceiling" in describe(report)
+
+
+def test_a_teacher_of_people_who_look_at_a_spot_beats_the_centre_prior(recorded):
+    Path("spots").mkdir()
+    rows = ["image,x,y,observer"]
+    for k in range(40):
+        rng = np.random.default_rng(k)
+        row, col = rng.integers(8, 40), rng.integers(8, 56)
+        image = rng.integers(100, 140, (48, 64, 3), dtype=np.uint8)
+        cv2.circle(image, (int(col), int(row)), 5, (0, 0, 255), -1)
+        assert cv2.imwrite(f"spots/{k}.png", image)
+        for who in range(3):
+            x, y = rng.normal((col, row), 2, (5, 2)).clip(0, (63, 47)).T
+            rows += [f"{k}.png,{a:.2f},{b:.2f},s{who}" for a, b in zip(x, y)]
+    Path("spots.csv").write_text("\n".join(rows))
+    report = tiny("spots.csv", images=Path("spots"), side=64, epochs=60, sigma=0.06)
+    assert report["val"]["teacher"]["cc"] > report["val"]["centre_prior"]["cc"] + 0.1
+    assert "It predicts people better than the centre prior" in describe(report)
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"),
+    [
+        ({"mean": 0.2, "se": 0.02, "t": 10.0, "p": 0.001}, "better than the centre prior: CC is"),
+        ({"mean": -0.2, "se": 0.02, "t": -10.0, "p": 0.001}, "WORSE than the centre prior, by CC"),
+        ({"mean": 0.2, "se": 0.2, "t": 1.0, "p": 0.3}, "cannot be told from the centre prior"),
+        ({"mean": 0.2, "se": 0.0}, "cannot be told from the centre prior"),
+    ],
+)
+def test_the_verdict_is_that_of_a_paired_test(gap, words):
+    scores = dict.fromkeys(SCORES, 0.5)
+    report = {
+        "images": {"train": 5, "dev": 1, "val": 2, "skipped": 0}, "epoch": 3,
+        "val": {"teacher": scores, "centre_prior": scores}, "cc_above_prior": gap,
+    }
+    assert words in describe(report)
+
+
+def test_the_parts_share_no_image_and_depend_on_the_names_alone(recorded):
+    recordings = read_json(recorded)
+    parts = split(recordings)
+    names = [each.name for part in parts.values() for each in part]
+    assert sorted(names) == sorted(each.name for each in recordings)
+    again = split(recordings[::-1])
+    for key, part in parts.items():
+        assert [each.name for each in again[key]] == [each.name for each in part]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((300, 400), (288, 384)), ((400, 300), (384, 288)), ((50, 50), (384, 384)),
+     ((10, 1000), (32, 384))],
+)
+def test_the_input_has_the_images_shape_in_multiples_of_the_stride(recorded, shape, expected):
+    (one, *_), (h, w) = read_json(recorded), shape
+    recording = type(one)(
+        name="a", height=h, width=w, points=one.points[:1] * 0, observers=one.observers[:1]
+    )
+    assert input_size([recording], side=384) == expected
+
+
+def test_it_goes_on_where_it_was_killed(recorded, monkeypatch):
+    tiny(recorded, "whole.safetensors", epochs=3)
+    train_step, left = teaching.train_step, 2
+
+    def interrupted(*args, **kwargs):
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        return train_step(*args, **kwargs)
+
+    monkeypatch.setattr(teaching, "train_step", interrupted)
+    clock = iter(range(0, 10**6, 600))  # ten minutes a look: the state is kept after every step
+    monkeypatch.setattr("attnlabels.processes.resumable.time.monotonic", clock.__next__)
+    with pytest.raises(KeyboardInterrupt):
+        tiny(recorded, "cut.safetensors", epochs=3)
+    assert list(Path("scratch").rglob("state.pt")) and not list(Path().glob("cut*"))
+    left = 1  # of three
+    tiny(recorded, "cut.safetensors", epochs=3)
+    assert contents("cut.safetensors", "cut.json") == contents("whole.safetensors", "whole.json")
+
+
+def test_broken_images_stop_or_are_left_out_and_counted(recorded):
+    folder = Path("images").resolve()
+    Path("images").unlink()
+    Path("images").mkdir()
+    for path in sorted(folder.iterdir())[1:]:
+        Path("images", path.name).write_bytes(path.read_bytes())
+    whole, *_ = sorted(Path("images").iterdir())
+    whole.write_bytes(whole.read_bytes()[:-200])
+    for data in ("a.json", "a.csv"):
+        write_csv(Path("a.csv"))
+        with pytest.raises((ValueError, FileNotFoundError), match="truncated|missing|no image"):
+            tiny(data, origin=1, trust_coordinates=True)
+        report = tiny(data, origin=1, broken="skip")
+        assert report["images"]["skipped"] == 2
+        assert sum(report["images"].values()) == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"out": "t.pt"}, r"t\.pt: the teacher's file ends in \.safetensors"),
+        ({"data": "a.txt"}, r"a\.txt: expected a \.json file in SALICON's layout or a \.csv"),
+        ({"images": Path("nowhere")}, "nowhere: no such folder; say where the photographs are"),
+        ({"side": 20}, "side is 20; expected at least 32 pixels"),
+    ],
+)
+def test_what_does_not_fit_is_refused(recorded, changes, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        tiny(**({"data": recorded} | changes))
+
+
+def test_the_recordings_are_not_replaced_by_what_is_written_beside_the_weights(recorded):
+    before = recorded.read_bytes()
+    with pytest.raises(ValueError, match=r"a\.json would be replaced by .*; rename it"):
+        tiny(recorded, "a.safetensors")
+    write_csv(Path("a.csv"))
+    with pytest.raises(ValueError, match=r"a\.csv would be replaced"):
+        tiny("a.csv", "a.safetensors")
+    assert recorded.read_bytes() == before
+
+
+def test_too_many_skipped_images_are_one_clear_error(recorded):
+    names = [each.name for part in list(split(read_json(recorded)).values())[2:] for each in part]
+    folder = Path("images").resolve()
+    Path("images").unlink()
+    Path("images").mkdir()
+    for path in folder.iterdir():
+        if path.name not in names[1:]:
+            Path("images", path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ValueError, match=r"a\.json: of 16 images 2 were skipped, too many to"):
+        tiny(recorded, broken="skip")
+
+
+def test_few_images_are_too_few(recorded):
+    tree = json.loads(recorded.read_text())
+    ids = [image["id"] for image in tree["images"][:7]]
+    tree["images"] = tree["images"][:7]
+    tree["annotations"] = [each for each in tree["annotations"] if each["image_id"] in ids]
+    recorded.write_text(json.dumps(tree))
+    with pytest.raises(ValueError, match=r"a\.json: 7 images; expected at least 8"):
+        tiny(recorded)
+
+
+def test_an_annotation_cannot_name_a_file_elsewhere(recorded):
+    tree = json.loads(recorded.read_text())
+    tree["images"][0]["file_name"] = f"{pardir}/images/{tree['images'][0]['file_name']}"
+    recorded.write_text(json.dumps(tree))
+    with pytest.raises(ValueError, match="names an image outside of images; mend the name"):
+        tiny(recorded, trust_coordinates=True)
+
+
+def test_the_command_prints_the_comparison(recorded, monkeypatch, capsys):
+    words = "teacher train a.json --out t.safetensors --side 32 --epochs 2".split()
+    monkeypatch.setattr(sys, "argv", ["attnlabels", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    said = capsys.readouterr().out
+    assert "11 images trained it, 2 chose epoch" in said and "centre prior" in said
+    monkeypatch.setattr(sys, "argv", ["attnlabels", *words[:2], "b.json", *words[3:]])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 1
+    assert "attnlabels: error: b.json: no annotation file here" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["attnlabels", *words, "--side", "3"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+
+
+@pytest.mark.real_data
+def test_a_hundred_real_photographs_are_enough_to_beat_the_centre_prior(real_data, recorded):
+    osie = real_data("osie")
+    rows = ["image,x,y,observer"]
+    for each in read_json(osie / "eye.json")[:100]:
+        rows += [
+            f"{each.name},{col + 0.5},{row + 0.5},{who}"
+            for (row, col), who in zip(each.points, each.observers)
+        ]
+    Path("osie.csv").write_text("\n".join(rows))
+    report = tiny("osie.csv", images=osie / "images", side=64, epochs=40)
+    assert report["val"]["teacher"]["cc"] > report["val"]["centre_prior"]["cc"]
+    assert report["val"]["split_half"]["cc"] > 0.8

@@ -1,0 +1,121 @@
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+
+from attnlabels.pipeline.writing import replacing, write_json, write_rows
+
+
+def names(folder):
+    return sorted(each.name for each in folder.iterdir())
+
+
+def test_a_file_appears_whole_in_a_new_folder(tmp_path):
+    with replacing(tmp_path / "new" / "out.txt") as aside:
+        aside.write_text("whole")
+        assert not (tmp_path / "new" / "out.txt").exists()
+    assert (tmp_path / "new" / "out.txt").read_text() == "whole"
+    assert names(tmp_path / "new") == ["out.txt"]
+
+
+def test_a_folder_replaces_a_folder_and_nothing_of_the_old_one_stays(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("old")
+    with replacing(out) as aside:
+        aside.mkdir()
+        (aside / "new").write_text("new")
+        assert names(out) == ["old"]
+    assert names(out) == ["new"] and names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_failure_leaves_the_old_result_alone(tmp_path, error, folder):
+    out = tmp_path / "out"
+    out.mkdir() if folder else out.write_text("old")
+    with pytest.raises(error):
+        with replacing(out) as aside:
+            aside.mkdir() if folder else aside.write_text("half")
+            raise error
+    assert names(tmp_path) == ["out"]
+    assert names(out) == [] if folder else out.read_text() == "old"
+
+
+def test_a_failure_leaves_no_result_where_there_was_none(tmp_path):
+    with pytest.raises(ValueError), replacing(tmp_path / "out") as aside:
+        aside.write_text("half")
+        raise ValueError
+    assert names(tmp_path) == []
+
+
+def test_writing_nothing_fails_and_keeps_the_old_folder(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    with pytest.raises(FileNotFoundError, match="out stays as it was: nothing was written"):
+        with replacing(tmp_path / "out"):
+            pass
+    assert names(tmp_path / "out") == ["old"] and names(tmp_path) == ["out"]
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_not_mixed_in(tmp_path):
+    left = tmp_path / f".out.{os.getpid()}.tmp"
+    left.mkdir()
+    (left / "stale").touch()
+    with replacing(tmp_path / "out") as aside:
+        aside.mkdir()
+        (aside / "new").touch()
+    assert names(tmp_path / "out") == ["new"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"), replacing(tmp_path / "file" / "out"):
+        raise AssertionError("not reached")
+    assert names(tmp_path) == ["file"]
+
+
+def test_json_keeps_numbers_strings_and_nesting(tmp_path):
+    tree = {"imagenet": {"top1": 0.1, "n": 3, "5": 1e-9}, "name": "x", "severities": [1, 2]}
+    write_json(tmp_path / "a.json", tree)
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == tree and text.endswith("}\n")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("-inf")])
+def test_a_number_that_is_not_finite_is_refused_by_its_full_key(tmp_path, value):
+    for tree, key in (
+        ({"a": {"b": {"c": value}}}, "a.b.c"),
+        ({"a": {"b": [0.0, value]}}, "a.b.1"),
+    ):
+        with pytest.raises(ValueError, match=f"^scores.json: {key} is .*(nan|inf).* finite"):
+            write_json(tmp_path / "scores.json", tree)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("value", [None, np.float32(1), np.int64(1), {1, 2}])
+def test_what_is_no_plain_number_is_refused_by_its_full_key(tmp_path, value):
+    with pytest.raises(ValueError, match="scores.json: a.b is .* expected a number"):
+        write_json(tmp_path / "scores.json", {"a": {"b": value}})
+
+
+def test_rows_come_under_their_columns_and_a_missing_cell_is_empty(tmp_path):
+    rows = [{"b": 0.25, "a": 1}, {"a": "x, y"}]
+    write_rows(tmp_path / "a.csv", rows, columns=("a", "b"))
+    assert (tmp_path / "a.csv").read_bytes() == b'a,b\n1,0.25\n"x, y",\n'
+    with open(tmp_path / "a.csv", newline="") as file:
+        assert [*csv.DictReader(file)] == [{"a": "1", "b": "0.25"}, {"a": "x, y", "b": ""}]
+
+
+def test_a_row_with_an_unknown_column_is_refused_and_nothing_is_left(tmp_path):
+    with pytest.raises(ValueError, match="'c'"):
+        write_rows(tmp_path / "a.csv", [{"a": 1, "c": 2}], columns=("a", "b"))
+    assert names(tmp_path) == []
+
+
+def test_a_row_with_a_nan_is_refused_by_row_and_column(tmp_path):
+    rows = [{"a": 1.0}, {"a": float("nan")}]
+    with pytest.raises(ValueError, match="a.csv: row 1, a is nan"):
+        write_rows(tmp_path / "a.csv", rows, columns=("a",))
