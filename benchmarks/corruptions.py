@@ -81,13 +81,13 @@ def repaired(package: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     with mock.patch.dict(sys.modules, dropped):
         spec.loader.exec_module(module)
-    setattr(np, "float_", np.float64)
+    np.float_ = np.float64
     gaussian = module.gaussian
 
     def gaussian_of_old(x: Any, sigma: Any, *, multichannel: bool = False, **options: Any) -> Any:
         return gaussian(x, sigma, channel_axis=-1 if multichannel else None, **options)
 
-    setattr(module, "gaussian", gaussian_of_old)
+    module.gaussian = gaussian_of_old
     return module
 
 
@@ -162,8 +162,7 @@ def milliseconds_table(seconds: Mapping[str, Mapping[str, Sequence[float]]]) -> 
     medians["all"] = [sum(column) for column in zip(*medians.values())]
     lines = [f"| milliseconds an image | {' | '.join(who)} |", "|---|---:|---:|---:|"]
     lines += [
-        f"| {name} | {' | '.join(f'{each:.2f}' for each in row)} |"
-        for name, row in medians.items()
+        f"| {name} | {' | '.join(f'{each:.2f}' for each in row)} |" for name, row in medians.items()
     ]
     return "\n".join(lines)
 

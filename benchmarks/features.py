@@ -35,7 +35,11 @@ from attnlabels.testsets.image_sets import Squares, listed_images
 LEAST_OF_FORWARD = 0.8
 BATCH = 32
 ENCODER = {
-    "backbone": "resnet50", "width": 64, "stem": "imagenet", "taps": "stages", "zero_init": False,
+    "backbone": "resnet50",
+    "width": 64,
+    "stem": "imagenet",
+    "taps": "stages",
+    "zero_init": False,
 }
 
 
@@ -58,8 +62,13 @@ def measure(
     weights = scratch / "encoder.safetensors"
     write_weights(weights, torch.nn.ModuleDict({"encoder": Encoder(**ENCODER)}), config)
     source = open_source(
-        str(weights), weights=None, size=None, crop=None, normalise=None,
-        device=torch.device("cpu"), precision="fp32",
+        str(weights),
+        weights=None,
+        size=None,
+        crop=None,
+        normalise=None,
+        device=torch.device("cpu"),
+        precision="fp32",
     )
     found = listed_images("images", images, take(images, count))
     squares = Squares(found, size=size, crop=0.875, batch_size=BATCH)
@@ -78,7 +87,9 @@ def measure(
             source.encode(batch)
 
     seconds: dict[str, list[float]] = {
-        f"extraction of {count} images": [], "its worker": [], "forward alone": [],
+        f"extraction of {count} images": [],
+        "its worker": [],
+        "forward alone": [],
     }
     for measured in range(-1, rounds):
         own, worker = clocks(extract)

@@ -55,7 +55,11 @@ BLOCK_MB = {"score_retrieval": 64.0}  # of similarities, which few images do not
 SRC = Path(__file__).resolve().parents[1] / "src"
 TEACHER = {"taps": [3], "pool_stride": 1, "output": "tanh_half"}
 ENCODER = {
-    "backbone": "resnet10", "width": 8, "stem": "imagenet", "taps": "stages", "zero_init": False,
+    "backbone": "resnet10",
+    "width": 8,
+    "stem": "imagenet",
+    "taps": "stages",
+    "zero_init": False,
 }
 SIDE = 32  # px
 
@@ -171,8 +175,7 @@ def growth(root: Path, tree: dict[str, Any]) -> dict[str, tuple[float, float]]:
 STAGES = {
     "label_images": "teacher.safetensors images list.csv people labels labels.npz",
     "evaluate_teacher": "teacher.safetensors people few scores.csv examples.npz teacher.json",
-    "extract_features":
-        "student.safetensors images list.csv few_images few.csv corrupted cifar corrupted out",
+    "extract_features": "student.safetensors images list.csv few_images few.csv corrupted cifar corrupted out",
     "probe_linear": "run 0 features probe.npz probe.json",
     "score_robustness": "run 0 features probe.npz robustness.json",
     "score_retrieval": "run 0 features curves.csv retrieval.json",
@@ -185,7 +188,10 @@ def peak_mb(name: str, words: list[str], folder: Path) -> float:
     with (folder / f"{name}.log").open("w+") as log:
         process = subprocess.Popen(
             [sys.executable, str(SRC / f"{name}.py"), *words],
-            cwd=folder, env=environment, stdout=log, stderr=log,
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
         status, peak = Path(f"/proc/{process.pid}/status"), 0.0
         while process.poll() is None:
@@ -206,8 +212,13 @@ def field_mb(path: Path, field: str) -> float:
 def small_params(tree: dict[str, Any]) -> dict[str, Any]:
     """The parameters, with sizes at which the number of images is all that can be seen."""
     tree["label_images"] |= {
-        "image_size": [SIDE, SIDE], "map_size": 8, "maximum_points": 4, "workers": 0,
-        "precision": "fp32", "batch_size": 64, "examples": 2,
+        "image_size": [SIDE, SIDE],
+        "map_size": 8,
+        "maximum_points": 4,
+        "workers": 0,
+        "precision": "fp32",
+        "batch_size": 64,
+        "examples": 2,
     }
     tree["evaluate_teacher"] |= {"splits": 1, "examples": 2}
     tree["extract_features"] |= {"workers": 0, "batch_size": 256, "precision": "fp32"}
@@ -270,8 +281,16 @@ def sample(key: str, *, side: int, image: bytes) -> Sample:
     map[1:4, 1:4] = 1
     points = np.array([[1, 1], [2, 2], [2, 3], [5, 5]])
     return Sample(
-        key=key, image=image, map=map, points=points, observers=np.array([0, 0, 1, 1]),
-        label=-1, grid=(side, side), image_size=(SIDE, SIDE), source="made_up", name=key,
+        key=key,
+        image=image,
+        map=map,
+        points=points,
+        observers=np.array([0, 0, 1, 1]),
+        label=-1,
+        grid=(side, side),
+        image_size=(SIDE, SIDE),
+        source="made_up",
+        name=key,
     )
 
 
@@ -307,7 +326,12 @@ def write_features(root: Path, n: int) -> None:
     labels = rng.integers(0, 10, n)
     x = (rng.normal(size=(10, 64))[labels] + rng.normal(size=(n, 64))).astype(np.float16)
     for name in (
-        "imagenet_train", "imagenet_val", "imagenet_c", "cifar10_train", "cifar10_test", "cifar10_c"
+        "imagenet_train",
+        "imagenet_val",
+        "imagenet_c",
+        "cifar10_train",
+        "cifar10_test",
+        "cifar10_c",
     ):
         (root / name).mkdir(parents=True)
         np.save(root / name / "labels.npy", labels)

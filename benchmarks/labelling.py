@@ -63,9 +63,7 @@ def main() -> None:
         report(*measure(teacher, images, count, rounds=rounds))
 
 
-def measure(
-    teacher: Path, images: Path, count: int, *, rounds: int
-) -> tuple[Timed, list[Bound]]:
+def measure(teacher: Path, images: Path, count: int, *, rounds: int) -> tuple[Timed, list[Bound]]:
     """Seconds by way and round, and the two ratios; works in the current folder."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -77,8 +75,11 @@ def measure(
     trained = Teacher(**read_config(teacher, "teacher")["teacher"]).eval()
     load_weights(teacher, trained)
     write_shards(
-        Path("people"), by_loop(trained, images, listed, [0], p=p),
-        maximum_count=1, maps_by={"kind": "human"}, classes=listed.classes,
+        Path("people"),
+        by_loop(trained, images, listed, [0], p=p),
+        maximum_count=1,
+        maps_by={"kind": "human"},
+        classes=listed.classes,
     )
 
     folded = labelling.read_teacher(teacher).to(memory_format=torch.channels_last)
@@ -90,8 +91,11 @@ def measure(
 
     def loop() -> None:
         write_shards(
-            Path("loop"), by_loop(trained, images, listed, range(count), p=p),
-            maximum_count=p.shard_size, maps_by={"kind": "teacher"}, classes=listed.classes,
+            Path("loop"),
+            by_loop(trained, images, listed, range(count), p=p),
+            maximum_count=p.shard_size,
+            maps_by={"kind": "teacher"},
+            classes=listed.classes,
         )
         shutil.rmtree("loop")
 
@@ -176,11 +180,20 @@ def by_loop(
         pixels = to_tensor(resize(image, *p.image_size))
         size = (p.map_size, p.map_size)
         map = F.interpolate(teacher(pixels[None])[None], size, mode="area")[0, 0].numpy()
-        samples.append(Sample(
-            key=labelling.key_of(name.rpartition(".")[0]), image=data, map=map,
-            points=fixations(map, p=p), observers=None, label=int(listed.labels[i]), grid=size,
-            image_size=(image.shape[0], image.shape[1]), source="teacher", name=name,
-        ))
+        samples.append(
+            Sample(
+                key=labelling.key_of(name.rpartition(".")[0]),
+                image=data,
+                map=map,
+                points=fixations(map, p=p),
+                observers=None,
+                label=int(listed.labels[i]),
+                grid=size,
+                image_size=(image.shape[0], image.shape[1]),
+                source="teacher",
+                name=name,
+            )
+        )
     return samples
 
 

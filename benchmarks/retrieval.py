@@ -63,7 +63,7 @@ def _measure(q: int, g: int, d: int, *, rounds: int) -> tuple[dict[str, list[flo
     rng = np.random.default_rng(0)
     features, labels = np.empty((q + g, d), np.float16), spread_labels(q + g, rng=rng)
     for first in range(0, len(features), 1000):  # of float64, some at a time
-        block = features[first:first + 1000]
+        block = features[first : first + 1000]
         block[:] = np.abs(rng.standard_normal(block.shape))
     split = split_queries(q + g, n_queries=q, seed=0)
 
@@ -75,8 +75,8 @@ def _measure(q: int, g: int, d: int, *, rounds: int) -> tuple[dict[str, list[flo
 
     def multiply() -> None:
         for first in range(0, q, CHUNK):
-            block = queries[first:first + CHUNK]
-            np.matmul(block, gallery.T, out=product[:len(block)])
+            block = queries[first : first + CHUNK]
+            np.matmul(block, gallery.T, out=product[: len(block)])
 
     similarity = queries[:N_SCORED] @ gallery.T
     relevant = [labels[split[1]] == label for label in labels[split[0][:N_SCORED]]]
@@ -159,8 +159,10 @@ def difference(q: int, g: int, *, rng: np.random.Generator) -> float:
         precision += counted / np.arange(1, g + 1)
         recall += counted / hits.sum()
     apart = (
-        found.map - np.mean(averages), found.r_precision - np.mean(shares),
-        found.precision - precision / q, found.recall - recall / q,
+        found.map - np.mean(averages),
+        found.r_precision - np.mean(shares),
+        found.precision - precision / q,
+        found.recall - recall / q,
     )
     return max(float(np.abs(each).max()) for each in apart)
 

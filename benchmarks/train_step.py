@@ -64,17 +64,13 @@ def our_step(n: int) -> Callable[[], None]:
     """One update of the guided run, as src/train_simclr.py makes it."""
     torch.manual_seed(0)
     encoder = Encoder("resnet18", width=64, stem="imagenet", taps="stages", zero_init=True)
-    attention = AttentionHead(
-        select="local_mean_max", output="spatial_softmax", size=SIZE // 4
-    )
+    attention = AttentionHead(select="local_mean_max", output="spatial_softmax", size=SIZE // 4)
     student = Student(
         encoder, projector(512, layers=2, n_outputs=128), attention, nn.Linear(512, 1000)
     )
     student.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(student.parameters(), lr=0.06, momentum=0.9)
-    step = Step(
-        student, optimizer, world=World(0, 1, torch.device("cpu")), precision="bf16"
-    )
+    step = Step(student, optimizer, world=World(0, 1, torch.device("cpu")), precision="bf16")
     images = [torch.rand(n, SIZE, SIZE, 3).permute(0, 3, 1, 2) for _ in range(3)]
     maps = torch.rand(n, SIZE // 4, SIZE // 4)
     targets = [torch.arange(n), maps, (maps > 0.99).float()]

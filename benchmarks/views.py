@@ -37,7 +37,12 @@ N_IMAGES = 40
 REPETITIONS = 7
 # lightly's SimCLRTransform has these for its defaults.
 SETTINGS: dict[str, Any] = {
-    "area": (0.08, 1.0), "jittered": 0.8, "strength": 1.0, "hue": 0.2, "grey": 0.2, "blurred": 0.5,
+    "area": (0.08, 1.0),
+    "jittered": 0.8,
+    "strength": 1.0,
+    "hue": 0.2,
+    "grey": 0.2,
+    "blurred": 0.5,
 }
 
 
@@ -143,11 +148,20 @@ def write_sets(
         (scratch / "images" / "all" / f"{i:06d}.jpg").write_bytes(data)
         grey = np.rint(255 * map / map.max()).astype(np.uint8)
         Image.fromarray(grey).save(scratch / "maps" / f"{i:06d}.png")
-        samples.append(Sample(
-            key=f"{i:06d}", image=data, map=map, points=np.zeros((1, 2), np.int64),
-            observers=None, label=-1, grid=(56, 56), image_size=size, source="benchmark",
-            name=f"{i:06d}.jpg",
-        ))
+        samples.append(
+            Sample(
+                key=f"{i:06d}",
+                image=data,
+                map=map,
+                points=np.zeros((1, 2), np.int64),
+                observers=None,
+                label=-1,
+                grid=(56, 56),
+                image_size=size,
+                source="benchmark",
+                name=f"{i:06d}.jpg",
+            )
+        )
     write_shards(scratch / "set", samples, maximum_count=1000, maps_by=maps_by, classes=[])
     return Shards(scratch / "set"), scratch
 

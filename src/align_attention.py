@@ -63,9 +63,11 @@ def main(
     first = list(range(min(p.examples, len(aligned.recordings))))
     ends = worst_and_best(aligned, count=p.examples)
     with replacing(examples) as aside, open(aside, "wb") as file:
-        np.savez(file, **pictures(aligned, first), **{
-            f"extreme_{key}": array for key, array in pictures(aligned, ends).items()
-        })
+        np.savez(
+            file,
+            **pictures(aligned, first),
+            **{f"extreme_{key}": array for key, array in pictures(aligned, ends).items()},
+        )
     write_rows(scores, rows, columns=("set", "image", "readout", *SCORES))
     write_json(report, summary)
 

@@ -100,9 +100,7 @@ def main(
             "robustness": draw_robustness(metrics / "score_robustness", colours, seeds=seeds),
             "training": draw_training(curves, colours, seeds=seeds),
             "labels": draw_labels(examples, p.examples),
-            "attention": draw_attention(
-                alignment, readouts, seed=seeds[0], n_examples=p.examples
-            ),
+            "attention": draw_attention(alignment, readouts, seed=seeds[0], n_examples=p.examples),
         }
         with replacing(figures) as aside:
             aside.mkdir()
@@ -132,9 +130,7 @@ def draw_alignment(
     teacher = read_cc(folder / "teacher.csv", subset, readouts=bars, stage="evaluate_teacher")
     runs = {
         name: [
-            read_cc(
-                folder / f"{name}-{seed}.csv", subset, readouts=of_run, stage="align_attention"
-            )
+            read_cc(folder / f"{name}-{seed}.csv", subset, readouts=of_run, stage="align_attention")
             for seed in seeds
         ]
         for name, of_run in readouts.items()
@@ -149,12 +145,15 @@ def draw_alignment(
         axes.axvline(teacher["split_half"].mean(), color=PEOPLE_COLOUR, linestyle="--")
         axes.set(title=f"attention heads {title}", xlabel=f"CC with people, by image ({subset})")
     panels[0].set_ylabel("density")
-    add_legend(figure, {
-        **run_lines(colours),
-        "teacher": {"color": TEACHER_COLOUR},
-        "centre prior, mean": {"color": PRIOR_COLOUR, "linestyle": ":"},
-        "people, half and half, mean": {"color": PEOPLE_COLOUR, "linestyle": "--"},
-    })
+    add_legend(
+        figure,
+        {
+            **run_lines(colours),
+            "teacher": {"color": TEACHER_COLOUR},
+            "centre prior, mean": {"color": PRIOR_COLOUR, "linestyle": ":"},
+            "people, half and half, mean": {"color": PEOPLE_COLOUR, "linestyle": "--"},
+        },
+    )
     return figure
 
 
@@ -178,7 +177,7 @@ def read_cc(
 def draw_histogram(axes: Axes, values: Float[np.ndarray, "n"], colour: str) -> None:
     density, _ = np.histogram(values, BINS, density=True)
     there = slice(density.nonzero()[0][0], density.nonzero()[0][-1] + 1)
-    edges = BINS[there.start:there.stop + 1]
+    edges = BINS[there.start : there.stop + 1]
     axes.stairs(density[there], edges, fill=True, color=colour, alpha=0.15)
     axes.stairs(density[there], edges, color=colour, linewidth=1.2)
     axes.axvline(values.mean(), color=colour)

@@ -45,7 +45,10 @@ def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, repo
     found: dict[str, dict[str, Scored]] = {}
     for name, folder in (("val", val), ("eye", eye)):
         found[name], shown = score_set(
-            teacher, folder, size=tuple(config["image_size"]), batch_size=p.batch_size,
+            teacher,
+            folder,
+            size=tuple(config["image_size"]),
+            batch_size=p.batch_size,
             examples=p.examples,
         )
         halves = np.fromiter(score_halves(folder, splits=p.splits, seed=p.seed), float)

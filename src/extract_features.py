@@ -74,9 +74,7 @@ def main(
     with replacing(out) as aside:
         for each in sets:
             crop = config["eval_crop"] if each.crops else 1.0
-            squares = Squares(
-                each, size=config["image_size"], crop=crop, batch_size=p.batch_size
-            )
+            squares = Squares(each, size=config["image_size"], crop=crop, batch_size=p.batch_size)
             blocks = encode_squares(
                 squares, encode, workers=p.workers, pin_memory=device.type == "cuda"
             )

@@ -87,8 +87,14 @@ def main(
             labeller.to(world.device)
             try:
                 label_parts(
-                    parts, Photographs(source, p.image_size), labeller, scratch.folder,
-                    names=names, batch_size=p.batch_size, broken=p.broken, workers=p.workers,
+                    parts,
+                    Photographs(source, p.image_size),
+                    labeller,
+                    scratch.folder,
+                    names=names,
+                    batch_size=p.batch_size,
+                    broken=p.broken,
+                    workers=p.workers,
                     world=world,
                 )
             except Unlabelled as error:

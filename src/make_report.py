@@ -70,14 +70,19 @@ from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 
 PIPELINES = {  # beside the root's: what each adds, and the sections of parameters it alone reads
     "table1": (
-        "the other rows of Table 1", ("table1", "supervised", "relabel_images", "train_supervised")
+        "the other rows of Table 1",
+        ("table1", "supervised", "relabel_images", "train_supervised"),
     ),
     "ablations": ("ablations of the method and of its teacher", ("ablations", "teachers")),
 }
 LARGEST = 15_000_000  # bytes of a page
 ALL_RUNS = "all runs beside each other"
 HEAT_ROWS = [
-    "clean", "mean of the 15", *map(show, CORRUPTIONS), "mean of the 4", *map(show, EXTRA),
+    "clean",
+    "mean of the 15",
+    *map(show, CORRUPTIONS),
+    "mean of the 4",
+    *map(show, EXTRA),
 ]
 NO_TERMS = ("epoch", "step", "lr", "spread")  # of the columns of the training curves
 PEOPLE = {"eye": "eye fixations (eye)", "val": "mouse recordings (val)"}
@@ -191,9 +196,7 @@ def main(studies: str, metrics: Path, data: Path, report: Path) -> None:
     first = [*tree[MAIN]][-1]
     charts = {
         "cc": chart_cc(results, p.alignment_set),
-        "heat": chart_robustness(
-            results, baselines_of(results.runs, tree["make_tables"]), first
-        ),
+        "heat": chart_robustness(results, baselines_of(results.runs, tree["make_tables"]), first),
         "retrieval": chart_retrieval(results, p.retrieval_corruption),
         "training": chart_training(results),
     }
@@ -292,12 +295,16 @@ def read_tables(results: Results, beside: Path) -> dict[str, list[Table]]:
     tables: dict[str, list[Table]] = {key: [] for key in (*TABLE_SECTIONS.values(), "further")}
     for each in check(AllMade, {"tables": made or []}, where=f"{folder}/tables.json").tables:
         section = TABLE_SECTIONS.get(each.key.split("_")[0], "further")
-        tables[section].append({
-            "made": each,
-            "number": sum(map(len, tables.values())),
-            "csv": address_of_text((folder / f"{each.key}.csv").read_bytes(), kind="csv"),
-            "markdown": address_of_text((folder / f"{each.key}.md").read_bytes(), kind="markdown"),
-        })
+        tables[section].append(
+            {
+                "made": each,
+                "number": sum(map(len, tables.values())),
+                "csv": address_of_text((folder / f"{each.key}.csv").read_bytes(), kind="csv"),
+                "markdown": address_of_text(
+                    (folder / f"{each.key}.md").read_bytes(), kind="markdown"
+                ),
+            }
+        )
     return tables
 
 
@@ -312,12 +319,14 @@ def show_differences(tables: Sequence[Table]) -> dict[str, list[dict[str, Any]]]
             if told is None or told.value is None:  # a run may lack the score
                 continue
             error = row.cells["se"].value or 0
-            found.setdefault(row.label, []).append({
-                "label": each.title,
-                "text": f"{told.value:+.4f}" + (f" ± {error:.4f}" if error else ""),
-                "p": row.cells["p_holm"].text,
-                "ends": (told.value - error, told.value, told.value + error),
-            })
+            found.setdefault(row.label, []).append(
+                {
+                    "label": each.title,
+                    "text": f"{told.value:+.4f}" + (f" ± {error:.4f}" if error else ""),
+                    "p": row.cells["p_holm"].text,
+                    "ends": (told.value - error, told.value, told.value + error),
+                }
+            )
     for rows in found.values():
         low = min(0, *(row["ends"][0] for row in rows))
         width = max(0, *(row["ends"][2] for row in rows)) - low or 1.0
@@ -353,9 +362,13 @@ def chart_cc(results: Results, first_set: str) -> Tree:
             lines += [upright(f"/{key}", means[key]) for key in ("centre_prior", "split_half")]
         tree.setdefault(PEOPLE[subset], {})[READOUTS[readout]] = lines
     return chooser(
-        "lines", ["recordings", "attention heads"], tree,
+        "lines",
+        ["recordings", "attention heads"],
+        tree,
         start=[PEOPLE[first_set], "refitted"],
-        x="CC with people, by image", y="density of images", x_range=[-1, 1],
+        x="CC with people, by image",
+        y="density of images",
+        x_range=[-1, 1],
     )
 
 
@@ -368,7 +381,9 @@ def chart_robustness(results: Results, baselines: Mapping[str, str], first: str)
     """Top-1 accuracy for each corruption and severity, and its difference to the baseline's."""
     reports = {
         name: results.by_seed(
-            "robustness", each, "metrics/score_robustness/*.json",
+            "robustness",
+            each,
+            "metrics/score_robustness/*.json",
             lambda path: read_json(path, stage="score_robustness"),
         )
         for name, each in results.runs.items()
@@ -398,12 +413,17 @@ def chart_robustness(results: Results, baselines: Mapping[str, str], first: str)
             of_set[show(name)] = {"top-1 accuracy": table}
         for name, table in gains.items():
             of_set[show(name)][f"minus {show(baselines[name])}"] = table
-        ours = any(of_run[subset]["generated"] for found in reports.values()
-                   for of_run in found.values())
+        ours = any(
+            of_run[subset]["generated"] for found in reports.values() for of_run in found.values()
+        )
         tree[f"{title}, corrupted by us" if ours else title] = of_set
     return chooser(
-        "heat", ["data set", "run", "shown"], tree, start=[next(iter(tree)), show(first)],
-        rows=HEAT_ROWS, columns=[*map(str, SEVERITIES), "mean"],
+        "heat",
+        ["data set", "run", "shown"],
+        tree,
+        start=[next(iter(tree)), show(first)],
+        rows=HEAT_ROWS,
+        columns=[*map(str, SEVERITIES), "mean"],
     )
 
 
@@ -430,10 +450,15 @@ def accuracies(scores: Mapping[str, Any]) -> Float[np.ndarray, "r 6"]:
         by_severity = scores[corruption]
         return [*(by_severity[str(severity)] for severity in SEVERITIES), by_severity["mean"]]
 
-    return np.array([
-        whole(scores["clean"]), whole(scores["mean"]), *map(row, CORRUPTIONS),
-        whole(scores["mean_extra"]), *map(row, EXTRA),
-    ])
+    return np.array(
+        [
+            whole(scores["clean"]),
+            whole(scores["mean"]),
+            *map(row, CORRUPTIONS),
+            whole(scores["mean_extra"]),
+            *map(row, EXTRA),
+        ]
+    )
 
 
 def chart_retrieval(results: Results, first: str) -> Tree:
@@ -442,7 +467,9 @@ def chart_retrieval(results: Results, first: str) -> Tree:
     found: dict[tuple, dict[str, list[pd.DataFrame]]] = {}
     for name, each in results.runs.items():
         tables = results.by_seed(
-            "retrieval", each, "data/retrieval/*.csv",
+            "retrieval",
+            each,
+            "data/retrieval/*.csv",
             lambda path: read_csv(path, columns=columns, stage="score_retrieval"),
         )
         for table in tables.values():
@@ -453,16 +480,23 @@ def chart_retrieval(results: Results, first: str) -> Tree:
     tree: Tree = {}
     for (subset, corruption, severity), by_run in found.items():
         lines = [
-            line(name, [curve["precision"].to_numpy(float) for curve in curves],
-                 np.mean([curve["recall"].to_numpy(float) for curve in curves], axis=0))
+            line(
+                name,
+                [curve["precision"].to_numpy(float) for curve in curves],
+                np.mean([curve["recall"].to_numpy(float) for curve in curves], axis=0),
+            )
             for name, curves in by_run.items()
         ]
         of_corruption = tree.setdefault(SETS[subset], {}).setdefault(show(corruption), {})
         of_corruption[str(severity) if severity else "none"] = lines
     return chooser(
-        "lines", ["data set", "corruption", "severity"], tree,
+        "lines",
+        ["data set", "corruption", "severity"],
+        tree,
         start=[next(iter(tree)), show(first), "3"],
-        x="recall", y="precision", x_range=[0, 1],
+        x="recall",
+        y="precision",
+        x_range=[0, 1],
     )
 
 
@@ -470,13 +504,18 @@ def chart_training(results: Results) -> Tree:
     """The loss and its terms by epoch."""
     tree: Tree = {}
     for name, each in results.runs.items():
-        tables = [*results.by_seed(
-            "training", each, "data/curves/*.csv",
-            lambda path: read_csv(path, columns=("epoch", "loss"), stage=each.trained_by),
-        ).values()]
+        tables = [
+            *results.by_seed(
+                "training",
+                each,
+                "data/curves/*.csv",
+                lambda path: read_csv(path, columns=("epoch", "loss"), stage=each.trained_by),
+            ).values()
+        ]
         for term in [key for key in tables[0] if key not in NO_TERMS] if tables else []:
             tree.setdefault(TERMS.get(term, show(term)), {})[name] = line(
-                name, [table[term].to_numpy(float) for table in tables],
+                name,
+                [table[term].to_numpy(float) for table in tables],
                 tables[0]["epoch"].to_numpy(float),
             )
     if not tree:
@@ -490,8 +529,10 @@ def show_examples(results: Results, count: int) -> dict[str, Any]:
     root = folder_of(results.data, MAIN) / "alignment"
     keys = ("images", "human", "maps", "names")
     teacher = results.read(
-        "alignment", root / "teacher.npz",
-        lambda path: read_arrays(path, keys=keys, stage="evaluate_teacher"), study=MAIN,
+        "alignment",
+        root / "teacher.npz",
+        lambda path: read_arrays(path, keys=keys, stage="evaluate_teacher"),
+        study=MAIN,
     )
     scores = results.read(
         "alignment", root / "teacher.csv", read_scores("evaluate_teacher"), study=MAIN
@@ -500,18 +541,27 @@ def show_examples(results: Results, count: int) -> dict[str, Any]:
         return {}
     names = [str(name) for name in teacher["names"][:count]]
     common = [
-        {"label": "image", "pictures": [
-            {"source": address_of_image(image), "alt": f"Image {name}", "note": ""}
-            for name, image in zip(names, teacher["images"])
-        ]},
-        {"label": "people", "pictures": [
-            pictured(map, f"{name}: where people looked")
-            for name, map in zip(names, teacher["human"])
-        ]},
-        {"label": "teacher", "pictures": [
-            pictured(map, f"{name}: the teacher's map", cc)
-            for name, map, cc in zip(names, teacher["maps"], cc_of(scores, "teacher", names))
-        ]},
+        {
+            "label": "image",
+            "pictures": [
+                {"source": address_of_image(image), "alt": f"Image {name}", "note": ""}
+                for name, image in zip(names, teacher["images"])
+            ],
+        },
+        {
+            "label": "people",
+            "pictures": [
+                pictured(map, f"{name}: where people looked")
+                for name, map in zip(names, teacher["human"])
+            ],
+        },
+        {
+            "label": "teacher",
+            "pictures": [
+                pictured(map, f"{name}: the teacher's map", cc)
+                for name, map, cc in zip(names, teacher["maps"], cc_of(scores, "teacher", names))
+            ],
+        },
     ]
     shown = {}
     for readout, title in READOUTS.items():
@@ -527,10 +577,15 @@ def show_examples(results: Results, count: int) -> dict[str, Any]:
                     "align_attention again"
                 )
             label = show(each.name)
-            rows.append({"label": label, "pictures": [
-                pictured(map, f"{name}: the map of {label}, {title}", cc)
-                for name, map, cc in zip(names, found["maps"], found["cc"])
-            ]})
+            rows.append(
+                {
+                    "label": label,
+                    "pictures": [
+                        pictured(map, f"{name}: the map of {label}, {title}", cc)
+                        for name, map, cc in zip(names, found["maps"], found["cc"])
+                    ],
+                }
+            )
         shown[title] = {"names": names, "rows": common + rows}
     return shown
 
@@ -546,7 +601,8 @@ def read_maps(results: Results, each: Run, readout: str, *, prefix: str = "") ->
     keys = {key: f"{prefix}{key}" for key in ("images", "human", "names")}
     keys["maps"] = f"{prefix}maps_{readout}"
     arrays = results.read(
-        "alignment", path,
+        "alignment",
+        path,
         lambda path: read_arrays(path, keys=tuple(keys.values()), stage="align_attention"),
         study=each.study,
     )
@@ -571,7 +627,9 @@ def show_extremes(results: Results) -> dict[str, Any]:
             label = show(each.name)
             shown[label] = [
                 {
-                    "name": str(name), "cc": cc, "pictures": [
+                    "name": str(name),
+                    "cc": cc,
+                    "pictures": [
                         {"source": address_of_image(image), "alt": f"Image {name}"},
                         pictured(human, f"{name}: where people looked"),
                         pictured(map, f"{name}: the map of {label}, refitted, CC {cc:.2f}"),
@@ -605,9 +663,7 @@ def describe_runs(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> list[dict
             "label": show(name),
             "study": show(each.study),
             "seeds": ", ".join(map(str, each.seeds)),
-            "built": describe_row(
-                tree[each.study][name], {} if each.study == MAIN else of_main
-            ),
+            "built": describe_row(tree[each.study][name], {} if each.study == MAIN else of_main),
         }
         for name, each in runs.items()
     ]
@@ -615,9 +671,7 @@ def describe_runs(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> list[dict
 
 def score_ablations(results: Results, tree: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows of the table `ablations`, after those of `main`."""
-    shown = {
-        name: each for name, each in results.runs.items() if each.study in (MAIN, "ablations")
-    }
+    shown = {name: each for name, each in results.runs.items() if each.study in (MAIN, "ablations")}
     if {each.study for each in shown.values()} != {MAIN, "ablations"}:
         return []
     rows: list[dict[str, Any]] = [*describe_runs(shown, tree)]

@@ -47,8 +47,12 @@ from attnlabels.scenes.scenes import SHAPES, TEXTURES, Scene, Style, draw_scene,
 
 CIFAR_SIDE = 32
 CIFAR_BATCHES = 5
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+JPEG = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    95,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+]
 
 Item = TypeVar("Item")
 Count = Annotated[int, Field(ge=1)]
@@ -57,7 +61,7 @@ Amount = Annotated[float, Field(ge=0)]
 
 
 @record
-class Attention:      # mixture of attention: see attnlabels.scenes.observers
+class Attention:  # mixture of attention: see attnlabels.scenes.observers
     object_weight: Share
     contrast_weight: Share
     centre_weight: Share
@@ -132,34 +136,55 @@ def main(name: str, out: Path) -> None:
                 f"({p.n_classes}), so that classes are equally large"
             )
     style = Style(
-        object_size=p.object_size, object_spread=p.object_spread, rotation_sd=p.rotation_sd,
-        hue_jitter=p.hue_jitter, contrast=p.contrast, period=p.period, n_regions=p.n_regions,
-        n_distractors=p.n_distractors, occlusion=p.occlusion, shortcut=p.shortcut,
-        noise_sd=p.noise_sd, texture_shift=0, hue_shift=0.0,
+        object_size=p.object_size,
+        object_spread=p.object_spread,
+        rotation_sd=p.rotation_sd,
+        hue_jitter=p.hue_jitter,
+        contrast=p.contrast,
+        period=p.period,
+        n_regions=p.n_regions,
+        n_distractors=p.n_distractors,
+        occlusion=p.occlusion,
+        shortcut=p.shortcut,
+        noise_sd=p.noise_sd,
+        texture_shift=0,
+        hue_shift=0.0,
     )
     shifted = replace(style, texture_shift=p.cifar_texture_shift, hue_shift=p.cifar_hue_shift)
     by_mouse = partial(
-        mouse_samples, n_observers=p.mouse.n_observers, n_targets=p.mouse.n_targets,
-        n_samples=p.mouse.n_samples, interest_sd=p.mouse.interest_sd,
+        mouse_samples,
+        n_observers=p.mouse.n_observers,
+        n_targets=p.mouse.n_targets,
+        n_samples=p.mouse.n_samples,
+        interest_sd=p.mouse.interest_sd,
     )
     by_eye = partial(
-        eye_fixations, n_observers=p.eye.n_observers, n_fixations=p.eye.n_fixations,
-        interest_sd=p.eye.interest_sd, error_px=p.eye.error_px,
+        eye_fixations,
+        n_observers=p.eye.n_observers,
+        n_fixations=p.eye.n_fixations,
+        interest_sd=p.eye.interest_sd,
+        error_px=p.eye.error_px,
     )
-    of_imagenet = partial(
-        classified, seed=p.seed, n_classes=p.n_classes, size=p.size, style=style)
+    of_imagenet = partial(classified, seed=p.seed, n_classes=p.n_classes, size=p.size, style=style)
     of_watched_imagenet = partial(
-        watched_again, seed=p.seed, draw=of_imagenet, attend=attending(p.mouse.attention),
+        watched_again,
+        seed=p.seed,
+        draw=of_imagenet,
+        attend=attending(p.mouse.attention),
         observe=by_mouse,
     )
     of_cifar = partial(
-        classified, seed=p.seed, n_classes=len(SHAPES), size=CIFAR_SIDE, style=shifted)
+        classified, seed=p.seed, n_classes=len(SHAPES), size=CIFAR_SIDE, style=shifted
+    )
     wide = partial(
-        draw_wide, n_classes=p.n_classes, size=p.size, two_objects=p.two_objects, style=style)
+        draw_wide, n_classes=p.n_classes, size=p.size, two_objects=p.two_objects, style=style
+    )
     of_salicon = partial(
-        watched, seed=p.seed, draw=wide, attend=attending(p.mouse.attention), observe=by_mouse)
+        watched, seed=p.seed, draw=wide, attend=attending(p.mouse.attention), observe=by_mouse
+    )
     of_osie = partial(
-        watched, seed=p.seed, draw=wide, attend=attending(p.eye.attention), observe=by_eye)
+        watched, seed=p.seed, draw=wide, attend=attending(p.eye.attention), observe=by_eye
+    )
     n_batch = p.n_cifar_train // CIFAR_BATCHES
 
     with replacing(out) as folder, mapping(p.workers) as drawn:
@@ -175,16 +200,21 @@ def main(name: str, out: Path) -> None:
             write_batch(cifar / f"data_batch_{k}", f"training batch {k} of {CIFAR_BATCHES}", batch)
         batch = drawn(of_cifar, "cifar test", p.n_cifar_test)
         write_batch(cifar / "test_batch", "testing batch 1 of 1", batch)
-        write_pickle(cifar / "batches.meta", {
-            "num_cases_per_batch": n_batch, "label_names": list(SHAPES),
-            "num_vis": 3 * CIFAR_SIDE ** 2,
-        })
+        write_pickle(
+            cifar / "batches.meta",
+            {
+                "num_cases_per_batch": n_batch,
+                "label_names": list(SHAPES),
+                "num_vis": 3 * CIFAR_SIDE**2,
+            },
+        )
         (folder / "README.txt").write_text(readme(name))
 
 
 @contextmanager
 def mapping(workers: int) -> Iterator[Mapper]:
     """Calls `function(index, split=split)` for `n` indices, in order, on so many processes."""
+
     def serial(function: Callable[..., Item], split: str, n: int) -> Iterator[Item]:
         return map(partial(function, split=split), tqdm(range(n), desc=split, disable=None))
 
@@ -202,14 +232,22 @@ def mapping(workers: int) -> Iterator[Mapper]:
 
 def attending(mixture: Attention) -> Callable[..., Float[np.ndarray, "h w"]]:
     return partial(
-        attention_map, object_weight=mixture.object_weight,
-        contrast_weight=mixture.contrast_weight, centre_weight=mixture.centre_weight,
+        attention_map,
+        object_weight=mixture.object_weight,
+        contrast_weight=mixture.contrast_weight,
+        centre_weight=mixture.centre_weight,
         centre_sigma=mixture.centre_sigma,
     )
 
 
 def classified(
-    index: int, *, split: str, seed: int, n_classes: int, size: int, style: Style,
+    index: int,
+    *,
+    split: str,
+    seed: int,
+    n_classes: int,
+    size: int,
+    style: Style,
 ) -> Scene:
     """A square scene with one object; indices take the classes in turn."""
     rng = scene_rng(seed, split, index=index)
@@ -217,7 +255,12 @@ def classified(
 
 
 def draw_wide(
-    rng: np.random.Generator, *, n_classes: int, size: int, two_objects: float, style: Style,
+    rng: np.random.Generator,
+    *,
+    n_classes: int,
+    size: int,
+    two_objects: float,
+    style: Style,
 ) -> Scene:
     """A 4:3 scene, as SALICON's and OSIE's, with one or two objects of different classes."""
     n = 2 if rng.random() < two_objects else 1
@@ -226,7 +269,11 @@ def draw_wide(
 
 
 def watched(
-    index: int, *, split: str, seed: int, draw: Callable[..., Scene],
+    index: int,
+    *,
+    split: str,
+    seed: int,
+    draw: Callable[..., Scene],
     attend: Callable[..., Float[np.ndarray, "h w"]],
     observe: Callable[..., list[Int[np.ndarray, "n 2"]]],
 ) -> Watched:
@@ -236,7 +283,11 @@ def watched(
 
 
 def watched_again(
-    index: int, *, split: str, seed: int, draw: Callable[..., Scene],
+    index: int,
+    *,
+    split: str,
+    seed: int,
+    draw: Callable[..., Scene],
     attend: Callable[..., Float[np.ndarray, "h w"]],
     observe: Callable[..., list[Int[np.ndarray, "n 2"]]],
 ) -> Watched:
@@ -305,12 +356,17 @@ def image_entry(number: int, name: str, image: UInt8[np.ndarray, "h w 3"]) -> di
 
 
 def annotation_entries(
-    image_id: int, trails: list[Int[np.ndarray, "n 2"]], *, before: int,
+    image_id: int,
+    trails: list[Int[np.ndarray, "n 2"]],
+    *,
+    before: int,
 ) -> list[dict[str, Any]]:
     """An entry an observer of one image, numbered from `before` + 1."""
     return [
         {
-            "id": before + worker, "image_id": image_id, "worker_id": worker,
+            "id": before + worker,
+            "image_id": image_id,
+            "worker_id": worker,
             "fixations": trail.tolist(),
         }
         for worker, trail in enumerate(trails, 1)
@@ -318,7 +374,9 @@ def annotation_entries(
 
 
 def write_annotations(
-    path: Path, images: list[dict[str, Any]], annotations: list[dict[str, Any]],
+    path: Path,
+    images: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
 ) -> None:
     """SALICON's JSON of 2015, which is COCO's; an annotation is one observer on one image."""
     tree = {
@@ -337,12 +395,15 @@ def write_batch(path: Path, title: str, results: Iterable[Scene]) -> None:
     drawn = list(results)
     labels = [scene.labels[0] for scene in drawn]
     planes = np.stack([scene.image.transpose(2, 0, 1) for scene in drawn])
-    write_pickle(path, {
-        "batch_label": title,
-        "labels": labels,
-        "data": planes.reshape(len(drawn), -1),
-        "filenames": [f"{SHAPES[label]}_s_{i:06d}.png" for i, label in enumerate(labels, 1)],
-    })
+    write_pickle(
+        path,
+        {
+            "batch_label": title,
+            "labels": labels,
+            "data": planes.reshape(len(drawn), -1),
+            "filenames": [f"{SHAPES[label]}_s_{i:06d}.png" for i, label in enumerate(labels, 1)],
+        },
+    )
 
 
 def write_pickle(path: Path, tree: dict[str, Any]) -> None:

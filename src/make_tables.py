@@ -145,7 +145,8 @@ TEXTS = {  # title and caption of a table
     "robustness_cifar10_c": ("Robustness: CIFAR-10-C", ROBUSTNESS),
     "retrieval": ("Retrieval", "Mean average precision, ± over seeds."),
     "alignment": (
-        "Agreement with people", "Agreement with people, mean over images, ± over seeds."
+        "Agreement with people",
+        "Agreement with people, mean over images, ± over seeds.",
     ),
     "cc_above_zero": ("Agreement above chance", f"{BY_IMAGE}. {TESTS}"),
     "cc_differences": (
@@ -234,8 +235,11 @@ def main(studies: str, metrics: Path, data: Path, tables: Path, report: Path) ->
         )
 
     values: dict[str, Any] = {
-        "scale": scale_of(tree), "margin": p.equivalence_margin, "level": 100 * p.level,
-        "narrow": 100 * narrow, "fewest": fewest_for_bootstrap(p.level),
+        "scale": scale_of(tree),
+        "margin": p.equivalence_margin,
+        "level": 100 * p.level,
+        "narrow": 100 * narrow,
+        "fewest": fewest_for_bootstrap(p.level),
     }
     texts = {key: texts_of(key, scores, baselines, values=values) for key in made}
     with replacing(tables) as aside:
@@ -286,10 +290,12 @@ def read_scores(metrics: Path, run: Run) -> Scores:
     made = [each for each in EVALUATIONS if run.study == MAIN or (folder / each).is_dir()]
     stages = {"train": run.trained_by, **{each: each for each in made}}
     by_seed = {
-        seed: flatten({
-            key: read_json(run.file(metrics, stage, seed, suffix=".json"), stage=stage)
-            for key, stage in stages.items()
-        })
+        seed: flatten(
+            {
+                key: read_json(run.file(metrics, stage, seed, suffix=".json"), stage=stage)
+                for key, stage in stages.items()
+            }
+        )
         for seed in run.seeds
     }
     first = run.seeds[0]
@@ -357,7 +363,10 @@ def tabulate_robustness(
 ) -> Table:
     """A row a corruption, first the means; a column a run, then its difference, then the paper."""
     rows = {
-        "clean": "clean", "mean": "mean", "mean_extra": "mean_extra", "retained": "retained",
+        "clean": "clean",
+        "mean": "mean",
+        "mean_extra": "mean_extra",
+        "retained": "retained",
         **{corruption: f"{corruption}.mean" for corruption in (*CORRUPTIONS, *EXTRA)},
     }
     table: Table = {}
@@ -388,11 +397,14 @@ def tabulate_alignment(scores: Mapping[str, Scores], teacher: Mapping[str, Any])
         }
     for readout in READOUTS:
         for name, each in scores.items():
-            table[f"{name}_{readout}"] = over_seeds(each, {
-                f"{subset}_{key}": f"align_attention.{subset}.{readout}.{key}"
-                for subset in ALIGNMENT_SETS
-                for key in ALIGNMENT_SCORES
-            })
+            table[f"{name}_{readout}"] = over_seeds(
+                each,
+                {
+                    f"{subset}_{key}": f"align_attention.{subset}.{readout}.{key}"
+                    for subset in ALIGNMENT_SETS
+                    for key in ALIGNMENT_SCORES
+                },
+            )
             if name in PAPER_CC and readout == "as_trained":
                 table[f"{name}_{readout}"]["paper_osie_cc"] = PAPER_CC[name]
     return table
@@ -404,13 +416,9 @@ def teachers_of(tree: Mapping[str, Any]) -> list[str]:
     return list(tree["teachers"])
 
 
-def tabulate_teachers(
-    metrics: Path, names: Sequence[str], *, default: Mapping[str, Any]
-) -> Table:
+def tabulate_teachers(metrics: Path, names: Sequence[str], *, default: Mapping[str, Any]) -> Table:
     folder = folder_of(metrics, ABLATIONS) / "evaluate_teacher"
-    reports = {
-        name: read_json(folder / f"{name}.json", stage="evaluate_teacher") for name in names
-    }
+    reports = {name: read_json(folder / f"{name}.json", stage="evaluate_teacher") for name in names}
     return {
         name: {
             f"{subset}_{key}": score
@@ -432,7 +440,8 @@ def read_cc(
     expected = [("teacher", 0), ("centre_prior", 0)]
     for name, each in runs.items():
         readouts = [
-            readout for readout in READOUTS
+            readout
+            for readout in READOUTS
             if of_seeds(scores[name], f"align_attention.val.{readout}.cc") is not None
         ]
         expected += [(f"{name}_{readout}", seed) for readout, seed in product(readouts, each.seeds)]
@@ -530,7 +539,10 @@ def equate_cc(
             b = over_images(cc[f"{subset}_teacher"])
             test = paired_equivalence(a, b, margin=margin)
             cells: dict[str, Cell | None] = {
-                "difference": test.difference, "se": test.se, "p": test.p, "images": test.n,
+                "difference": test.difference,
+                "se": test.se,
+                "p": test.p,
+                "images": test.n,
                 **ends("t", t_interval(a - b, level=level)),
             }
             key = f"{subset}_{name}_{readout}_and_teacher"
@@ -567,7 +579,11 @@ def cells_of(
 ) -> Row:
     """A test of the mean of `values`, which `subject` names; its cells."""
     cells: dict[str, Cell | None] = {
-        subject: test.difference, "se": test.se, "t": test.t, "p": test.p, f"{unit}s": test.n,
+        subject: test.difference,
+        "se": test.se,
+        "t": test.t,
+        "p": test.p,
+        f"{unit}s": test.n,
     }
     for key, interval in intervals.items():
         cells |= ends(key, interval(values))

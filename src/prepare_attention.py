@@ -56,7 +56,8 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
         raise ValueError(f"{where}.points: {p.layout} has no `location`; expected `fixations`")
 
     recordings = [
-        each for each in read_recordings(annotations, layout=p.layout, points=p.points)
+        each
+        for each in read_recordings(annotations, layout=p.layout, points=p.points)
         if fold_of(each.name, p.folds) in p.keep
     ]
     if not recordings:
@@ -67,9 +68,16 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
             f"complete the data, or mend {where}.expected"
         )
     maps_by = {
-        "kind": "human", "annotations": annotations.name, "layout": p.layout, "maps": p.maps,
-        "points": p.points, "count": p.count, "sigma_px": p.sigma_px,
-        "sigma_width": p.sigma_width, "folds": p.folds, "keep": p.keep,
+        "kind": "human",
+        "annotations": annotations.name,
+        "layout": p.layout,
+        "maps": p.maps,
+        "points": p.points,
+        "count": p.count,
+        "sigma_px": p.sigma_px,
+        "sigma_width": p.sigma_width,
+        "folds": p.folds,
+        "keep": p.keep,
         "clipped_points": sum(each.n_clipped for each in recordings),
     }
     skipped: list[str] = []
@@ -78,9 +86,15 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
         write_shards(
             aside,
             draw_samples(
-                tqdm(with_keys, desc=name, disable=None), images, skipped,
-                maps=Path(p.maps) if p.maps is not None else None, sigma_px=p.sigma_px,
-                sigma_width=p.sigma_width, count=p.count, map_size=p.map_size, broken=p.broken,
+                tqdm(with_keys, desc=name, disable=None),
+                images,
+                skipped,
+                maps=Path(p.maps) if p.maps is not None else None,
+                sigma_px=p.sigma_px,
+                sigma_width=p.sigma_width,
+                count=p.count,
+                map_size=p.map_size,
+                broken=p.broken,
                 source=annotations.name,
             ),
             maximum_count=p.shard_size,

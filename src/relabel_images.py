@@ -79,7 +79,11 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
         with alone_in(scratch, world):
             task = Task(shards, given, teachers.map_size, scratch.folder, world)
             relabel = Relabel(
-                shards, source.draw(task, options), p.source, teachers, p.missing,
+                shards,
+                source.draw(task, options),
+                p.source,
+                teachers,
+                p.missing,
                 cure=f"complete {given}, or set relabel_images.{name}.missing to skip",
             )
             names = [each["name"] for each in shards.index["shards"]]
@@ -89,7 +93,10 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
                 return
             with replacing(out) as aside:
                 collect(
-                    scratch.folder, aside, names=names, classes=shards.classes,
+                    scratch.folder,
+                    aside,
+                    names=names,
+                    classes=shards.classes,
                     maps_by={"kind": source.kind, "given": p.given, **p.options},
                     skipped=shards.index["skipped"],
                 )
@@ -139,7 +146,8 @@ def relabel_parts(
     parts = dict(zip(names, map(range, [0, *ends], ends)))
     share = names[world.rank :: world.size]
     left = [
-        name for name in share
+        name
+        for name in share
         if not is_finished(folder / name, shards.folder, broken=relabel.missing)
     ]
     total, to_do = (sum(len(parts[name]) for name in some) for some in (share, left))
@@ -183,9 +191,16 @@ def with_points(label: Label, p: AsTheTeacher) -> Label:
 def relabelled(sample: Sample, label: Label, *, source: str) -> Sample:
     assert label.points is not None and label.grid is not None
     return Sample(
-        key=sample["key"], image=sample["image"], map=label.map, points=label.points,
-        observers=label.observers, label=sample["label"], grid=label.grid,
-        image_size=sample["image_size"], source=source, name=sample["name"],
+        key=sample["key"],
+        image=sample["image"],
+        map=label.map,
+        points=label.points,
+        observers=label.observers,
+        label=sample["label"],
+        grid=label.grid,
+        image_size=sample["image_size"],
+        source=source,
+        name=sample["name"],
     )
 
 

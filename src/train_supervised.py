@@ -155,9 +155,7 @@ def build_network(config: dict[str, Any], *, n_classes: int) -> Classifier:
     return Classifier(encoder, AttentionHead(**head), classifier)
 
 
-def build_training(
-    network: Classifier, *, p: TrainSupervised, row: Row, world: World
-) -> Training:
+def build_training(network: Classifier, *, p: TrainSupervised, row: Row, world: World) -> Training:
     """The network on its device, with its optimizer, its pass and its loss."""
     if p.batch_size % world.size:
         raise ValueError(

@@ -73,15 +73,40 @@ TINY: dict[str, Any] = {
     "relabel_images.contracam.options.batch_size": 6,
     "relabel_images.contracam.options.workers": 0,
     "train_simclr": {
-        "backbone": "resnet10", "width": 8, "stem": "small", "zero_init": False, "image_size": 24,
-        "attention_taps": "stages", "projector_layers": 2, "projector_outputs": 8,
-        "temperature": 0.1, "batch_size": 6, "epochs": 2, "warmup_epochs": 1.0,
-        "optimizer": "adamw", "learning_rate": 2e-3, "learning_rate_scaling": "none",
-        "attention_learning_rate": 10.0, "weight_decay": 1e-4, "development": 0.0,
-        "clean_crop": 1.0, "eval_crop": 1.0, "crop_area": [0.3, 1.0], "jitter": 0.8,
-        "jitter_strength": 0.5, "jitter_hue": 0.03, "grey": 0.1, "blur": 0.0,
-        "precision": "fp32", "processes": 1, "chunks": 1, "workers": 0, "checkpoint_minutes": 5.0,
-        "checkpoint_steps": 0, "compile": False, "deterministic": False,
+        "backbone": "resnet10",
+        "width": 8,
+        "stem": "small",
+        "zero_init": False,
+        "image_size": 24,
+        "attention_taps": "stages",
+        "projector_layers": 2,
+        "projector_outputs": 8,
+        "temperature": 0.1,
+        "batch_size": 6,
+        "epochs": 2,
+        "warmup_epochs": 1.0,
+        "optimizer": "adamw",
+        "learning_rate": 2e-3,
+        "learning_rate_scaling": "none",
+        "attention_learning_rate": 10.0,
+        "weight_decay": 1e-4,
+        "development": 0.0,
+        "clean_crop": 1.0,
+        "eval_crop": 1.0,
+        "crop_area": [0.3, 1.0],
+        "jitter": 0.8,
+        "jitter_strength": 0.5,
+        "jitter_hue": 0.03,
+        "grey": 0.1,
+        "blur": 0.0,
+        "precision": "fp32",
+        "processes": 1,
+        "chunks": 1,
+        "workers": 0,
+        "checkpoint_minutes": 5.0,
+        "checkpoint_steps": 0,
+        "compile": False,
+        "deterministic": False,
     },
     **{
         f"main.{name}.{key}": value
@@ -154,16 +179,25 @@ def write_squares(folder: Path, *, seed: int, flat: bool = False) -> Path:
     for k in range(18):
         image = rng.integers(0, 100, (30, 36, 3), np.uint8)
         row, col = rng.integers(0, (20, 26))
-        image[row:row + 10, col:col + 10, k % 3] += 120
+        image[row : row + 10, col : col + 10, k % 3] += 120
         y, x = np.mgrid[:12, :12]
         centre = np.array([(row + 5) * 12 / 30, (col + 5) * 12 / 36])
         map = np.exp(-((y + 0.5 - centre[0]) ** 2 + (x + 0.5 - centre[1]) ** 2) / 8)
         map = np.ones_like(map) if flat else map
-        samples.append(Sample(
-            key=f"image{k}", image=cv2.imencode(".png", image)[1].tobytes(), map=map,
-            points=centre.astype(np.int64)[None], observers=None, label=k % 3, grid=(12, 12),
-            image_size=(30, 36), source="test", name=f"image{k}.png",
-        ))
+        samples.append(
+            Sample(
+                key=f"image{k}",
+                image=cv2.imencode(".png", image)[1].tobytes(),
+                map=map,
+                points=centre.astype(np.int64)[None],
+                observers=None,
+                label=k % 3,
+                grid=(12, 12),
+                image_size=(30, 36),
+                source="test",
+                name=f"image{k}.png",
+            )
+        )
     write_shards(folder, samples, maximum_count=10, maps_by=maps_by, classes=CLASSES)
     return folder
 
@@ -231,9 +265,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fail(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+def fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Calls a script as the shell does; it must leave with status 1 and one message, returned.
 
     Warnings may come before.

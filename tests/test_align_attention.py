@@ -85,9 +85,10 @@ def test_more_steps_of_the_refit_reach_no_higher_a_loss(align):
 def test_as_trained_is_the_map_of_the_head_as_it_was_stored(align, student, world):
     _, scores = align()
     config = read_config(student)
-    encoder, head = Encoder(**config["encoder"]), AttentionHead(**{
-        key: config["attention"][key] for key in ("select", "output", "size")
-    })
+    encoder, head = (
+        Encoder(**config["encoder"]),
+        AttentionHead(**{key: config["attention"][key] for key in ("select", "output", "size")}),
+    )
     load_weights(student, encoder, prefix="encoder.")
     load_weights(student, head, prefix="attention.")
     encoder.eval()
@@ -141,7 +142,8 @@ def test_the_images_of_least_and_of_largest_cc_are_kept_with_their_maps(align):
     align(examples=3)
     with np.load("out/examples.npz") as examples:
         assert examples["extreme_names"].tolist() == [
-            ascending["image"].iloc[0], ascending["image"].iloc[-1]
+            ascending["image"].iloc[0],
+            ascending["image"].iloc[-1],
         ]
 
 

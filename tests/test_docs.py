@@ -55,9 +55,7 @@ def evaluate_page(tmp_path: Path, world: Path, student: Path) -> None:
     people = Shards(data / "attention/train")
     samples: list[Sample] = [{**each, "observers": None, "label": 0} for each in people]
     maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    write_shards(
-        tmp_path / "labels", samples, maximum_count=100, maps_by=maps_by, classes=["a"]
-    )
+    write_shards(tmp_path / "labels", samples, maximum_count=100, maps_by=maps_by, classes=["a"])
     rng = np.random.default_rng(0)
     labels = read_manifest(data / "images/val.csv").labels
     (tmp_path / "ImageNet-C").mkdir()
@@ -77,8 +75,16 @@ def export_page(tmp_path: Path, teacher: Path, student: Path) -> None:
     (tmp_path / "probe.json").write_text('{"imagenet": {"top1": 0.5}}')
     spot = np.eye(4, dtype=np.float32)
     sample = Sample(
-        key="0", image=b"\x89PNG", map=spot, points=np.array([[1, 1]]), observers=None, label=-1,
-        grid=(4, 4), image_size=(4, 4), source="test", name="0.png",
+        key="0",
+        image=b"\x89PNG",
+        map=spot,
+        points=np.array([[1, 1]]),
+        observers=None,
+        label=-1,
+        grid=(4, 4),
+        image_size=(4, 4),
+        source="test",
+        name="0.png",
     )
     by = {"kind": "teacher"}
     write_shards(tmp_path / "labels", [sample], maximum_count=1, maps_by=by, classes=[])
@@ -120,9 +126,13 @@ def shell(tmp_path: Path) -> Callable[[str], "subprocess.CompletedProcess[str]"]
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=tmp_path,
-            env=os.environ | {
-                "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1",
-                "CUDA_VISIBLE_DEVICES": "", "ATTNLABELS_SCRATCH": str(bin / "scratch"),
+            env=os.environ
+            | {
+                "PATH": path,
+                "PYTHONPATH": str(ROOT / "src"),
+                "OMP_NUM_THREADS": "1",
+                "CUDA_VISIBLE_DEVICES": "",
+                "ATTNLABELS_SCRATCH": str(bin / "scratch"),
             },
             capture_output=True,
             text=True,

@@ -84,7 +84,8 @@ def test_a_teacher_that_knows_the_densities_has_a_cc_of_1_on_every_image(
         for sample in Shards(world / "data/attention" / name):
             known[decode(sample["image"], name="").tobytes()] = sample["map"]
     monkeypatch.setattr(
-        teacher_scores, "predict",
+        teacher_scores,
+        "predict",
         lambda _, images, __: np.stack([known[each.tobytes()] for each in images]),
     )
     _, scores = evaluate()
@@ -95,9 +96,7 @@ def test_a_teacher_that_knows_the_densities_has_a_cc_of_1_on_every_image(
 
 
 @pytest.mark.parametrize("output", OUTPUT)
-def test_a_teacher_whose_branches_all_died_scores_as_chance_and_is_counted(
-    params, world, output
-):
+def test_a_teacher_whose_branches_all_died_scores_as_chance_and_is_counted(params, world, output):
     model = {"taps": [3, 7], "pool_stride": 1, "output": output}
     dead = Teacher(**model)
     for branch in dead.branches:
@@ -188,9 +187,7 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, t
     assert "out" in fail(evaluate_teacher, *words(Path("out"), teacher, world))
 
 
-def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
-    params, fail, full_disk, teacher, world
-):
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(params, fail, full_disk, teacher, world):
     with full_disk(2_000):
         message = fail(evaluate_teacher, *words(Path("out"), teacher, world))
     assert "examples.npz: cannot be written" in message and "File too large" in message

@@ -51,9 +51,14 @@ def words(out: Path, student: Path, world: Path, benchmarks: tuple[Path, Path]) 
     data, (imagenet_c, cifar10_c) = world / "data", benchmarks
     return [
         student,
-        data / "scenes/imagenet/train", data / "images/train.csv",
-        data / "scenes/imagenet/val", data / "images/val.csv",
-        imagenet_c, data / "scenes/cifar-10-batches-py", cifar10_c, out,
+        data / "scenes/imagenet/train",
+        data / "images/train.csv",
+        data / "scenes/imagenet/val",
+        data / "images/val.csv",
+        imagenet_c,
+        data / "scenes/cifar-10-batches-py",
+        cifar10_c,
+        out,
     ]
 
 
@@ -100,9 +105,7 @@ def test_every_set_has_one_row_of_float16_an_image_and_its_labels(extract):
     for name, clean in (("imagenet_c", "imagenet_val"), ("cifar10_c", "cifar10_test")):
         require_same_images(out / clean, out / name)
         names = {f"{corruption}-{k}.npy" for corruption in CORRUPTIONS for k in range(1, 6)}
-        assert {path.name for path in (out / name).iterdir()} == {
-            *names, "labels.npy", "set.json"
-        }
+        assert {path.name for path in (out / name).iterdir()} == {*names, "labels.npy", "set.json"}
         about = json.loads((out / name / "set.json").read_text())
         assert about == {"generated": 1, "n": len(np.load(out / clean / "labels.npy"))}
 
@@ -136,7 +139,7 @@ def test_corrupted_images_are_encoded_by_severity_in_the_order_of_the_clean_ones
     out = extract()
     fog = np.load(benchmarks[0] / "fog.npy")
     found, _ = read_features(out / "imagenet_c", "fog-4")
-    for image, row in zip(fog[3 * 15:], found, strict=False):
+    for image, row in zip(fog[3 * 15 :], found, strict=False):
         np.testing.assert_allclose(row, encode(image), rtol=2e-3, atol=2e-3)
 
 
@@ -144,7 +147,8 @@ def test_corrupted_images_are_encoded_by_severity_in_the_order_of_the_clean_ones
 def test_the_number_of_workers_changes_nothing(extract, monkeypatch):
     open_all = extract_features.open_corrupted  # two processes for each of 150 sets take long
     monkeypatch.setattr(
-        extract_features, "open_corrupted",
+        extract_features,
+        "open_corrupted",
         lambda folder, layout: replace(open_all(folder, layout=layout), corruptions=("fog",)),
     )
     assert contents(extract("two", workers=2)) == contents(extract("none", workers=0))

@@ -26,7 +26,9 @@ SIMCLR = {"train_simclr.epochs": 8, "train_simclr.checkpoint_minutes": 0.0}
 TEACHER = {"train_teacher.epochs": 4, "train_teacher.checkpoint_minutes": 0.0}
 # Two processes; long enough to be met alive, its state kept at every step.
 TWO = {
-    "train_simclr.processes": 2, "train_simclr.batch_size": 8, "train_simclr.epochs": 20,
+    "train_simclr.processes": 2,
+    "train_simclr.batch_size": 8,
+    "train_simclr.epochs": 20,
     "train_simclr.checkpoint_minutes": 0.0,
 }
 
@@ -44,8 +46,12 @@ def simclr_words(world, teacher, tmp_path_factory, params, listed) -> Callable[[
 
     labels = tmp_path_factory.mktemp("labels") / "train"
     label_images.main(
-        teacher, world / "data/scenes/imagenet/train", world / "data/images/train.csv",
-        world / "data/attention/eye", labels, labels.with_name("examples.npz"),
+        teacher,
+        world / "data/scenes/imagenet/train",
+        world / "data/images/train.csv",
+        world / "data/attention/eye",
+        labels,
+        labels.with_name("examples.npz"),
     )
 
     def words(out: Path) -> list[str]:
@@ -112,9 +118,12 @@ def start(tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def call(script: str, *words: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, str(SOURCES / script), *words],
-            env=os.environ | {
-                "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
-                "ATTNLABELS_SCRATCH": str(tmp_path / "scratch"), **environment,
+            env=os.environ
+            | {
+                "CUDA_VISIBLE_DEVICES": "",
+                "OMP_NUM_THREADS": "1",
+                "ATTNLABELS_SCRATCH": str(tmp_path / "scratch"),
+                **environment,
             },
             stderr=subprocess.PIPE,
             text=True,
@@ -167,9 +176,7 @@ def test_a_signal_ends_the_step_keeps_the_state_and_leaves_with_its_own_status(
     assert len(states()) == 1 and not Path("out").exists()
 
 
-def test_two_processes_go_on_after_a_signal_and_after_the_loss_of_one(
-    params, simclr_words, start
-):
+def test_two_processes_go_on_after_a_signal_and_after_the_loss_of_one(params, simclr_words, start):
     params(TWO)
     whole = start("train_simclr.py", *simclr_words(Path("whole")))
     _, said = whole.communicate(timeout=120)
@@ -210,10 +217,17 @@ def test_processes_with_other_parameters_are_refused(
     processes = []
     for rank, folder in enumerate((tmp_path, tmp_path / "other")):
         os.chdir(folder)
-        processes.append(start(
-            "train_simclr.py", *simclr_words(Path("out")), RANK=str(rank), LOCAL_RANK=str(rank),
-            WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT=str(free_port),
-        ))
+        processes.append(
+            start(
+                "train_simclr.py",
+                *simclr_words(Path("out")),
+                RANK=str(rank),
+                LOCAL_RANK=str(rank),
+                WORLD_SIZE="2",
+                MASTER_ADDR="localhost",
+                MASTER_PORT=str(free_port),
+            )
+        )
     said = [process.communicate(timeout=60)[1] for process in processes]
     assert [process.returncode for process in processes] == [1, 1]
     assert all("the training of process 1 is not that of process 0" in each for each in said)

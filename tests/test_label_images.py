@@ -117,7 +117,9 @@ def test_a_second_run_leaves_the_same_bytes(label):
     label("second")
     assert contents(Path("first")) == contents(Path("second"))
     assert set(contents(Path("first"))) == {
-        "examples.npz", "labels/index.json", "labels/samples.npy",
+        "examples.npz",
+        "labels/index.json",
+        "labels/samples.npy",
         *(f"labels/shard-{k:06d}.tar" for k in range(3)),
     }
 
@@ -181,9 +183,14 @@ def scribble(path: Path) -> None:
     path.write_bytes(b"no photograph")
 
 
-@pytest.mark.parametrize(("harm", "what"), [
-    (remove, "No such file"), (cut, "truncated"), (scribble, "truncated or not an image"),
-])
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (remove, "No such file"),
+        (cut, "truncated"),
+        (scribble, "truncated or not an image"),
+    ],
+)
 def test_a_broken_file_stops_or_is_skipped_and_counted(label, photographs, harm, what):
     harm(photographs / BROKEN)
     with pytest.raises(ValueError, match=what) as stopped:
@@ -249,9 +256,7 @@ def test_weights_of_another_network_are_refused(params, fail, student, world):
     assert "w.safetensors: offset is missing" in message and "do not fit this Teacher" in message
 
 
-def test_missing_recordings_stop_before_any_image_is_labelled(
-    params, monkeypatch, teacher, world
-):
+def test_missing_recordings_stop_before_any_image_is_labelled(params, monkeypatch, teacher, world):
     monkeypatch.setattr(labelling.Labeller, "draw_maps", None)
     arguments = words(Path("out"), teacher, world)
     arguments[3] = Path("nowhere")
@@ -272,9 +277,7 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, t
     assert "out" in fail(label_images, *words(Path("out"), teacher, world))
 
 
-def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
-    params, fail, full_disk, teacher, world
-):
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(params, fail, full_disk, teacher, world):
     with full_disk(4_000):
         message = fail(label_images, *words(Path("out"), teacher, world))
     assert "shard-000000.tar: cannot be written" in message and "File too large" in message
@@ -289,8 +292,12 @@ def run_stage(
     Path("stage.py").write_text(script)
     return subprocess.run(
         [sys.executable, "stage.py" if script else SOURCES / "label_images.py", *words],
-        env=os.environ | environment | {
-            "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        env=os.environ
+        | environment
+        | {
+            "PYTHONPATH": str(SOURCES),
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
         },
         capture_output=True,
         text=True,
@@ -331,10 +338,13 @@ def test_any_number_of_processes_leaves_the_same_bytes(
 ):
     cut(photographs / BROKEN)
     label("one", images=photographs, broken="skip", shard_size=5)
-    params({
-        "label_images.processes": processes, "label_images.broken": "skip",
-        "label_images.shard_size": 5,
-    })
+    params(
+        {
+            "label_images.processes": processes,
+            "label_images.broken": "skip",
+            "label_images.shard_size": 5,
+        }
+    )
     done = run_stage(*words(Path("many"), teacher, world, photographs))
     assert done.returncode == 0, done.stderr
     assert contents(Path("many")) == contents(Path("one"))
@@ -355,7 +365,8 @@ def test_a_shard_of_which_nothing_is_left_is_not_there(label, photographs, world
         cut(photographs / name)
     shards = label(images=photographs, broken="skip")
     assert [each["name"] for each in shards.index["shards"]] == [
-        "shard-000000.tar", "shard-000002.tar",
+        "shard-000000.tar",
+        "shard-000002.tar",
     ]
     assert len(shards) == 14 and len(shards.index["skipped"]) == 10
     verify(shards.folder)
@@ -376,9 +387,14 @@ def test_a_labelling_interrupted_in_any_shard_goes_on_with_that_one_to_the_same_
     assert contents(Path("cut")) == contents(Path("whole"))
 
 
-@pytest.mark.parametrize(("by", "processes", "killed"), [
-    ("SIGKILL", "1", "0"), ("SIGTERM", "1", "0"), ("SIGKILL", "2", "1"),
-])
+@pytest.mark.parametrize(
+    ("by", "processes", "killed"),
+    [
+        ("SIGKILL", "1", "0"),
+        ("SIGTERM", "1", "0"),
+        ("SIGKILL", "2", "1"),
+    ],
+)
 def test_a_killed_labelling_goes_on_at_its_first_missing_shard_to_the_same_bytes(
     label, params, made, teacher, world, by, processes, killed
 ):
@@ -410,9 +426,16 @@ def altered(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize(("harm", "suffix"), [
-    (cut, "tar"), (altered, "tar"), (remove, "tar"), (cut, "json"), (remove, "json"),
-])
+@pytest.mark.parametrize(
+    ("harm", "suffix"),
+    [
+        (cut, "tar"),
+        (altered, "tar"),
+        (remove, "tar"),
+        (cut, "json"),
+        (remove, "json"),
+    ],
+)
 def test_a_kept_shard_that_is_not_as_it_was_is_made_again(label, made, monkeypatch, harm, suffix):
     label("whole")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

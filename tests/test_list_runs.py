@@ -54,12 +54,15 @@ def test_a_run_is_listed_with_its_row_and_what_it_is_made_of(lists):
     assert set(listed["supervised"]["sha256"]) == {"labels/a"}
 
 
-@pytest.mark.parametrize(("edited", "stale"), [
-    ("blocks/mask.py", {"masked", "around"}),  # the other one imports it
-    ("blocks/residual_mask.py", {"around"}),
-    ("labels/b/index.json", {"other_labels"}),
-    ("people/index.json", {"cotrained"}),
-])
+@pytest.mark.parametrize(
+    ("edited", "stale"),
+    [
+        ("blocks/mask.py", {"masked", "around"}),  # the other one imports it
+        ("blocks/residual_mask.py", {"around"}),
+        ("labels/b/index.json", {"other_labels"}),
+        ("people/index.json", {"cotrained"}),
+    ],
+)
 def test_an_edited_block_or_set_of_labels_makes_only_its_own_runs_stale(lists, edited, stale):
     before = lists()
     Path(edited).write_text(Path(edited).read_text() + "\n# edited\n")
@@ -72,13 +75,22 @@ def test_a_new_row_or_a_changed_one_leaves_the_others_as_they_were(lists):
     assert changed(before, lists(RUNS | {"plain": PLAIN | {"stop": True}})) == {"plain"}
 
 
-@pytest.mark.parametrize(("row", "message"), [
-    ({"labels": "labels/c", "block": "none"}, r"labels/c/index\.json is missing: .*'new' needs"),
-    (PLAIN | {"block": "maks"}, "the run 'new' has the block 'maks'; expected one of: mask, none"),
-    (PLAIN | {"cotrain": {"shards": "folk", "images": 3}}, r"folk/index\.json is missing"),
-    ({"block": "none"}, "the run 'new' has no `labels`"),
-    (None, "the run 'new' has no `labels`"),
-])
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            {"labels": "labels/c", "block": "none"},
+            r"labels/c/index\.json is missing: .*'new' needs",
+        ),
+        (
+            PLAIN | {"block": "maks"},
+            "the run 'new' has the block 'maks'; expected one of: mask, none",
+        ),
+        (PLAIN | {"cotrain": {"shards": "folk", "images": 3}}, r"folk/index\.json is missing"),
+        ({"block": "none"}, "the run 'new' has no `labels`"),
+        (None, "the run 'new' has no `labels`"),
+    ],
+)
 def test_what_a_row_names_and_is_not_there_is_named(lists, row, message):
     with pytest.raises((ValueError, OSError), match=message):
         lists(RUNS | {"new": row})

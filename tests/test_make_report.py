@@ -92,7 +92,8 @@ def cc_rows(readout, level, rng):
     cc = np.clip(rng.normal(level, 0.2, 12), -1, 1)
     return [
         {"set": subset, "image": f"{i}.jpg", "readout": readout, "cc": value}
-        for subset in ("val", "eye") for i, value in enumerate(cc)
+        for subset in ("val", "eye")
+        for i, value in enumerate(cc)
     ]
 
 
@@ -123,7 +124,8 @@ def write_run(name, seed, *, level, rng):
     pd.DataFrame(rows).to_csv(folder("data", name, "alignment") / f"{stem}.csv", index=False)
     maps = {
         f"{prefix}maps_{readout}": rng.random((4, 24, 32)).astype(np.float32)
-        for prefix in ("", "extreme_") for readout in readouts
+        for prefix in ("", "extreme_")
+        for readout in readouts
     }
     arrays = pictures(rng) | pictures(rng, "extreme_") | maps
     np.savez(folder("data", name, "alignment") / f"{stem}.npz", **arrays)
@@ -136,7 +138,9 @@ def write_run(name, seed, *, level, rng):
     cells = [("clean", 0), *product(("fog", "snow"), range(1, 6))]
     curves = [
         (key, corruption, severity, k, level / (1 + severity) / k, k / 10)
-        for key in ("imagenet", "cifar10") for corruption, severity in cells for k in (1, 5, 10)
+        for key in ("imagenet", "cifar10")
+        for corruption, severity in cells
+        for k in (1, 5, 10)
     ]
     columns = ["set", "corruption", "severity", "k", "precision", "recall"]
     table = pd.DataFrame(curves, columns=columns)
@@ -160,7 +164,9 @@ def write_tables(where):
     cell = {"text": "0.5000 ± 0.0100", "value": 0.5, "se": 0.01}
     made = [
         {
-            "key": key, "title": f"Title of <{key}>", "caption": "Of `mean`s & <i>more</i>.",
+            "key": key,
+            "title": f"Title of <{key}>",
+            "caption": "Of `mean`s & <i>more</i>.",
             "columns": [{"key": "a", "label": "A & B"}, {"key": "paper_a", "label": "paper"}],
             "rows": [
                 {"key": name, "label": name, "cells": {"a": cell}} for name in (NASTY, "other")
@@ -168,15 +174,19 @@ def write_tables(where):
         }
         for key in ("accuracy", "retrieval")
     ]
-    made.append({
-        "key": f"differences_{NASTY_FILE}", "title": f"{NASTY} minus contrastive", "caption": "",
-        "columns": [{"key": key, "label": key} for key in ("difference", "se", "p_holm")],
-        "rows": [
-            {"key": "mean", "label": "mean", "cells": difference(0.3, 0.1)},
-            {"key": "map", "label": "map", "cells": difference(-0.2, None)},
-            {"key": "cc", "label": "cc", "cells": {}},
-        ],
-    })
+    made.append(
+        {
+            "key": f"differences_{NASTY_FILE}",
+            "title": f"{NASTY} minus contrastive",
+            "caption": "",
+            "columns": [{"key": key, "label": key} for key in ("difference", "se", "p_holm")],
+            "rows": [
+                {"key": "mean", "label": "mean", "cells": difference(0.3, 0.1)},
+                {"key": "map", "label": "map", "cells": difference(-0.2, None)},
+                {"key": "cc", "label": "cc", "cells": {}},
+            ],
+        }
+    )
     (where / "tables.json").write_text(json.dumps(made))
     for table in made:
         (where / f"{table['key']}.csv").write_text(f"row,a\n{NASTY},0.5\n")
@@ -260,10 +270,12 @@ def test_the_same_results_leave_the_same_bytes(text, world):
 
 
 def test_tables_are_there_to_take_as_csv_and_markdown(built, text):
-    links = {each["download"]: each["href"] for each in Elements(text).of("a")
-             if "download" in each}
+    links = {
+        each["download"]: each["href"] for each in Elements(text).of("a") if "download" in each
+    }
     assert set(links) == {
-        f"{key}.{end}" for end in ("csv", "md")
+        f"{key}.{end}"
+        for end in ("csv", "md")
         for key in ("accuracy", "retrieval", f"differences_{NASTY_FILE}")
     }
     head, _, content = links["accuracy.csv"].partition(",")
@@ -295,7 +307,8 @@ def test_differences_of_all_runs_stand_on_one_scale_with_zero(text):
     assert f"{NASTY} minus contrastive" in page.words
     assert "+0.3000 ± 0.1000" in page.words and "-0.2000" in page.words
     places = [
-        [float(number) for number in re.findall(r"[\d.]+", each["style"])] for each in page.of("i")
+        [float(number) for number in re.findall(r"[\d.]+", each["style"])]
+        for each in page.of("i")
         if each.get("class") in ("zero", "whisker", "dot")
     ]
     assert places == [[0], [50, 50], [75], [100], [0, 0], [0]]  # 0.3 ± 0.1 of 0..0.4; -0.2..0
@@ -455,12 +468,22 @@ class Page:
         # others know no number of two digits.
         self.process = subprocess.Popen(
             [
-                "bash", "-c", f'exec "$0" "$@" 3<&{theirs} 4>&{ours}', browser, "--headless",
-                "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu",
-                "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
+                "bash",
+                "-c",
+                f'exec "$0" "$@" 3<&{theirs} 4>&{ours}',
+                browser,
+                "--headless",
+                "--remote-debugging-pipe",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--hide-scrollbars",
                 f"--user-data-dir={folder}",
             ],
-            pass_fds=(theirs, ours), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            pass_fds=(theirs, ours),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(theirs)
         os.close(ours)
@@ -478,7 +501,9 @@ class Page:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         os.close(self.commands)
@@ -510,7 +535,10 @@ class Page:
     def resize(self, width: int, height: int = 800) -> None:
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=False,
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
 
     def ask(self, expression: str) -> Any:
@@ -534,9 +562,7 @@ class Page:
             " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
-            )
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
         self.settle()
 
     def press(self, key: str, code: int) -> None:
@@ -639,7 +665,7 @@ def test_what_is_shown_is_chosen_with_the_keyboard(browser):
     browser.ask("document.querySelector('[data-chart=heat] select').focus()")
     browser.press("Tab", 9)
     browser.press("ArrowUp", 38)
-    assert "ImageNet-C, corrupted by us, contrastive, top-1 accuracy (%)" == browser.ask(CAPTION)
+    assert browser.ask(CAPTION) == "ImageNet-C, corrupted by us, contrastive, top-1 accuracy (%)"
 
 
 def test_what_is_chosen_above_says_what_there_is_below(browser):

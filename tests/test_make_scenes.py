@@ -14,22 +14,54 @@ from attnlabels.recordings.salicon import read_json
 from attnlabels.scenes.scenes import Style
 
 ROW = {
-    "seed": 0, "workers": 1, "size": 24, "n_classes": 4, "n_train": 12, "n_val": 8,
-    "n_cifar_train": 50, "n_cifar_test": 20,
-    "n_attention_train": 4, "n_attention_val": 3, "n_eye": 5,
-    "two_objects": 0.5, "object_size": [0.4, 0.6], "object_spread": 0.2, "rotation_sd": 0.3,
-    "hue_jitter": 0.03, "contrast": 0.35, "period": [0.1, 0.2], "n_regions": [1, 2],
-    "n_distractors": [2, 5], "occlusion": 0.5, "shortcut": 0.0, "noise_sd": 0.02,
-    "cifar_texture_shift": 3, "cifar_hue_shift": 0.05,
+    "seed": 0,
+    "workers": 1,
+    "size": 24,
+    "n_classes": 4,
+    "n_train": 12,
+    "n_val": 8,
+    "n_cifar_train": 50,
+    "n_cifar_test": 20,
+    "n_attention_train": 4,
+    "n_attention_val": 3,
+    "n_eye": 5,
+    "two_objects": 0.5,
+    "object_size": [0.4, 0.6],
+    "object_spread": 0.2,
+    "rotation_sd": 0.3,
+    "hue_jitter": 0.03,
+    "contrast": 0.35,
+    "period": [0.1, 0.2],
+    "n_regions": [1, 2],
+    "n_distractors": [2, 5],
+    "occlusion": 0.5,
+    "shortcut": 0.0,
+    "noise_sd": 0.02,
+    "cifar_texture_shift": 3,
+    "cifar_hue_shift": 0.05,
     "mouse": {
-        "attention": {"object_weight": 0.5, "contrast_weight": 0.1, "centre_weight": 0.3,
-                      "centre_sigma": 0.22},
-        "n_observers": 6, "n_targets": 3, "n_samples": 12, "interest_sd": 0.5,
+        "attention": {
+            "object_weight": 0.5,
+            "contrast_weight": 0.1,
+            "centre_weight": 0.3,
+            "centre_sigma": 0.22,
+        },
+        "n_observers": 6,
+        "n_targets": 3,
+        "n_samples": 12,
+        "interest_sd": 0.5,
     },
     "eye": {
-        "attention": {"object_weight": 0.5, "contrast_weight": 0.1, "centre_weight": 0.2,
-                      "centre_sigma": 0.25},
-        "n_observers": 4, "n_fixations": 5.0, "interest_sd": 0.5, "error_px": 1.0,
+        "attention": {
+            "object_weight": 0.5,
+            "contrast_weight": 0.1,
+            "centre_weight": 0.2,
+            "centre_sigma": 0.25,
+        },
+        "n_observers": 4,
+        "n_fixations": 5.0,
+        "interest_sd": 0.5,
+        "error_px": 1.0,
     },
 }
 
@@ -60,7 +92,8 @@ def here(tmp_path, monkeypatch):
 def digests(folder):
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*")) if path.is_file()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
 
 
@@ -104,7 +137,8 @@ def row_style(*, texture_shift, hue_shift):
 def test_a_jpeg_is_the_scene_in_rgb(out):
     style = row_style(texture_shift=0, hue_shift=0.0)
     scene = make_scenes.classified(
-        1, split="imagenet train", seed=0, n_classes=4, size=24, style=style)
+        1, split="imagenet train", seed=0, n_classes=4, size=24, style=style
+    )
     stored = cv2.imread(str(out / "imagenet/train/n00000002/n00000002_2.JPEG"))[..., ::-1]
     assert np.abs(stored.astype(int) - scene.image).mean() < 4
 
@@ -130,7 +164,8 @@ def test_attention_has_the_layout_of_salicon(out):
         rows = tree["annotations"]
         assert [each["id"] for each in rows] == list(range(1, n * n_observers + 1))
         assert [(each["image_id"], each["worker_id"]) for each in rows] == [
-            (image["id"], worker) for image in tree["images"]
+            (image["id"], worker)
+            for image in tree["images"]
             for worker in range(1, n_observers + 1)
         ]
 
@@ -147,7 +182,8 @@ def test_every_training_image_has_recordings_and_a_mask_and_no_other_has(out):
     def names(folder):
         return {
             str(path.relative_to(folder).with_suffix(".JPEG"))
-            for path in folder.rglob("*") if path.is_file()
+            for path in folder.rglob("*")
+            if path.is_file()
         }
 
     images = names(out / "imagenet/train")
@@ -164,7 +200,8 @@ def test_a_mask_is_where_the_object_of_its_image_is_and_people_look_there(out):
     people = read_json(out / "people" / "fixations_train.json")
     for index, recorded in enumerate(people):
         scene = make_scenes.classified(
-            index, split="imagenet train", seed=0, n_classes=4, size=24, style=style)
+            index, split="imagenet train", seed=0, n_classes=4, size=24, style=style
+        )
         path = out / "masks" / "train" / Path(recorded.name).with_suffix(".png")
         mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(mask, np.rint(255 * scene.mask))
@@ -212,7 +249,8 @@ def test_cifar_has_five_batches_and_a_test_batch_of_ten_equally_large_classes(ou
 def test_a_row_of_cifar_is_a_red_a_green_and_a_blue_plane(out):
     style = row_style(texture_shift=3, hue_shift=0.05)
     scene = make_scenes.classified(
-        4, split="cifar test", seed=0, n_classes=10, size=32, style=style)
+        4, split="cifar test", seed=0, n_classes=10, size=32, style=style
+    )
     row = batch(out / "cifar-10-batches-py" / "test_batch")["data"][4]
     np.testing.assert_array_equal(row[1024:2048].reshape(32, 32), scene.image[..., 1])
     np.testing.assert_array_equal(row.reshape(3, 32, 32), scene.image.transpose(2, 0, 1))
@@ -224,20 +262,25 @@ def test_the_readme_says_that_all_is_synthetic_and_gives_the_model_of_attention(
     assert "p  =  a O + b C + g G" in text
 
 
-@pytest.mark.parametrize("changed, message", [
-    ({"n_train": 13}, "make_scenes.tiny.n_train is 13, expected a multiple of n_classes"),
-    ({"n_val": 9}, "make_scenes.tiny.n_val is 9"),
-    ({"n_cifar_train": 60}, "n_cifar_train.*multiple of 50"),
-    ({"n_cifar_test": 15}, "n_cifar_test.*multiple of 10"),
-    ({"n_classes": 11}, "n_classes.*less than or equal to 10"),
-    ({"size": 8}, "size.*greater than or equal to 16"),
-    ({"shortcut": 1.5}, "shortcut.*less than or equal to 1"),
-    ({"object_size": [0.6, 0.4]}, "object_size is"),
-    ({"mouse": ROW["mouse"] | {"n_observers": 0}}, "mouse.n_observers"),
-    ({"eye": ROW["eye"] | {"observers": 3}}, "eye.observers is unknown"),
-    ({"eye": ROW["eye"] | {"attention": ROW["eye"]["attention"] | {"object_weight": 0.9}}},
-     "weights of attention"),
-])
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"n_train": 13}, "make_scenes.tiny.n_train is 13, expected a multiple of n_classes"),
+        ({"n_val": 9}, "make_scenes.tiny.n_val is 9"),
+        ({"n_cifar_train": 60}, "n_cifar_train.*multiple of 50"),
+        ({"n_cifar_test": 15}, "n_cifar_test.*multiple of 10"),
+        ({"n_classes": 11}, "n_classes.*less than or equal to 10"),
+        ({"size": 8}, "size.*greater than or equal to 16"),
+        ({"shortcut": 1.5}, "shortcut.*less than or equal to 1"),
+        ({"object_size": [0.6, 0.4]}, "object_size is"),
+        ({"mouse": ROW["mouse"] | {"n_observers": 0}}, "mouse.n_observers"),
+        ({"eye": ROW["eye"] | {"observers": 3}}, "eye.observers is unknown"),
+        (
+            {"eye": ROW["eye"] | {"attention": ROW["eye"]["attention"] | {"object_weight": 0.9}}},
+            "weights of attention",
+        ),
+    ],
+)
 def test_parameters_out_of_range_are_refused_and_leave_nothing_behind(here, changed, message):
     with pytest.raises(ValueError, match=message):
         make(here, **changed)

@@ -70,7 +70,11 @@ def alignment(cc):
 def write_run(root, name, seed, *, top1, cc, study="", trained_by="train_simclr"):
     """The run's metrics and its images' CC, as trained and refitted."""
     corrupted = {
-        "generated": 0, "clean": top1, "mean": top1 / 2, "mean_extra": top1 / 4, "retained": 0.5,
+        "generated": 0,
+        "clean": top1,
+        "mean": top1 / 2,
+        "mean_extra": top1 / 4,
+        "retained": 0.5,
         **{c: {"mean": top1 / 2, "1": top1 / 2} for c in (*CORRUPTIONS, *EXTRA)},
     }
     readouts = {"as_trained": alignment(sum(cc) / 3), "refitted": alignment(sum(cc) / 3)}
@@ -78,7 +82,8 @@ def write_run(root, name, seed, *, top1, cc, study="", trained_by="train_simclr"
         trained_by: {"loss": {"loss": 1.0}, "probe": {"top1": top1}},
         "probe_linear": {"imagenet": {"top1": top1, "n": 9}, "cifar10": {"top1": 0.4, "n": 9}},
         "score_robustness": {
-            "imagenet_c": {**corrupted, "generated": 1}, "cifar10_c": corrupted,
+            "imagenet_c": {**corrupted, "generated": 1},
+            "cifar10_c": corrupted,
         },
         "score_retrieval": {
             key: {"map": 0.2} for key in ("imagenet", "imagenet_c", "cifar10", "cifar10_c")
@@ -130,12 +135,20 @@ def test_differences_are_paired_over_seeds(world):
     numbers = tabulate(world)[f"differences_{GUIDED}"]["imagenet_top1"]
     welch = stats.ttest_ind([0.6, 0.9], [0.5, 0.7], equal_var=False)
     # 0.1 and 0.2; t with one degree of freedom is a Cauchy variable
-    assert numbers == pytest.approx({
-        "difference": 0.15, "se": 0.05, "t": 3, "p": cauchy(3), "p_holm": 1, "seeds": 2,
-        "t_low": 0.15 - 0.05 * math.tan(0.375 * math.pi),
-        "t_high": 0.15 + 0.05 * math.tan(0.375 * math.pi),
-        "welch_t": welch.statistic, "welch_p": welch.pvalue,
-    })
+    assert numbers == pytest.approx(
+        {
+            "difference": 0.15,
+            "se": 0.05,
+            "t": 3,
+            "p": cauchy(3),
+            "p_holm": 1,
+            "seeds": 2,
+            "t_low": 0.15 - 0.05 * math.tan(0.375 * math.pi),
+            "t_high": 0.15 + 0.05 * math.tan(0.375 * math.pi),
+            "welch_t": welch.statistic,
+            "welch_p": welch.pvalue,
+        }
+    )
 
 
 def cauchy(t):
@@ -173,7 +186,8 @@ def test_a_run_is_the_teachers_equal_if_it_is_within_the_margin_of_it(world):
     table = tabulate(world)["cc_equivalence"]
     assert set(table) == {
         f"{subset}_{GUIDED}_{readout}_and_teacher"
-        for subset in ("val", "eye") for readout in ("as_trained", "refitted")
+        for subset in ("val", "eye")
+        for readout in ("as_trained", "refitted")
     }
     # -0.1, 0, -0.2 as above; 0.1 within the margin, t = 0.1 / 0.0577 with two degrees of freedom
     numbers, t = table[f"eye_{GUIDED}_refitted_and_teacher"], math.sqrt(3)
@@ -195,8 +209,15 @@ def test_equal_differences_have_no_t_and_say_so(world):
 
 def test_every_table_is_left_as_csv_and_markdown_and_as_numbers(world):
     names = [
-        "accuracy", "alignment", "cc_above_zero", "cc_differences", "cc_equivalence",
-        f"differences_{GUIDED}", "retrieval", "robustness_cifar10_c", "robustness_imagenet_c",
+        "accuracy",
+        "alignment",
+        "cc_above_zero",
+        "cc_differences",
+        "cc_equivalence",
+        f"differences_{GUIDED}",
+        "retrieval",
+        "robustness_cifar10_c",
+        "robustness_imagenet_c",
     ]
     assert sorted(tabulate(world)) == names
     for suffix in ("csv", "md"):
@@ -206,9 +227,13 @@ def test_every_table_is_left_as_csv_and_markdown_and_as_numbers(world):
 def test_alignment_sets_runs_beside_the_prior_the_people_and_the_teacher(world):
     rows = tabulate(world)["alignment"]
     assert list(rows) == [
-        "centre_prior", "split_half", "teacher",
-        "contrastive_as_trained", f"{GUIDED}_as_trained",
-        "contrastive_refitted", f"{GUIDED}_refitted",
+        "centre_prior",
+        "split_half",
+        "teacher",
+        "contrastive_as_trained",
+        f"{GUIDED}_as_trained",
+        "contrastive_refitted",
+        f"{GUIDED}_refitted",
     ]
     assert rows["centre_prior"]["eye_cc"] == 0.3
     assert rows["split_half"] == {"val_cc": 0.8, "eye_cc": 0.8}
@@ -328,7 +353,12 @@ def studied(world):
             write_run(world, name, seed, top1=top1, cc=[0.2, 0.2, 0.5], study="table1")
         for name, more in (("supervised_resnet18", 0.1), ("supervised_resnet18_attn_teacher", 0.3)):
             write_run(
-                world, name, seed, top1=top1 + more, cc=[0.2, 0.2, 0.5], study="supervised",
+                world,
+                name,
+                seed,
+                top1=top1 + more,
+                cc=[0.2, 0.2, 0.5],
+                study="supervised",
                 trained_by="train_supervised",
             )
         write_run(world, "nss_alone", seed, top1=0.5, cc=[0.1, 0.2, 0.3], study="ablations")
@@ -346,9 +376,14 @@ def test_unlike_seeds_are_paired_where_both_are_and_else_all_taken(studied):
     numbers = report["differences_self_block"]["imagenet_top1"]
     # Seed 1 alone is of both: 0.4 and 0.7. Welch: 0.4, 0.6 and 0.5, 0.7
     welch = stats.ttest_ind([0.4, 0.6], [0.5, 0.7], equal_var=False)
-    assert numbers == pytest.approx({
-        "difference": -0.3, "seeds": 1, "welch_t": welch.statistic, "welch_p": welch.pvalue,
-    })
+    assert numbers == pytest.approx(
+        {
+            "difference": -0.3,
+            "seeds": 1,
+            "welch_t": welch.statistic,
+            "welch_p": welch.pvalue,
+        }
+    )
     assert report["accuracy"]["self_block"]["imagenet"] == pytest.approx({"mean": 0.5, "se": 0.1})
     assert report["robustness_cifar10_c"]["fog"]["self_block_minus_contrastive"] == {
         "mean": pytest.approx(-0.15),
@@ -428,12 +463,14 @@ def test_a_number_that_lacks_among_others_is_named(studied):
 
 def test_supervised_runs_are_compared_with_whom_they_are_to_be(studied):
     change_params(
-        studied, "baselines: {}",
+        studied,
+        "baselines: {}",
         "baselines: {supervised: null, supervised_resnet18_attn_teacher: supervised_resnet18}",
     )
     report = tabulate(studied, "main+supervised")
     assert [key for key in report if key.startswith("differences_")] == [
-        f"differences_{GUIDED}", "differences_supervised_resnet18_attn_teacher",
+        f"differences_{GUIDED}",
+        "differences_supervised_resnet18_attn_teacher",
     ]
     numbers = report["differences_supervised_resnet18_attn_teacher"]["concurrent_top1"]
     assert (numbers["difference"], numbers["seeds"]) == (pytest.approx(0.2), 2)

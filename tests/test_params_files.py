@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "params").glob("*.yaml"))
 # Tables of runs, and the script that trains them.
 TABLES = {
-    "main": "train_simclr", "table1": "train_simclr", "supervised": "train_supervised",
+    "main": "train_simclr",
+    "table1": "train_simclr",
+    "supervised": "train_supervised",
     "ablations": "train_simclr",
 }
 
@@ -67,8 +69,15 @@ def test_params_yaml_is_the_embedded_file():
 
 def test_most_scripts_load_parameters():
     assert {script for script, *_ in LOADS} >= {
-        "train_teacher", "label_images", "train_simclr", "align_attention", "probe_linear",
-        "extract_features", "score_retrieval", "prepare_attention", "make_scenes",
+        "train_teacher",
+        "label_images",
+        "train_simclr",
+        "align_attention",
+        "probe_linear",
+        "extract_features",
+        "score_retrieval",
+        "prepare_attention",
+        "make_scenes",
     }
 
 

@@ -47,7 +47,8 @@ def stages_of(pipeline: Path) -> dict[str, dict[str, Any]]:
 
 STAGES = [
     pytest.param(name, body, id=f"{pipeline.parent.name}-{name}")
-    for pipeline in PIPELINES for name, body in stages_of(pipeline).items()
+    for pipeline in PIPELINES
+    for name, body in stages_of(pipeline).items()
 ]
 each_stage = pytest.mark.parametrize(("name", "body"), STAGES)
 each_module = pytest.mark.parametrize(
@@ -121,7 +122,8 @@ def test_a_stage_runs_the_script_of_its_name_with_as_many_words_as_that_takes(na
     python, script, *words = body["cmd"].split()
     assert (python, script) == ("python", f"src/{name}.py")
     (main,) = (
-        node for node in ast.parse(SCRIPTS[name].read_text()).body
+        node
+        for node in ast.parse(SCRIPTS[name].read_text()).body
         if isinstance(node, ast.FunctionDef) and node.name == "main"
     )
     assert len(words) == len(main.args.args)
@@ -138,9 +140,7 @@ def test_dependencies_are_the_files_that_the_script_comes_to_import(name, body):
 
 
 @each_stage
-def test_every_path_of_a_command_is_a_dependency_or_an_output_and_every_output_is_in_it(
-    name, body
-):
+def test_every_path_of_a_command_is_a_dependency_or_an_output_and_every_output_is_in_it(name, body):
     _, _, *words = body["cmd"].split()
     declared = paths_in(body["deps"]) + outputs_of(body)
     for word in words:
@@ -199,7 +199,9 @@ def test_what_a_row_is_watched_by_is_what_its_stage_depends_on(file):
     corrupted, benchmarks = PARAMS[file]["corrupt_images"], PARAMS[file]["benchmarks"]
     for name in corrupted:
         assert benchmarks[name] == {
-            "layout": "arrays", "path": f"data/corrupted/{name}", "watch": f"data/corrupted/{name}",
+            "layout": "arrays",
+            "path": f"data/corrupted/{name}",
+            "watch": f"data/corrupted/{name}",
         }
 
 
@@ -322,12 +324,16 @@ class Copy:
             f"DVC_{kind}_DIR": str(folder.with_suffix(f".{kind.lower()}"))
             for kind in ("GLOBAL_CONFIG", "SYSTEM_CONFIG", "SITE_CACHE")
         }
-        self.environment = os.environ | own | {
-            "ATTNLABELS_SCRATCH": str(folder.with_suffix(".scratch")),
-            "CUDA_VISIBLE_DEVICES": "",
-            "OMP_NUM_THREADS": "1",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        }
+        self.environment = (
+            os.environ
+            | own
+            | {
+                "ATTNLABELS_SCRATCH": str(folder.with_suffix(".scratch")),
+                "CUDA_VISIBLE_DEVICES": "",
+                "OMP_NUM_THREADS": "1",
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            }
+        )
         self.dvc("init", "--no-scm", "--quiet")
         (folder / ".dvc" / "config").write_text(
             "[core]\n    analytics = false\n    check_update = false\n    no_scm = true\n"
@@ -336,8 +342,12 @@ class Copy:
     def python(self, *words: str, status: int = 0) -> str:
         """What Python says, called so; it must leave with `status`."""
         process = subprocess.run(
-            [sys.executable, *words], cwd=self.folder, env=self.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         assert process.returncode == status, process.stdout
         return process.stdout
@@ -350,13 +360,17 @@ class Copy:
         files = sorted((self.folder / "metrics").rglob("*"))
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
-            for path in files if path.is_file()
+            for path in files
+            if path.is_file()
         }
 
 
 SIX_CLASSES = {  # of which the top 5 is a score
-    "make_scenes.scenes.n_classes": 6, "make_scenes.scenes.n_val": 18,
-    "list_images.train.classes": 6, "list_images.val.classes": 6, "list_images.val.count": 18,
+    "make_scenes.scenes.n_classes": 6,
+    "make_scenes.scenes.n_val": 18,
+    "list_images.train.classes": 6,
+    "list_images.val.classes": 6,
+    "list_images.val.count": 18,
 }
 
 
@@ -441,22 +455,29 @@ ROBUST = ("generated", "clean", "mean", "mean_extra", "retained", *BY_CORRUPTION
 KEYS = {
     "train_teacher": keys("dev_cc", "epoch", "loss"),
     "evaluate_teacher": {
-        f"{name}.{key}" for name in ("val", "eye") for key in (
+        f"{name}.{key}"
+        for name in ("val", "eye")
+        for key in (
             *keys(*SCORES, "floor", "constant", of="teacher."),
             *keys(*SCORES, "floor", of="centre_prior."),
-            *keys("cc", "cc_all_observers", of="split_half."), "n",
+            *keys("cc", "cc_all_observers", of="split_half."),
+            "n",
         )
     },
     "train_simclr": {
         *keys("loss", "contrastive", "kld", "nss", "probe", of="loss."),
-        "collapsed", "probe.top1", "spread", "steps",
+        "collapsed",
+        "probe.top1",
+        "spread",
+        "steps",
     },
     "probe_linear": keys(*PROBED, of="imagenet.") | keys(*PROBED, of="cifar10."),
     "score_robustness": (
         keys(*ROBUST, "mce", "relative_mce", of="imagenet_c.") | keys(*ROBUST, of="cifar10_c.")
     ),
     "score_retrieval": {
-        *keys(*RETRIEVED, of="imagenet."), *keys(*RETRIEVED, of="cifar10."),
+        *keys(*RETRIEVED, of="imagenet."),
+        *keys(*RETRIEVED, of="cifar10."),
         *keys("map", *BY_CORRUPTION, of="imagenet_c."),
         *keys("map", *BY_CORRUPTION, of="cifar10_c."),
     },
@@ -464,7 +485,9 @@ KEYS = {
         *keys("loss_before", "loss_after", of="refit."),
         *(
             f"{name}.{readout}.{key}"
-            for name in ("val", "eye") for readout in ("as_trained", "refitted") for key in SCORES
+            for name in ("val", "eye")
+            for readout in ("as_trained", "refitted")
+            for key in SCORES
         ),
     },
 }
@@ -476,7 +499,9 @@ def test_metrics_are_shown_with_their_keys_and_finite_numbers(chain):
     runs = [f"{run}-0" for run in PARAMS["embedded"]["main"]]
     single = {f"metrics/{stage}.json" for stage in ("train_teacher", "evaluate_teacher")}
     by_run = {
-        f"metrics/{stage}/{run}.json" for stage in KEYS for run in runs
+        f"metrics/{stage}/{run}.json"
+        for stage in KEYS
+        for run in runs
         if f"metrics/{stage}.json" not in single
     }
     assert set(files) == single | by_run | {"metrics/make_tables.json"}
@@ -498,7 +523,9 @@ def test_another_seed_trains_itself_and_no_other(chain, tiny_params):
     assert by_run == {"extract_features", *KEYS} - {"train_teacher", "evaluate_teacher"}
     assert set(json.loads(chain.dvc("status", "--json"))) == {
         *(f"{stage}@{run}-1" for stage in by_run for run in PARAMS["embedded"]["main"]),
-        "make_tables", "draw_figures", "make_report",
+        "make_tables",
+        "draw_figures",
+        "make_report",
     }
 
 
@@ -520,7 +547,8 @@ def test_a_run_without_attention_is_in_tables_figures_and_report(chain, tiny_par
 def test_a_parameter_makes_only_what_reads_it_stale(listed, tiny_params):
     tiny_params(listed.folder, SIX_CLASSES | {"score_retrieval.queries": 0.3})
     assert set(json.loads(listed.dvc("status", "--json"))) == {
-        *(f"score_retrieval@{run}-0" for run in PARAMS["embedded"]["main"]), "make_report",
+        *(f"score_retrieval@{run}-0" for run in PARAMS["embedded"]["main"]),
+        "make_report",
     }
     tiny_params(listed.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
     changed = set(json.loads(listed.dvc("status", "--json")))
@@ -528,7 +556,10 @@ def test_a_parameter_makes_only_what_reads_it_stale(listed, tiny_params):
     listed.dvc("repro", "list_runs")
     changed = set(json.loads(listed.dvc("status", "--json")))
     assert changed == {
-        "train_simclr@contrastive-0", "make_tables", "draw_figures", "make_report",
+        "train_simclr@contrastive-0",
+        "make_tables",
+        "draw_figures",
+        "make_report",
     }
 
 
@@ -565,9 +596,7 @@ def teachers(chain, tiny_params) -> Iterator[dict[str, Any]]:
 
 
 def test_a_teachers_row_makes_only_its_own_training_stale(chain, teachers, tiny_params):
-    stages = [
-        f"stages/ablations/dvc.yaml:{name}" for name in ("train_teacher", "evaluate_teacher")
-    ]
+    stages = [f"stages/ablations/dvc.yaml:{name}" for name in ("train_teacher", "evaluate_teacher")]
     for name in teachers["teachers"]:
         for stage in ("train_teacher", "evaluate_teacher"):
             report = chain.folder / f"metrics/ablations/{stage}/{name}.json"

@@ -13,9 +13,19 @@ from prepare_attention import fold_of, main
 NAMES = [f"COCO_train2014_{k:012d}.jpg" for k in range(12)]
 SIZE = (48, 64)
 ROW = {
-    "layout": "salicon_json", "images": "images", "annotations": "a.json", "maps": None,
-    "points": "fixations", "count": "binary", "sigma_px": 19.0, "sigma_width": 640,
-    "map_size": [24, 32], "folds": 1, "keep": [0], "expected": 12, "broken": "stop",
+    "layout": "salicon_json",
+    "images": "images",
+    "annotations": "a.json",
+    "maps": None,
+    "points": "fixations",
+    "count": "binary",
+    "sigma_px": 19.0,
+    "sigma_width": 640,
+    "map_size": [24, 32],
+    "folds": 1,
+    "keep": [0],
+    "expected": 12,
+    "broken": "stop",
     "shard_size": 5,
 }
 N_WORKERS = 3
@@ -75,7 +85,10 @@ def test_shards_hold_images_maps_points_and_observers():
 def test_map_is_the_density_at_the_images_size_with_sigma_scaled_by_width_then_reduced():
     shards = prepare()
     full = density(
-        points_of(3).reshape(-1, 2) - 1, height=48, width=64, sigma_px=19.0 * 64 / 640,
+        points_of(3).reshape(-1, 2) - 1,
+        height=48,
+        width=64,
+        sigma_px=19.0 * 64 / 640,
         count="binary",
     )
     expected = full.reshape(24, 2, 32, 2).mean((1, 3))
@@ -127,7 +140,7 @@ def write_maps() -> None:
     Path("maps").mkdir()
     for k, name in enumerate(NAMES):
         map = np.full(SIZE, 10, np.uint8)
-        map[2 * k:2 * k + 2] = 200
+        map[2 * k : 2 * k + 2] = 200
         assert cv2.imwrite(f"maps/{Path(name).stem}.png", map)
 
 

@@ -49,8 +49,12 @@ def labels(world, teacher, tmp_path_factory, tiny_params) -> Shards:
         patch.setenv("ATTNLABELS_SCRATCH", str(folder / "scratch"))
         patch.setattr(torch.cuda, "is_available", lambda: False)
         label_images.main(
-            teacher, data / "scenes/imagenet/train", data / "images/train.csv",
-            data / "attention/eye", folder / "train", folder / "examples.npz",
+            teacher,
+            data / "scenes/imagenet/train",
+            data / "images/train.csv",
+            data / "attention/eye",
+            folder / "train",
+            folder / "examples.npz",
         )
     return Shards(folder / "train")
 
@@ -73,7 +77,11 @@ def relabel(params, labels, given) -> Relabel:
     """Relabels the images as a row says; changes are to the row."""
 
     def call(
-        row: str, out: str = "out", *, of: Path | None = None, by: Path | None = None,
+        row: str,
+        out: str = "out",
+        *,
+        of: Path | None = None,
+        by: Path | None = None,
         **changed: Any,
     ) -> Shards:
         params({f"relabel_images.{row}.{key}": value for key, value in changed.items()})
@@ -127,8 +135,10 @@ def test_points_are_pseudo_fixations_as_a_teachers_labels_have_them(row, relabel
     for i in (0, 7, 23):
         sample = shards[i]
         points, counts = pseudo_fixations(
-            torch.from_numpy(sample["map"])[None], sigma_px=p["sigma_px"] * SIZE / p["sigma_width"],
-            threshold=p["threshold"], maximum=p["maximum_points"],
+            torch.from_numpy(sample["map"])[None],
+            sigma_px=p["sigma_px"] * SIZE / p["sigma_width"],
+            threshold=p["threshold"],
+            maximum=p["maximum_points"],
         )
         # Maps are stored in 16 bits, which may decide between two that are nearly as high.
         assert abs(counts.item() - len(sample["points"])) <= 1
@@ -149,7 +159,8 @@ def donors(shards: Shards, labels: Shards) -> list[int]:
     found = []
     for i in range(len(shards)):
         (donor,) = (
-            k for k, each in enumerate(theirs)
+            k
+            for k, each in enumerate(theirs)
             if np.array_equal(each["map"], shards[i]["map"])
             and np.array_equal(each["points"], shards[i]["points"])
             and each["grid"] == shards[i]["grid"]
@@ -184,7 +195,10 @@ def test_recorded_labels_are_peoples_of_that_image(relabel, given, world):
         assert sample["points"].tolist() == recorded.points.tolist()
         assert sample["observers"].tolist() == recorded.observers.tolist()
         map = density(
-            recorded.points, height=24, width=24, count="counted",
+            recorded.points,
+            height=24,
+            width=24,
+            count="counted",
             sigma_px=options["sigma_px"] * 24 / options["sigma_width"],
         )
         area = map.reshape(SIZE, 2, SIZE, 2).mean(axis=(1, 3))
@@ -208,10 +222,8 @@ def test_masks_of_classes_are_objects_wherever_a_class_is(relabel, masks):
     expected = np.kron(np.eye(2), np.ones((SIZE // 2, SIZE // 2)))
     for pixels, darkest in (("classes", 1.0), ("shares", 1 / 80)):
         shards = relabel("masks", pixels, by=masks, options={"pixels": pixels})
-        (map,) = (
-            shards[i]["map"] for i in range(24) if shards[i]["name"] == f"{FIFTH}.JPEG"
-        )
-        np.testing.assert_allclose(map[SIZE // 2:], expected[SIZE // 2:])
+        (map,) = (shards[i]["map"] for i in range(24) if shards[i]["name"] == f"{FIFTH}.JPEG")
+        np.testing.assert_allclose(map[SIZE // 2 :], expected[SIZE // 2 :])
         np.testing.assert_allclose(map[: SIZE // 2], darkest * expected[: SIZE // 2], atol=1e-5)
 
 
@@ -222,16 +234,27 @@ def test_masks_of_cocos_photographs_make_labels_but_of_two_without_objects(
     coco = real_data("coco128_seg")
     samples = [
         Sample(
-            key=path.stem, image=path.read_bytes(), map=np.eye(2), points=np.zeros((1, 2), int),
-            observers=None, label=-1, grid=(2, 2), image_size=read_image(path).shape[:2],
-            source="a test", name=path.name,
+            key=path.stem,
+            image=path.read_bytes(),
+            map=np.eye(2),
+            points=np.zeros((1, 2), int),
+            observers=None,
+            label=-1,
+            grid=(2, 2),
+            image_size=read_image(path).shape[:2],
+            source="a test",
+            name=path.name,
         )
         for path in sorted((coco / "images").iterdir())
     ]
     write_shards(
-        tmp_path / "coco", samples, maximum_count=96, maps_by={"kind": "teacher"}, classes=[])
+        tmp_path / "coco", samples, maximum_count=96, maps_by={"kind": "teacher"}, classes=[]
+    )
     shards = relabel(
-        "masks", of=tmp_path / "coco", by=coco / "masks", missing="skip",
+        "masks",
+        of=tmp_path / "coco",
+        by=coco / "masks",
+        missing="skip",
         options={"pixels": "classes"},
     )
     assert len(shards) == 94 and len(shards.index["skipped"]) == 2
@@ -257,7 +280,8 @@ def test_contracam_labels_are_those_of_the_encoder_stretched_and_enlarged(
     encoder, head = network(student)
     pixels = [
         resize_centre_crop(
-            read_image(world / "data/scenes/imagenet/train" / labels[i]["name"]), size=24, crop=1.0)
+            read_image(world / "data/scenes/imagenet/train" / labels[i]["name"]), size=24, crop=1.0
+        )
         for i in range(24)
     ]
     stage = encoder(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255).last
@@ -304,11 +328,16 @@ def test_wider_stages_have_finer_maps_of_the_same_weights(student, expand, cells
 
 def test_the_row_and_its_options_are_the_maps_provenance(relabel):
     assert relabel("human").index["maps_by"] == {
-        "kind": "human", "given": "data/scenes/people/fixations_train.json",
-        "count": "counted", "sigma_px": 3.0, "sigma_width": 64,
+        "kind": "human",
+        "given": "data/scenes/people/fixations_train.json",
+        "count": "counted",
+        "sigma_px": 3.0,
+        "sigma_width": 64,
     }
     assert relabel("masks").index["maps_by"] == {
-        "kind": "masks", "given": "data/scenes/masks/train", "pixels": "shares",
+        "kind": "masks",
+        "given": "data/scenes/masks/train",
+        "pixels": "shares",
     }
 
 
@@ -326,17 +355,18 @@ def recordings(given, tmp_path) -> Path:
 
 
 def test_an_image_without_a_recording_stops_with_its_name_and_leaves_nothing(relabel, recordings):
-    with pytest.raises(ValueError, match=(
-        r"^n00000001/n00000001_7.JPEG: nobody's attention to it was recorded; complete .*people"
-        r"\.json, or set relabel_images\.human\.missing to skip$"
-    )):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"^n00000001/n00000001_7.JPEG: nobody's attention to it was recorded; complete .*people"
+            r"\.json, or set relabel_images\.human\.missing to skip$"
+        ),
+    ):
         relabel("human", by=recordings)
     assert not Path("out").exists() and not list(Path().glob(".out*"))
 
 
-def test_an_image_without_a_recording_is_left_out_and_counted(
-    relabel, recordings, labels, capsys
-):
+def test_an_image_without_a_recording_is_left_out_and_counted(relabel, recordings, labels, capsys):
     shards = relabel("human", by=recordings, missing="skip")
     assert "human: 21 images, 3 left out" in capsys.readouterr().out
     gone = ["n00000001/n00000001_7.JPEG", f"{FIFTH}.JPEG", "n00000003/n00000003_9.JPEG"]
@@ -392,8 +422,7 @@ def rewritten(
 
 
 def test_images_that_nothing_tells_apart_are_unknown(relabel, student, tmp_path):
-    blind = rewritten(
-        student, tmp_path / "blind", lambda encoder: encoder.conv1.weight.zero_())
+    blind = rewritten(student, tmp_path / "blind", lambda encoder: encoder.conv1.weight.zero_())
     with pytest.raises(ValueError, match="_1.JPEG: nothing tells it from other images; complete "):
         relabel("contracam", by=blind)
     with pytest.raises(ValueError, match="no sample was written"):
@@ -402,7 +431,8 @@ def test_images_that_nothing_tells_apart_are_unknown(relabel, student, tmp_path)
 
 def test_weights_that_make_no_maps_are_refused(relabel, student, tmp_path):
     bad = rewritten(
-        student, tmp_path / "bad", lambda encoder: encoder.conv1.weight.fill_(torch.nan))
+        student, tmp_path / "bad", lambda encoder: encoder.conv1.weight.fill_(torch.nan)
+    )
     with pytest.raises(ValueError, match="bad: the encoder's maps are not finite; train it again"):
         relabel("contracam", by=bad)
     supervised = rewritten(student, tmp_path / "supervised", lambda encoder: None, projector=None)
@@ -415,7 +445,10 @@ def test_weights_that_make_no_maps_are_refused(relabel, student, tmp_path):
 @pytest.mark.parametrize("row", ["shuffled", "contracam"])
 def test_one_image_has_no_other(row, relabel, labels, tmp_path):
     write_shards(
-        tmp_path / "one", [labels[0]], maximum_count=1, maps_by={"kind": "teacher"},
+        tmp_path / "one",
+        [labels[0]],
+        maximum_count=1,
+        maps_by={"kind": "teacher"},
         classes=labels.classes,
     )
     with pytest.raises(ValueError, match="one: holds 1 image, and no other"):
@@ -444,8 +477,11 @@ def run_script(*words: str | Path, script: str = "") -> "subprocess.CompletedPro
     sources = Path(relabel_images.__file__).parent
     return subprocess.run(
         [sys.executable, "stage.py" if script else sources / "relabel_images.py", *words],
-        env=os.environ | {
-            "PYTHONPATH": str(sources), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        env=os.environ
+        | {
+            "PYTHONPATH": str(sources),
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
         },
         capture_output=True,
         text=True,
@@ -562,8 +598,11 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
     assert all_made("masks", by=masks)
     interrupted("centre")
     write_shards(
-        tmp_path / "fewer", [labels[i] for i in range(21)], maximum_count=10,
-        maps_by={"kind": "teacher"}, classes=labels.classes,
+        tmp_path / "fewer",
+        [labels[i] for i in range(21)],
+        maximum_count=10,
+        maps_by={"kind": "teacher"},
+        classes=labels.classes,
     )
     assert all_made("centre", of=tmp_path / "fewer")
 
@@ -590,13 +629,16 @@ def test_a_second_run_at_the_same_time_is_refused(relabel, interrupted):
             relabel("centre")
 
 
-@pytest.mark.parametrize("changed, message", [
-    ({"source": "cat"}, r"relabel_images\.shuffled\.source is 'cat'; expected one of centre, "),
-    ({"missing": "guess"}, r"relabel_images\.shuffled\.missing"),
-    ({"options": {}}, r"relabel_images\.shuffled\.options\.seed is missing; add it"),
-    ({"options": {"seed": -1}}, r"relabel_images\.shuffled\.options\.seed"),
-    ({"options": {"seed": 0, "sed": 0}}, r"relabel_images\.shuffled\.options\.sed is unknown"),
-])
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"source": "cat"}, r"relabel_images\.shuffled\.source is 'cat'; expected one of centre, "),
+        ({"missing": "guess"}, r"relabel_images\.shuffled\.missing"),
+        ({"options": {}}, r"relabel_images\.shuffled\.options\.seed is missing; add it"),
+        ({"options": {"seed": -1}}, r"relabel_images\.shuffled\.options\.seed"),
+        ({"options": {"seed": 0, "sed": 0}}, r"relabel_images\.shuffled\.options\.sed is unknown"),
+    ],
+)
 def test_a_row_that_does_not_fit_is_refused_by_its_full_name(changed, message, relabel):
     with pytest.raises(ValueError, match=message):
         relabel("shuffled", **changed)
@@ -609,4 +651,5 @@ def test_the_options_of_every_row_fit_their_source(file):
     for name, row in read(path)["relabel_images"].items():
         options = relabel_images.SOURCES[row["source"]].options
         relabel_images.check(
-            relabel_images.record(options), row["options"], where=f"{file}: {name}")
+            relabel_images.record(options), row["options"], where=f"{file}: {name}"
+        )

@@ -18,7 +18,8 @@ def world(tmp_path):
     """
     x = np.eye(2)[LABELS]
     for clean, corrupted, generated in (
-        ("imagenet_val", "imagenet_c", 0), ("cifar10_test", "cifar10_c", 1),
+        ("imagenet_val", "imagenet_c", 0),
+        ("cifar10_test", "cifar10_c", 1),
     ):
         write(tmp_path / clean, "features", spoil(x, 1))
         np.save(tmp_path / clean / "labels.npy", LABELS)
@@ -51,9 +52,7 @@ def spoil(x, n):
 
 
 def score(world):
-    score_robustness.main(
-        "contrastive", 0, world, world / "classifier.npz", world / "report.json"
-    )
+    score_robustness.main("contrastive", 0, world, world / "classifier.npz", world / "report.json")
     return json.loads((world / "report.json").read_text())
 
 

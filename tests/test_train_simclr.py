@@ -58,13 +58,13 @@ def words(listed, labels, world) -> Words:
 def train(params, labels, words) -> Train:
     """Trains a run into a folder, with changes to the section `train_simclr` or to its row."""
 
-    def call(
-        out: str, *, name: str = RUNS[1], seed: int = 0, of: Path = labels, **changed
-    ) -> Path:
-        params({
-            f"main.{name}.{key}" if key in COLUMNS else f"train_simclr.{key}": value
-            for key, value in changed.items()
-        })
+    def call(out: str, *, name: str = RUNS[1], seed: int = 0, of: Path = labels, **changed) -> Path:
+        params(
+            {
+                f"main.{name}.{key}" if key in COLUMNS else f"train_simclr.{key}": value
+                for key, value in changed.items()
+            }
+        )
         train_simclr.main(*words(out, of=of, name=name, seed=seed))
         return Path(out)
 
@@ -207,13 +207,13 @@ train_simclr.main(Path(listed), int(seed), *map(Path, paths))
 """
 
 
-def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(
-    train, steps, words
-):
+def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(train, steps, words):
     whole = contents(train("whole", checkpoint_minutes=0.0))
     command = [sys.executable, "-c", KILLED, *map(str, words("cut"))]
     environment = os.environ | {
-        "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(SOURCES),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
     }
     process = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert process.returncode == -signal.SIGKILL, process.stderr
@@ -279,12 +279,15 @@ def test_every_slot_of_a_row_trains_and_its_attention_can_be_aligned(train, worl
     assert readouts == ([] if slots.get("attention") == "none" else ["as_trained"])
 
 
-@pytest.mark.parametrize(("slots", "feels"), [
-    ({"block": "mask", "attention": "mask"}, True),
-    ({"block": "mask", "attention": "mask", "stop_gradient": True}, False),
-    ({"attention": "contracam"}, True),
-    ({"attention": "contracam", "stop_gradient": True}, False),
-])
+@pytest.mark.parametrize(
+    ("slots", "feels"),
+    [
+        ({"block": "mask", "attention": "mask"}, True),
+        ({"block": "mask", "attention": "mask", "stop_gradient": True}, False),
+        ({"attention": "contracam"}, True),
+        ({"attention": "contracam", "stop_gradient": True}, False),
+    ],
+)
 def test_attention_of_any_source_guides_the_encoder_unless_stopped(train, slots, feels):
     weak, strong = (
         encoder(train(f"kld{kld}", weights=WEIGHTS | {"kld": kld}, **slots)) for kld in (1.0, 5.0)
@@ -299,13 +302,14 @@ def test_cotraining_learns_from_other_images_maps_and_not_from_these(
     blank = write_labels(tmp_path / "blank", seed=0, flat=True)  # the same images, other maps
     with_people = {"cotrain": {"shards": str(people), "images": 4}}
     found = encoder(train("people", **with_people))
-    assert all(torch.equal(found[key], each) for key, each in encoder(
-        train("blank", of=blank, **with_people)
-    ).items())
+    assert all(
+        torch.equal(found[key], each)
+        for key, each in encoder(train("blank", of=blank, **with_people)).items()
+    )
     others = {"cotrain": {"shards": str(labels), "images": 4}}
-    assert not all(torch.equal(found[key], each) for key, each in encoder(
-        train("others", **others)
-    ).items())
+    assert not all(
+        torch.equal(found[key], each) for key, each in encoder(train("others", **others)).items()
+    )
 
 
 def test_cotraining_interrupted_goes_on_to_the_same_bytes(
@@ -366,15 +370,24 @@ class Block(nn.Module):
 """
 
 
-@pytest.mark.parametrize(("slots", "message"), [
-    ({"attention": "none"}, "no map for kld, nss; remove that from its row"),
-    ({"weights": {"contrastive": 1.0}}, "weighs none of kld, .*say `attention: none`"),
-    ({"attention": "mask"}, "the encoder's block has no mask to attend with"),
-    ({"attention": "contracam", "chunks": 2}, "2 chunks would leave it fewer of them"),
-    ({"block": "nothing"}, "has the block 'nothing'; expected one of: mask, none, residual_mask"),
-    ({"cotrain": {"shards": "people", "images": 4}}, "people.index.json is missing: the run"),
-    ({"cotrain": {"shards": "{labels}", "images": 19}}, "labels has 18 images and 19 are to join"),
-])
+@pytest.mark.parametrize(
+    ("slots", "message"),
+    [
+        ({"attention": "none"}, "no map for kld, nss; remove that from its row"),
+        ({"weights": {"contrastive": 1.0}}, "weighs none of kld, .*say `attention: none`"),
+        ({"attention": "mask"}, "the encoder's block has no mask to attend with"),
+        ({"attention": "contracam", "chunks": 2}, "2 chunks would leave it fewer of them"),
+        (
+            {"block": "nothing"},
+            "has the block 'nothing'; expected one of: mask, none, residual_mask",
+        ),
+        ({"cotrain": {"shards": "people", "images": 4}}, "people.index.json is missing: the run"),
+        (
+            {"cotrain": {"shards": "{labels}", "images": 19}},
+            "labels has 18 images and 19 are to join",
+        ),
+    ],
+)
 def test_a_row_that_cannot_be_trained_is_refused(train, labels, slots, message):
     slots = json.loads(json.dumps(slots).replace("{labels}", str(labels)))
     with pytest.raises((ValueError, OSError), match=message):
@@ -382,16 +395,20 @@ def test_a_row_that_cannot_be_trained_is_refused(train, labels, slots, message):
     assert not list(Path().glob("out/*"))
 
 
-@pytest.mark.parametrize("changed", [
-    {"optimizer": "lars", "learning_rate_scaling": "sqrt", "learning_rate": 0.075},
-    {"optimizer": "sgd", "learning_rate_scaling": "linear", "learning_rate": 0.1},
-    {"precision": "bf16"},
-    {"precision": "fp16", "chunks": 3, "checkpoint_steps": 2},
-    {"deterministic": True},
-    {"backbone": "resnet18", "attention_taps": "units"},
-    {"stem": "cifar", "attention_select": "gap_argmax", "attention_output": "sigmoid"},
-    {"joint_batch_norm": False, "clean_crop": 0.875, "eval_crop": 0.875, "blur": 0.5},
-], ids=lambda changed: "-".join(changed))
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"optimizer": "lars", "learning_rate_scaling": "sqrt", "learning_rate": 0.075},
+        {"optimizer": "sgd", "learning_rate_scaling": "linear", "learning_rate": 0.1},
+        {"precision": "bf16"},
+        {"precision": "fp16", "chunks": 3, "checkpoint_steps": 2},
+        {"deterministic": True},
+        {"backbone": "resnet18", "attention_taps": "units"},
+        {"stem": "cifar", "attention_select": "gap_argmax", "attention_output": "sigmoid"},
+        {"joint_batch_norm": False, "clean_crop": 0.875, "eval_crop": 0.875, "blur": 0.5},
+    ],
+    ids=lambda changed: "-".join(changed),
+)
 def test_every_option_trains(train, changed):
     out = train("out", epochs=1, warmup_epochs=0.0, **changed)
     assert rows(out)[0]["loss"] > 0
@@ -417,12 +434,15 @@ def test_a_gradient_that_is_not_finite_stops_with_the_step_and_the_images(train,
     assert not list(Path().glob("out/*"))
 
 
-@pytest.mark.parametrize(("row", "why"), [
-    ({"spread": 0.001, "contrastive": 3.0}, "collapsed to a point"),
-    ({"spread": 0.5, "contrastive": 2 * math.log(15)}, "no better than chance"),
-    ({"spread": 0.5, "contrastive": 3.0}, ""),
-    ({"spread": 0.5}, ""),
-])
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"spread": 0.001, "contrastive": 3.0}, "collapsed to a point"),
+        ({"spread": 0.5, "contrastive": 2 * math.log(15)}, "no better than chance"),
+        ({"spread": 0.5, "contrastive": 3.0}, ""),
+        ({"spread": 0.5}, ""),
+    ],
+)
 def test_a_collapse_is_seen(row, why):
     assert why in train_simclr.collapsed(row, n=8) and bool(why) == bool(
         train_simclr.collapsed(row, n=8)
@@ -452,24 +472,34 @@ def test_validation_images_of_other_classes_are_refused_before_training(
     assert not steps
 
 
-@pytest.mark.parametrize(("changed", "message"), [
-    ({"epochs": 0}, r"params\.yaml: train_simclr\.epochs: .*greater than 0"),
-    ({"optimizer": "adam"}, r"train_simclr\.optimizer: .*'lars', 'sgd' or 'adamw'"),
-    ({"batch_size": 19}, "18 samples do not fill one batch of 19; lower batch_size"),
-    ({"warmup_epochs": 2.0}, "6 warm-up steps of 6 in all, .*warm up for fewer"),
-    ({"learning_rate": True}, r"train_simclr\.learning_rate: .*number"),
-])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epochs": 0}, r"params\.yaml: train_simclr\.epochs: .*greater than 0"),
+        ({"optimizer": "adam"}, r"train_simclr\.optimizer: .*'lars', 'sgd' or 'adamw'"),
+        ({"batch_size": 19}, "18 samples do not fill one batch of 19; lower batch_size"),
+        ({"warmup_epochs": 2.0}, "6 warm-up steps of 6 in all, .*warm up for fewer"),
+        ({"learning_rate": True}, r"train_simclr\.learning_rate: .*number"),
+    ],
+)
 def test_parameters_that_do_not_fit_are_refused(train, changed, message):
     with pytest.raises(ValueError, match=message):
         train("out", **changed)
     assert not list(Path().glob("out/*"))
 
 
-@pytest.mark.parametrize(("section", "unknown", "message"), [
-    ("train_simclr", {"epoch": 3}, "params.yaml: train_simclr.epoch is unknown; remove it or mend"),
-    (f"main.{RUNS[1]}", {"stop": True}, f"{RUNS[1]}.json.stop is unknown; remove it or mend"),
-    (f"main.{RUNS[1]}", {"weights": {"kld": 1.0, "kdl": 1.0}}, "no such terms: ['kdl']"),
-])
+@pytest.mark.parametrize(
+    ("section", "unknown", "message"),
+    [
+        (
+            "train_simclr",
+            {"epoch": 3},
+            "params.yaml: train_simclr.epoch is unknown; remove it or mend",
+        ),
+        (f"main.{RUNS[1]}", {"stop": True}, f"{RUNS[1]}.json.stop is unknown; remove it or mend"),
+        (f"main.{RUNS[1]}", {"weights": {"kld": 1.0, "kdl": 1.0}}, "no such terms: ['kdl']"),
+    ],
+)
 def test_an_unknown_or_missing_parameter_is_one_clear_error(
     params, fail, words, section, unknown, message
 ):

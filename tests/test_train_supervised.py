@@ -19,11 +19,28 @@ from attnlabels.training import encoders as encoder_training
 RUNS = ("supervised_resnet10", "supervised_resnet10_attn_teacher")
 TERMS = ["classification", "kld", "nss"]
 TINY = {
-    "width": 8, "stem": "small", "zero_init": False, "image_size": 24, "attention_taps": "stages",
-    "batch_size": 6, "epochs": 2, "warmup_epochs": 1.0, "optimizer": "sgd", "learning_rate": 0.1,
-    "attention_learning_rate": 1.0, "weight_decay": 1e-4, "clean_crop": 1.0, "eval_crop": 1.0,
-    "crop_area": [0.3, 1.0], "precision": "fp32", "processes": 1, "workers": 0,
-    "checkpoint_minutes": 0.0, "checkpoint_steps": 0, "compile": False, "deterministic": False,
+    "width": 8,
+    "stem": "small",
+    "zero_init": False,
+    "image_size": 24,
+    "attention_taps": "stages",
+    "batch_size": 6,
+    "epochs": 2,
+    "warmup_epochs": 1.0,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "attention_learning_rate": 1.0,
+    "weight_decay": 1e-4,
+    "clean_crop": 1.0,
+    "eval_crop": 1.0,
+    "crop_area": [0.3, 1.0],
+    "precision": "fp32",
+    "processes": 1,
+    "workers": 0,
+    "checkpoint_minutes": 0.0,
+    "checkpoint_steps": 0,
+    "compile": False,
+    "deterministic": False,
 }
 COLUMNS = {field.name for field in dataclasses.fields(train_supervised.Row)}
 Train = Callable[..., Path]
@@ -54,9 +71,12 @@ def train(params, words) -> Train:
     def call(out: str, *, name: str = RUNS[1], seed: int = 0, **changed) -> Path:
         columns = {"map_size": 6} | {k: v for k, v in changed.items() if k in COLUMNS}
         section = TINY | {k: v for k, v in changed.items() if k not in COLUMNS}
-        params({f"supervised.{name}.{key}": value for key, value in columns.items()} | {
-            "train_supervised": section,
-        })
+        params(
+            {f"supervised.{name}.{key}": value for key, value in columns.items()}
+            | {
+                "train_supervised": section,
+            }
+        )
         train_supervised.main(*words(out, name=name, seed=seed))
         return Path(out)
 
@@ -139,20 +159,29 @@ def test_a_run_interrupted_goes_on_to_the_same_bytes(train, monkeypatch):
     assert contents(train("cut")) == whole
 
 
-@pytest.mark.parametrize("changed", [
-    {"optimizer": "adamw", "learning_rate": 1e-3}, {"optimizer": "lars"}, {"precision": "bf16"},
-    {"backbone": "resnet18", "attention_output": "sigmoid", "joint_batch_norm": False},
-], ids=lambda changed: "-".join(changed))
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"optimizer": "adamw", "learning_rate": 1e-3},
+        {"optimizer": "lars"},
+        {"precision": "bf16"},
+        {"backbone": "resnet18", "attention_output": "sigmoid", "joint_batch_norm": False},
+    ],
+    ids=lambda changed: "-".join(changed),
+)
 def test_every_option_trains(train, changed):
     assert rows(train("out", epochs=1, warmup_epochs=0.0, **changed))[0]["loss"] > 0
 
 
-@pytest.mark.parametrize(("changed", "message"), [
-    ({"batch_size": 19}, "18 samples do not fill one batch of 19"),
-    ({"weights": {"contrast": 1.0}}, "no such terms: .'contrast'"),
-    ({"epochs": 0}, r"params\.yaml: train_supervised\.epochs: .*greater than 0"),
-    ({"learning_rate": 1e30}, r"step \d: the loss is not finite"),
-])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch_size": 19}, "18 samples do not fill one batch of 19"),
+        ({"weights": {"contrast": 1.0}}, "no such terms: .'contrast'"),
+        ({"epochs": 0}, r"params\.yaml: train_supervised\.epochs: .*greater than 0"),
+        ({"learning_rate": 1e30}, r"step \d: the loss is not finite"),
+    ],
+)
 def test_what_does_not_fit_is_refused(train, changed, message):
     with pytest.raises(ValueError, match=message):
         train("out", **changed)

@@ -35,9 +35,9 @@ def train(params, world) -> Train:
 
     def call(out: str, *, row: str = "teacher", **changed) -> Path:
         changed = {"epochs": N_EPOCHS} | changed
-        params({
-            key if "." in key else f"train_teacher.{key}": value for key, value in changed.items()
-        })
+        params(
+            {key if "." in key else f"train_teacher.{key}": value for key, value in changed.items()}
+        )
         train_teacher.main(*words(Path(out), world, row=row))
         return Path(out)
 
@@ -117,9 +117,14 @@ def test_a_run_interrupted_before_any_step_goes_on_there_to_the_same_bytes(
     assert not list(Path("scratch").iterdir())
 
 
-@pytest.mark.parametrize("changed", [
-    {"learning_rate": 1e-3}, {"teacher.output": "tanh_half"}, {"row": "teachers.taps_5"},
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"learning_rate": 1e-3},
+        {"teacher.output": "tanh_half"},
+        {"row": "teachers.taps_5"},
+    ],
+)
 def test_what_is_changed_does_not_go_on_from_the_old_state(train, monkeypatch, changed):
     fresh = contents(train("fresh", **changed))
     move = train_teacher.Scratch.write
@@ -136,18 +141,28 @@ def test_what_is_changed_does_not_go_on_from_the_old_state(train, monkeypatch, c
 
 
 def test_image_map_and_points_stay_on_one_another_under_any_augmentation(params, tmp_path):
-    params({
-        "train_teacher.image_size": [60, 80], "train_teacher.jitter_strength": 0.0,
-        "train_teacher.zoom": 0.6,
-    })
+    params(
+        {
+            "train_teacher.image_size": [60, 80],
+            "train_teacher.jitter_strength": 0.0,
+            "train_teacher.zoom": 0.6,
+        }
+    )
     y, x = np.mgrid[:60, :80]
     spot = np.exp(-((y - 35) ** 2 + (x - 30) ** 2) / (2 * 4**2)).astype(np.float32)
     image = np.repeat(np.rint(255 * spot).astype(np.uint8)[..., None], 3, axis=2)
     folder = tmp_path / "shards"
     sample = Sample(
-        key="spot", image=cv2.imencode(".png", image)[1].tobytes(), map=spot,
-        points=np.array([[35, 30]]), observers=None, label=-1, grid=(60, 80),
-        image_size=(60, 80), source="test", name="spot.png",
+        key="spot",
+        image=cv2.imencode(".png", image)[1].tobytes(),
+        map=spot,
+        points=np.array([[35, 30]]),
+        observers=None,
+        label=-1,
+        grid=(60, 80),
+        image_size=(60, 80),
+        source="test",
+        name="spot.png",
     )
     write_shards(folder, [sample], maximum_count=1, maps_by={"kind": "human"}, classes=[])
     samples = teaching.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
@@ -201,13 +216,16 @@ def test_a_teacher_whose_branches_all_died_is_trained_to_its_end(train, monkeypa
     assert json.loads((out / "report.json").read_text())["epoch"] == 1
 
 
-@pytest.mark.parametrize(("changed", "message"), [
-    ({"batch_size": 100}, "samples do not fill one batch of 100; lower batch_size"),
-    ({"warmup_epochs": 3.0}, "warm-up steps of .*warm up for fewer"),
-    ({"teacher.taps": [5, 3]}, r"taps \[5, 3\]: expected increasing numbers"),
-    ({"teacher.output": "sigmoid"}, r"params\.yaml: teacher\.output: .*'learnt_offset'"),
-    ({"epochs": 0}, r"params\.yaml: train_teacher\.epochs: .*greater than 0"),
-])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch_size": 100}, "samples do not fill one batch of 100; lower batch_size"),
+        ({"warmup_epochs": 3.0}, "warm-up steps of .*warm up for fewer"),
+        ({"teacher.taps": [5, 3]}, r"taps \[5, 3\]: expected increasing numbers"),
+        ({"teacher.output": "sigmoid"}, r"params\.yaml: teacher\.output: .*'learnt_offset'"),
+        ({"epochs": 0}, r"params\.yaml: train_teacher\.epochs: .*greater than 0"),
+    ],
+)
 def test_parameters_that_do_not_fit_are_refused(train, changed, message):
     with pytest.raises(ValueError, match=message):
         train("out", **changed)

@@ -48,8 +48,16 @@ def corrupted_labels(folder: Path) -> None:
 
 def shards(folder: Path) -> None:
     sample = Sample(
-        key="k", image=b"\x89PNG", map=np.eye(4, dtype=np.float32), points=np.array([[1, 1]]),
-        observers=None, label=-1, grid=(4, 4), image_size=(4, 4), source="", name="",
+        key="k",
+        image=b"\x89PNG",
+        map=np.eye(4, dtype=np.float32),
+        points=np.array([[1, 1]]),
+        observers=None,
+        label=-1,
+        grid=(4, 4),
+        image_size=(4, 4),
+        source="",
+        name="",
     )
     write_shards(folder / "s", [sample], maximum_count=1, maps_by={"kind": "human"}, classes=[])
     bomb_npy(folder / "s" / "samples.npy")
@@ -76,8 +84,12 @@ def weights(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("read", "named"),
     [
-        (features, "labels.npy"), (corrupted_labels, "labels.npy"), (shards, "samples.npy"),
-        (arrays, "a.npz"), (training_state, "state.pt"), (weights, "w.safetensors"),
+        (features, "labels.npy"),
+        (corrupted_labels, "labels.npy"),
+        (shards, "samples.npy"),
+        (arrays, "a.npz"),
+        (training_state, "state.pt"),
+        (weights, "w.safetensors"),
     ],
 )
 def test_a_pickle_in_any_file_that_is_read_is_refused_before_it_runs(

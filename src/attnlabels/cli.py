@@ -42,9 +42,13 @@ def common(
 
 @app.command("label")
 def label_(
-    images: Annotated[str, typer.Argument(
-        metavar="IMAGES", help="A folder of any depth; or tars: their folder, or a quoted pattern."
-    )],
+    images: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGES",
+            help="A folder of any depth; or tars: their folder, or a quoted pattern.",
+        ),
+    ],
     teacher: Annotated[Path, typer.Option(metavar="FILE", help="The teacher's weights.")],
     out: Annotated[Path, typer.Option(metavar="SHARDS", help="The folder to write.")],
     classes: Annotated[
@@ -56,22 +60,31 @@ def label_(
     overlay: Annotated[
         int, typer.Option(min=0, metavar="N", help="Draw N images under their maps, in SHARDS.")
     ] = 0,
-    image_size: Annotated[tuple[int, int] | None, typer.Option(
-        min=1, metavar="H W", help="What images are resized to.  [default: the teacher's own]"
-    )] = None,
-    map_size: Annotated[int | None, typer.Option(
-        min=1, metavar="PX",
-        help="Side of a map.  [default: 56, or the teacher's shorter side if that is less]",
-    )] = None,
+    image_size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            min=1, metavar="H W", help="What images are resized to.  [default: the teacher's own]"
+        ),
+    ] = None,
+    map_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="PX",
+            help="Side of a map.  [default: 56, or the teacher's shorter side if that is less]",
+        ),
+    ] = None,
     sigma_px: Annotated[
-        float, typer.Option(
+        float,
+        typer.Option(
             metavar="PX", help="σ of a fixation; best that of the teacher's training maps, ..."
-        )
+        ),
     ] = 19.0,
     sigma_width: Annotated[
-        int, typer.Option(
+        int,
+        typer.Option(
             min=1, metavar="PX", help="... on an image of this width. SALICON: 19 px at 640."
-        )
+        ),
     ] = 640,
     threshold: Annotated[
         float, typer.Option(metavar="SHARE", help="Fixations end at this share of a map's maximum.")
@@ -121,10 +134,23 @@ def label_(
     logging.getLogger("attnlabels").setLevel(logging.INFO)  # names each file that is left out
     try:
         shards = label(
-            images, teacher=teacher, out=out, classes=classes, broken=broken,
-            image_size=image_size, map_size=map_size, sigma_px=sigma_px, sigma_width=sigma_width,
-            threshold=threshold, maximum_points=maximum_points, mirror=mirror, precision=precision,
-            batch_size=batch_size, workers=workers, shard_size=shard_size, n_overlays=overlay,
+            images,
+            teacher=teacher,
+            out=out,
+            classes=classes,
+            broken=broken,
+            image_size=image_size,
+            map_size=map_size,
+            sigma_px=sigma_px,
+            sigma_width=sigma_width,
+            threshold=threshold,
+            maximum_points=maximum_points,
+            mirror=mirror,
+            precision=precision,
+            batch_size=batch_size,
+            workers=workers,
+            shard_size=shard_size,
+            n_overlays=overlay,
         )
     except Unlabelled as error:
         raise ValueError(f"{error}, or pass --broken skip") from error
@@ -179,16 +205,21 @@ def check_(
 @app.command("export")
 def export_(
     checkpoint: Annotated[
-        Path, typer.Argument(
+        Path,
+        typer.Argument(
             metavar="CHECKPOINT", help="Weights of a student or teacher, or a folder of shards."
-        )
+        ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="What to write; an older export is replaced.")
     ],
-    metrics: Annotated[list[Path] | None, typer.Option(
-        metavar="JSON", help="Scores for the card, as the pipeline writes them; may be repeated."
-    )] = None,
+    metrics: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="JSON",
+            help="Scores for the card, as the pipeline writes them; may be repeated.",
+        ),
+    ] = None,
     data: Annotated[
         str, typer.Option(metavar="TEXT", help="For the card: the data it was made from.")
     ] = "",
@@ -226,69 +257,102 @@ class Benchmark(str, Enum):
 
 @app.command("evaluate")
 def evaluate_(
-    encoder: Annotated[str, typer.Argument(
-        metavar="ENCODER",
-        help="A student's checkpoint, a file of ONNX (.onnx) or TorchScript (.pt) that gives "
-        "features, timm:NAME or torchvision:NAME.",
-    )],
-    on: Annotated[list[Benchmark], typer.Option(
-        help="Say it for each. retrieval-c: on corrupted images too."
-    )],
+    encoder: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENCODER",
+            help="A student's checkpoint, a file of ONNX (.onnx) or TorchScript (.pt) that gives "
+            "features, timm:NAME or torchvision:NAME.",
+        ),
+    ],
+    on: Annotated[
+        list[Benchmark], typer.Option(help="Say it for each. retrieval-c: on corrupted images too.")
+    ],
     out: Annotated[Path, typer.Option(metavar="METRICS", help="Folder for the JSON files.")],
-    weights: Annotated[Path | None, typer.Option(
-        metavar="FILE", help="State dict of timm:NAME or torchvision:NAME; never downloaded."
-    )] = None,
-    imagenet: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="Any images: class folders in DIR/train and DIR/val."
-    )] = None,
-    imagenet_c: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="DIR/val corrupted, as published.  [default: generated]"
-    )] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="State dict of timm:NAME or torchvision:NAME; never downloaded."
+        ),
+    ] = None,
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Any images: class folders in DIR/train and DIR/val."),
+    ] = None,
+    imagenet_c: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="DIR/val corrupted, as published.  [default: generated]"),
+    ] = None,
     cifar10: Annotated[Path | None, typer.Option(metavar="DIR", help="The Python batches.")] = None,
-    cifar10_c: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="CIFAR-10-C's arrays, as published.  [default: generated]"
-    )] = None,
-    attention: Annotated[list[str], typer.Option(
-        metavar="NAME=SHARDS", help="Human recordings, of prepare_attention; for alignment."
-    )] = [],
-    labels: Annotated[Path | None, typer.Option(
-        metavar="SHARDS", help="A teacher's labels, to refit the readout on; for alignment."
-    )] = None,
-    name: Annotated[str | None, typer.Option(
-        help="Of the run in METRICS/STAGE/NAME-SEED.json.  [default: the encoder's]"
-    )] = None,
-    seed: Annotated[int, typer.Option(
-        help="Of the development part, of the queries and of generated corruptions."
-    )] = 0,
-    size: Annotated[int | None, typer.Option(
-        min=1, metavar="PX", help="Side of the encoder's input.  [default: its own]"
-    )] = None,
-    crop: Annotated[float | None, typer.Option(
-        metavar="SHARE", help="Of the shorter side that is shown.  [default: the encoder's own]"
-    )] = None,
-    normalise: Annotated[Literal["none", "imagenet", "half"] | None, typer.Option(
-        help="Of pixels in [0, 1]; half: to [-1, 1].  [default: the encoder's own]"
-    )] = None,
+    cifar10_c: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="CIFAR-10-C's arrays, as published.  [default: generated]"
+        ),
+    ] = None,
+    attention: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=SHARDS", help="Human recordings, of prepare_attention; for alignment."
+        ),
+    ] = [],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SHARDS", help="A teacher's labels, to refit the readout on; for alignment."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the run in METRICS/STAGE/NAME-SEED.json.  [default: the encoder's]"),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(help="Of the development part, of the queries and of generated corruptions."),
+    ] = 0,
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="PX", help="Side of the encoder's input.  [default: its own]"),
+    ] = None,
+    crop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Of the shorter side that is shown.  [default: the encoder's own]"
+        ),
+    ] = None,
+    normalise: Annotated[
+        Literal["none", "imagenet", "half"] | None,
+        typer.Option(help="Of pixels in [0, 1]; half: to [-1, 1].  [default: the encoder's own]"),
+    ] = None,
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="Of the encoder's arithmetic.")
     ] = "fp32",
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Images at a time.")] = 256,
-    workers: Annotated[int, typer.Option(
-        min=0, metavar="N", help="Processes that read, decode and corrupt."
-    )] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Processes that read, decode and corrupt.")
+    ] = 1,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Of the probe's BLAS.")] = 1,
-    cache: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="Where features are kept.  [default: features in the user's cache]"
-    )] = None,
-    development: Annotated[float, typer.Option(
-        metavar="SHARE", help="Of the training images, to choose the penalty and k on."
-    )] = 0.2,
-    queries: Annotated[float, typer.Option(
-        metavar="SHARE", help="Of the test images that ask the others."
-    )] = 0.1,
-    corrupt_queries_alone: Annotated[bool, typer.Option(
-        "--corrupt-queries-alone", help="retrieval-c: against a gallery that is clean."
-    )] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where features are kept.  [default: features in the user's cache]"
+        ),
+    ] = None,
+    development: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", help="Of the training images, to choose the penalty and k on."
+        ),
+    ] = 0.2,
+    queries: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the test images that ask the others.")
+    ] = 0.1,
+    corrupt_queries_alone: Annotated[
+        bool,
+        typer.Option(
+            "--corrupt-queries-alone", help="retrieval-c: against a gallery that is clean."
+        ),
+    ] = False,
 ) -> None:
     """Score a frozen encoder: probe, kNN, robustness, retrieval and alignment with people.
 
@@ -313,11 +377,29 @@ def evaluate_(
             raise typer.BadParameter(f"{each!r}: expected NAME=SHARDS", param_hint="--attention")
         recordings[key] = Path(folder)
     written = evaluate(
-        encoder, on=[each.value for each in on], out=out, weights=weights, imagenet=imagenet,
-        imagenet_c=imagenet_c, cifar10=cifar10, cifar10_c=cifar10_c, attention=recordings,
-        labels=labels, name=name, seed=seed, size=size, crop=crop, normalise=normalise,
-        precision=precision, batch_size=batch_size, workers=workers, threads=threads, cache=cache,
-        development=development, queries=queries, corrupt_queries_alone=corrupt_queries_alone,
+        encoder,
+        on=[each.value for each in on],
+        out=out,
+        weights=weights,
+        imagenet=imagenet,
+        imagenet_c=imagenet_c,
+        cifar10=cifar10,
+        cifar10_c=cifar10_c,
+        attention=recordings,
+        labels=labels,
+        name=name,
+        seed=seed,
+        size=size,
+        crop=crop,
+        normalise=normalise,
+        precision=precision,
+        batch_size=batch_size,
+        workers=workers,
+        threads=threads,
+        cache=cache,
+        development=development,
+        queries=queries,
+        corrupt_queries_alone=corrupt_queries_alone,
     )
     for stage, tree in written.items():
         for key, scores in tree.items():
@@ -341,28 +423,43 @@ app.add_typer(teacher, name="teacher")
 
 @teacher.command("train")
 def train_teacher_(
-    data: Annotated[Path, typer.Argument(
-        metavar="DATA", help="Points: SALICON's JSON, or CSV with image,x,y[,observer,t,duration]."
-    )],
-    out: Annotated[Path, typer.Option(
-        metavar="FILE", help="Weights to write (.safetensors), a .json and a .csv beside them."
-    )],
-    images: Annotated[Path | None, typer.Option(
-        metavar="FOLDER", help="The photographs.  [default: images beside DATA]"
-    )] = None,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Points: SALICON's JSON, or CSV with image,x,y[,observer,t,duration].",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Weights to write (.safetensors), a .json and a .csv beside them."
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The photographs.  [default: images beside DATA]"),
+    ] = None,
     origin: Annotated[
         int, typer.Option(min=0, max=1, metavar="0|1", help="What a CSV counts pixels from.")
     ] = 0,
-    sigma: Annotated[float, typer.Option(
-        min=0.001, max=0.5, metavar="SHARE", help="Blur of the points, in image widths."
-    )] = 0.03,
-    side: Annotated[int, typer.Option(
-        min=32, metavar="PX", help="Longer side of what images are resized to."
-    )] = 384,
-    epochs: Annotated[int | None, typer.Option(
-        min=1, metavar="N",
-        help="Passes over the images.  [default: 30, or as many as make 750 steps]",
-    )] = None,
+    sigma: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=0.5, metavar="SHARE", help="Blur of the points, in image widths."
+        ),
+    ] = 0.03,
+    side: Annotated[
+        int, typer.Option(min=32, metavar="PX", help="Longer side of what images are resized to.")
+    ] = 384,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Passes over the images.  [default: 30, or as many as make 750 steps]",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of weights and draws.")] = 0,
     broken: Annotated[
         Literal["stop", "skip"], typer.Option(help="At an image that is missing or unreadable.")
@@ -385,8 +482,16 @@ def train_teacher_(
     from attnlabels.labelling.own_teacher import describe
 
     report = train_teacher(
-        data, out, images=images, origin=1 if origin else 0, sigma=sigma, side=side, epochs=epochs,
-        seed=seed, broken=broken, trust_coordinates=trust_coordinates,
+        data,
+        out,
+        images=images,
+        origin=1 if origin else 0,
+        sigma=sigma,
+        side=side,
+        epochs=epochs,
+        seed=seed,
+        broken=broken,
+        trust_coordinates=trust_coordinates,
     )
     print(describe(report))
 

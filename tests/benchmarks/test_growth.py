@@ -27,9 +27,11 @@ def test_a_start_is_measured_with_its_workers(growth, tmp_path):
 
 
 def test_each_stage_runs_on_few_and_on_many(growth, tmp_path, monkeypatch):
-    monkeypatch.setattr(growth, "STAGES", {
-        name: growth.STAGES[name] for name in ("extract_features", "probe_linear")
-    })
+    monkeypatch.setattr(
+        growth,
+        "STAGES",
+        {name: growth.STAGES[name] for name in ("extract_features", "probe_linear")},
+    )
     peaks = growth.growth(tmp_path, growth.small_params(growth.read()))
     assert list(peaks) == ["extract_features", "probe_linear"]
     for few, many in peaks.values():

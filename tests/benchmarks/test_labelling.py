@@ -46,7 +46,12 @@ def test_all_three_are_timed_and_both_limits_looked_at(
 ) -> None:
     seconds, bounds = benchmark.measure(teacher, photographs, 4, rounds=2)
     assert [name.split(",")[0] for name in seconds] == [
-        "plain loop", "stage", "stage", "stage", "stage", "forward alone",
+        "plain loop",
+        "stage",
+        "stage",
+        "stage",
+        "stage",
+        "forward alone",
     ]
     assert all(len(each) == 2 for each in seconds.values())
     assert [each.limit for each in bounds] == [2.0, 0.8]

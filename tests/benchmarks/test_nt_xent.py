@@ -39,6 +39,4 @@ def test_it_says_when_lightly_is_absent(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr == (
-        "benchmarks/nt_xent.py: compares with lightly; pip install lightly\n"
-    )
+    assert done.stderr == ("benchmarks/nt_xent.py: compares with lightly; pip install lightly\n")

@@ -17,7 +17,9 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_both_fits_end_at_one_minimum_and_are_timed(benchmark: ModuleType) -> None:
     seconds, cost = benchmark.measure(300, 16, 4, rounds=2)
     assert [name.split(",")[0] for name in seconds] == [
-        "ours", "scikit-learn's in single precision", "scikit-learn's",
+        "ours",
+        "scikit-learn's in single precision",
+        "scikit-learn's",
     ]
     assert all(len(each) == 2 for each in [*seconds.values(), cost])
 

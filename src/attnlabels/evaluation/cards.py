@@ -97,9 +97,7 @@ def teacher_card(
     )
 
 
-def data_card(
-    folder: Path, index: Mapping[str, Any], *, data: str, licence: str
-) -> str:
+def data_card(folder: Path, index: Mapping[str, Any], *, data: str, licence: str) -> str:
     """The card of the attention shards in `folder`, of which `index` is what `read_index` gives."""
     by = index["maps_by"]
     n, shards = index["samples"], index["shards"]
@@ -120,18 +118,24 @@ def data_card(
         _table(("", "value"), provenance),
         f"Images left out: {len(index['skipped'])}; `index.json` names them under `skipped`.",
         "## A sample",
-        _table(("member", "holds"), [
-            ("`<key>.jpg` or `.png`", "the original file"),
-            ("`<key>.map.png`", "attention map, 16-bit grey, its largest value 65535"),
-            ("`<key>.points.npy`", "int16 [n, 2], (row, col) from 0 on a grid"),
-            ("`<key>.observers.npy`", "int16 [n], who made each point; only of people's maps"),
-            ("`<key>.json`", "label (-1: none), grid [h, w], image [h, w], source, name"),
-        ]),
+        _table(
+            ("member", "holds"),
+            [
+                ("`<key>.jpg` or `.png`", "the original file"),
+                ("`<key>.map.png`", "attention map, 16-bit grey, its largest value 65535"),
+                ("`<key>.points.npy`", "int16 [n, 2], (row, col) from 0 on a grid"),
+                ("`<key>.observers.npy`", "int16 [n], who made each point; only of people's maps"),
+                ("`<key>.json`", "label (-1: none), grid [h, w], image [h, w], source, name"),
+            ],
+        ),
         "## Files",
-        _table(("file", "bytes", "sha256"), [
-            *((shard["name"], shard["bytes"], shard["sha256"]) for shard in shards[:10]),
-            *(_file_row(folder / name) for name in ("samples.npy", "index.json")),
-        ]),
+        _table(
+            ("file", "bytes", "sha256"),
+            [
+                *((shard["name"], shard["bytes"], shard["sha256"]) for shard in shards[:10]),
+                *(_file_row(folder / name) for name in ("samples.npy", "index.json")),
+            ],
+        ),
         *([f"`index.json` has the checksums of all {len(shards)} shards."] if shards[10:] else []),
         "## Limits",
         "- A map ranks the places of its own image; values of two images do not compare.\n"
@@ -162,7 +166,8 @@ def _encoder_code(about: Mapping[str, Any]) -> Iterator[str]:
     for library, imported, head in (
         ("timm", "timm.models.resnet", f"encoder = {built}, num_classes=0)\n"),
         (
-            "torchvision", "torchvision.models.resnet",
+            "torchvision",
+            "torchvision.models.resnet",
             f"encoder = {built})\nencoder.fc = torch.nn.Identity()\n",
         ),
     ):
@@ -181,9 +186,7 @@ def _onnx_code(file: str, output: str, difference: float) -> Iterator[str]:
         f'session = onnxruntime.InferenceSession("{file}")\n'
         f'({output},) = session.run(["{output}"], {{"images": images}})\n```'
     )
-    yield (
-        f"Its outputs differed from PyTorch's by at most {difference:.1e} when it was written."
-    )
+    yield (f"Its outputs differed from PyTorch's by at most {difference:.1e} when it was written.")
 
 
 def _origin(data: str, licence: str) -> Iterator[str]:

@@ -114,13 +114,21 @@ def evaluate(
     if student and not attention:
         raise ValueError("alignment is with recordings of people; give at least one set of shards")
     source = open_source(
-        encoder, weights=weights, size=size, crop=crop, normalise=normalise, device=device,
+        encoder,
+        weights=weights,
+        size=size,
+        crop=crop,
+        normalise=normalise,
+        device=device,
         precision=precision,
     )
     # All sets are opened, and so checked, before the hours of the first.
     sets = _open_sets(imagenet, imagenet_c, cifar10, cifar10_c, on=on, seed=seed)
     extract = _extractor(
-        source, cache=cache or default_cache(), batch_size=batch_size, workers=workers,
+        source,
+        cache=cache or default_cache(),
+        batch_size=batch_size,
+        workers=workers,
         pin_memory=device.type == "cuda",
     )
     written: dict[str, dict[str, Any]] = {"evaluate": _provenance(encoder, source)}
@@ -284,8 +292,12 @@ def _probe(
     seed: int,
 ) -> Probe:
     return choose_probe(
-        *read_features(extract(_given(opened.train))), l2=l2, development=development,
-        tolerance=1e-4, maximum_iterations=1000, seed=seed,
+        *read_features(extract(_given(opened.train))),
+        l2=l2,
+        development=development,
+        tolerance=1e-4,
+        maximum_iterations=1000,
+        seed=seed,
     )
 
 
@@ -348,7 +360,8 @@ def _retrieval(
         }
         overall = float(np.mean([each["mean"] for each in of_set.values()]))
         about = {
-            "generated": opened.corrupted.about["generated"], "queries_alone": int(alone),
+            "generated": opened.corrupted.about["generated"],
+            "queries_alone": int(alone),
         }
         scores[f"{key}_c"] = {**of_set, "map": overall, **about}
     return scores, [dict(zip(CURVE, row)) for row in rows]

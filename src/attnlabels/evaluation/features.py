@@ -35,10 +35,12 @@ def read_features(
         )
     if labels.min() < 0:
         raise ValueError(f"{folder / 'labels.npy'} holds the class {labels.min()}; {CURE}")
-    finite = np.concatenate([
-        np.isfinite(features[first : first + BLOCK]).all(axis=1)
-        for first in range(0, len(features), BLOCK)
-    ])
+    finite = np.concatenate(
+        [
+            np.isfinite(features[first : first + BLOCK]).all(axis=1)
+            for first in range(0, len(features), BLOCK)
+        ]
+    )
     if not finite.all():
         raise ValueError(
             f"{folder / name}.npy: {(~finite).sum()} of {len(features)} rows are not finite, the "

@@ -42,7 +42,12 @@ NORMALISATIONS: dict[str, tuple[Vector, Vector]] = {  # mean and deviation of pi
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 ONNX_ERRORS = (  # of a file that is broken or wants what is not there
-    "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented",
+    "Fail",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "NoModel",
+    "NotImplemented",
     "RuntimeException",
 )
 WRAPPED = ("state_dict", "model")  # where training code keeps the weights in a file of more
@@ -179,7 +184,8 @@ def read_torchvision(name: str, weights: Path) -> tuple[nn.Module, View]:
 
 
 LIBRARIES: dict[str, Callable[[str, Path], tuple[nn.Module, View]]] = {
-    "timm": read_timm, "torchvision": read_torchvision,
+    "timm": read_timm,
+    "torchvision": read_torchvision,
 }
 
 
@@ -221,7 +227,8 @@ def load_exactly(
     """
     own = network.state_dict()
     found = {
-        key: each for key, each in state.items()
+        key: each
+        for key, each in state.items()
         if not any(key.startswith(f"{head}.") for head in heads)
     }
     # As torch does: a counter of batch norm's, which older files lack and nothing reads here.
@@ -312,7 +319,10 @@ def _student(
     config = read_config(file, "encoder", "image_size", "eval_crop")
     mean, std = NORMALISATIONS["none"]
     view = View(
-        size=config["image_size"], crop=config["eval_crop"], mean=mean, std=std,
+        size=config["image_size"],
+        crop=config["eval_crop"],
+        mean=mean,
+        std=std,
         interpolation="bicubic",
     )
     if normalise not in (None, "none"):

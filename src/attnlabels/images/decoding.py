@@ -15,7 +15,14 @@ from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")  # whatever the file's name says
 UNREADABLE = (  # what Pillow raises on broken files
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error,
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    struct.error,
+    zlib.error,
 )
 LARGEST = 2**27  # pixels, 400 MB as RGB: 10,000 x 10,000 are decoded, a bomb is not
 JPEG_START, PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"

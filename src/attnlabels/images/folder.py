@@ -97,11 +97,13 @@ def read_manifest(path: Path) -> Manifest:
             names, places, lengths = zip(*rows)
             if not all(map(str.isdecimal, places + lengths)):
                 raise ValueError(f"{path}: {NOT_A_ROW}")
-            columns.append((
-                np.array(names, STRINGS),
-                np.fromiter(map(int, places), np.int64),
-                np.fromiter(map(int, lengths), np.int64),
-            ))
+            columns.append(
+                (
+                    np.array(names, STRINGS),
+                    np.fromiter(map(int, places), np.int64),
+                    np.fromiter(map(int, lengths), np.int64),
+                )
+            )
             folders.update(zip(map(int, places), (name.split("/", 1)[0] for name in names)))
     if not columns:
         raise ValueError(f"{path}: empty; list the images again")

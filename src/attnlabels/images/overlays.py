@@ -52,9 +52,7 @@ def overlay(
     return mark_points(np.rint(mixed).astype(np.uint8), points, grid=grid)
 
 
-def fit_inside(
-    image: UInt8[np.ndarray, "h w 3"], *, side: int
-) -> UInt8[np.ndarray, "i j 3"]:
+def fit_inside(image: UInt8[np.ndarray, "h w 3"], *, side: int) -> UInt8[np.ndarray, "i j 3"]:
     """The image at the largest size of its shape that fits into a square."""
     h, w = image.shape[:2]
     scale = side / max(h, w)

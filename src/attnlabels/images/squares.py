@@ -32,7 +32,7 @@ def resize_centre_crop(
         h, w = image.shape[:2]
         side = round(crop * min(h, w))
         top, left = (h - side + 1) // 2, (w - side + 1) // 2
-        image = image[top:top + side, left:left + side]
+        image = image[top : top + side, left : left + side]
     return resize_square(image, size=size, interpolation=interpolation)
 
 

@@ -58,7 +58,9 @@ def list_tree(root: Path, *, classes: bool) -> tuple[Manifest, list[str]]:
         raise ValueError(f"{root}: no images below it ({', '.join(SUFFIXES)}){others}")
     names, labels = _classes(paths, root) if classes else ([], np.full(len(paths), -1, np.int64))
     manifest = Manifest(
-        paths=np.array(paths, STRINGS), labels=labels, sizes=np.array(sizes, np.int64),
+        paths=np.array(paths, STRINGS),
+        labels=labels,
+        sizes=np.array(sizes, np.int64),
         classes=names,
     )
     return manifest, strangers

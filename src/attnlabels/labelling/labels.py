@@ -146,8 +146,15 @@ def label(
             world.agree("the list of images", fingerprint(names, []))
             labeller.to(world.device)
             label_parts(
-                parts, photographs, labeller, scratch.folder, names=names, batch_size=size,
-                broken=broken, workers=workers, world=world,
+                parts,
+                photographs,
+                labeller,
+                scratch.folder,
+                names=names,
+                batch_size=size,
+                broken=broken,
+                workers=workers,
+                world=world,
             )
             end_share(scratch.folder, world)
             if not world.first:
@@ -155,8 +162,12 @@ def label(
             drawn_by = {"kind": "teacher", "sha256": sha256_of(teacher)}
             with replacing(out) as aside:
                 collect(
-                    scratch.folder, aside, names=names, maps_by=drawn_by,
-                    classes=source.listed.classes, skipped=strangers,
+                    scratch.folder,
+                    aside,
+                    names=names,
+                    maps_by=drawn_by,
+                    classes=source.listed.classes,
+                    skipped=strangers,
                 )
             scratch.clear()
     shards = Shards(out)
@@ -237,8 +248,9 @@ class Labeller:
             return torch.zeros(0, *size)
         device = next(self.teacher.parameters()).device
         batch = as_input(pixels.to(device, non_blocking=True))
-        with torch.inference_mode(), torch.autocast(
-            device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"),
         ):
             maps = self.teacher(batch)
             if self.mirror:
@@ -351,9 +363,7 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
     Keys in `apart` are made distinct by the image's full name.
     """
 
-    def __init__(
-        self, source: Source, size: tuple[int, int], *, apart: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, source: Source, size: tuple[int, int], *, apart: Iterable[str] = ()) -> None:
         self.source, self.size, self.apart = source, size, frozenset(apart)
 
     def __getitem__(self, index: int) -> tuple[Photograph, np.ndarray]:
@@ -417,7 +427,8 @@ def label_parts(
     root, n_classes = photographs.source.root, len(photographs.source.listed.classes)
     share = range(world.rank, len(parts), world.size)
     left: dict[int, list[Any]] = {  # torch's types ask for lists where ranges do
-        number: cut(parts[number], batch_size) for number in share
+        number: cut(parts[number], batch_size)
+        for number in share
         if not is_finished(folder / names[number], root, broken=broken)
     }
     loader: DataLoader[Any] = DataLoader(
@@ -561,7 +572,9 @@ def write_overlays(folder: Path, shards: Shards, n: int) -> None:
             sample = shards[i]
             picture = overlay(
                 fit_inside(decode(sample["image"], name=sample["name"]), side=OVERLAY_SIDE),
-                sample["map"], sample["points"], grid=sample["grid"],
+                sample["map"],
+                sample["points"],
+                grid=sample["grid"],
             )
             _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             (aside / f"{sample['key']}.jpg").write_bytes(encoded.tobytes())

@@ -83,13 +83,24 @@ def train_teacher(
         for name, part in parts.items():
             left_out: list[str] = []
             samples = draw_samples(
-                tqdm(_with_keys(part), desc=f"drawing {name}", disable=None), images, left_out,
-                maps=None, sigma_px=sigma, sigma_width=1, count="binary",
-                map_size=(size[0] // 2, size[1] // 2), broken=broken, source=data.name,
+                tqdm(_with_keys(part), desc=f"drawing {name}", disable=None),
+                images,
+                left_out,
+                maps=None,
+                sigma_px=sigma,
+                sigma_width=1,
+                count="binary",
+                map_size=(size[0] // 2, size[1] // 2),
+                broken=broken,
+                source=data.name,
             )
             about = {"kind": "human", "sigma_px": sigma, "sigma_width": 1, "count": "binary"}
             write_shards(
-                Path(folder, name), samples, maximum_count=SHARD_SIZE, maps_by=about, classes=[],
+                Path(folder, name),
+                samples,
+                maximum_count=SHARD_SIZE,
+                maps_by=about,
+                classes=[],
                 skipped=left_out,
             )
             skipped += left_out
@@ -148,7 +159,9 @@ def split(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
     n_val = max(2, round(HELD_OUT * len(ranked)))
     n_dev = max(1, round(DEVELOPMENT * len(ranked)))
     return {
-        "train": ranked[n_val + n_dev:], "dev": ranked[n_val:n_val + n_dev], "val": ranked[:n_val],
+        "train": ranked[n_val + n_dev :],
+        "dev": ranked[n_val : n_val + n_dev],
+        "val": ranked[:n_val],
     }
 
 
@@ -179,11 +192,28 @@ def _with_keys(recordings: Sequence[Recording]) -> list[tuple[str, Recording]]:
 def _recipe(size: tuple[int, int], *, batch_size: int, epochs: int, seed: int) -> Recipe:
     # The values that were found on OSIE's mouse recordings (params/real.yaml).
     return Recipe(
-        seed=seed, pool_stride=1, image_size=size, kld_weight=1.0, nss_weight=0.0,
-        batch_size=batch_size, epochs=epochs, warmup_epochs=min(1.0, epochs / 10),
-        learning_rate=2e-3, weight_decay=1e-4, norm_momentum=0.1, average=0.98, flip=0.5, zoom=0.75,
-        jitter_strength=0.3, jitter_hue=0.05, precision="fp32", processes=1, workers=0,
-        checkpoint_minutes=5.0, checkpoint_steps=0, deterministic=False,
+        seed=seed,
+        pool_stride=1,
+        image_size=size,
+        kld_weight=1.0,
+        nss_weight=0.0,
+        batch_size=batch_size,
+        epochs=epochs,
+        warmup_epochs=min(1.0, epochs / 10),
+        learning_rate=2e-3,
+        weight_decay=1e-4,
+        norm_momentum=0.1,
+        average=0.98,
+        flip=0.5,
+        zoom=0.75,
+        jitter_strength=0.3,
+        jitter_hue=0.05,
+        precision="fp32",
+        processes=1,
+        workers=0,
+        checkpoint_minutes=5.0,
+        checkpoint_steps=0,
+        deterministic=False,
     )
 
 
@@ -214,7 +244,9 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -
     write_rows(out.with_suffix(".csv"), history, columns=list(best))
     scratch.clear()
     return {
-        "epoch": best["epoch"], "dev_cc": best["dev_cc"], "val": held_out,
+        "epoch": best["epoch"],
+        "dev_cc": best["dev_cc"],
+        "val": held_out,
         "cc_above_prior": {key: value for key, value in gap.items() if value is not None},
     }
 

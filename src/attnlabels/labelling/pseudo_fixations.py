@@ -86,7 +86,7 @@ def _grid(h: int, w: int, *, sigma_px: float, threshold: float) -> _Grid:
     # of it: rows further away are left out, and the points are those of whole Gaussians.
     reach = math.ceil(sigma_px * math.sqrt(2 * (55 * math.log(2) - math.log(threshold))))
     reach, stride = min(reach, h - 1), 2 * w - 1
-    profile = np.exp(-np.arange(max(h, w), dtype=np.float64) ** 2 / (2 * sigma_px**2))
+    profile = np.exp(-(np.arange(max(h, w), dtype=np.float64) ** 2) / (2 * sigma_px**2))
     gaussian = np.empty((2 * h - 1, stride))  # no row beyond the reach is ever read
     gaussian[h - 1 - reach : h + reach] = np.outer(
         profile[abs(np.arange(-reach, reach + 1))], profile[abs(np.arange(1 - w, w))]

@@ -21,9 +21,7 @@ def kld(prediction: Float[Tensor, "n h w"], target: Float[Tensor, "n h w"]) -> F
     return (t * torch.log(EPS + t / (p + EPS))).sum(dim=(1, 2))
 
 
-def nss(
-    prediction: Float[Tensor, "n h w"], fixations: Real[Tensor, "n h w"]
-) -> Float[Tensor, "n"]:
+def nss(prediction: Float[Tensor, "n h w"], fixations: Real[Tensor, "n h w"]) -> Float[Tensor, "n"]:
     """Mean over each image's fixations of the prediction in population standard deviations.
 
     `fixations` counts the fixations at each pixel. An image without any scores 0, and so drops

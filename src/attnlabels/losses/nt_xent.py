@@ -93,7 +93,8 @@ def _blocks(z: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
     n, rows = len(z) // 2, CPU_ROWS if z.device.type == "cpu" else GPU_ROWS
     slices = [
         slice(first + start, first + min(start + rows, n))
-        for first in (0, n) for start in range(0, n, rows)
+        for first in (0, n)
+        for start in range(0, n, rows)
     ]
     buffer = z.new_empty(min(rows, n) ** 2)
     for index, i in enumerate(slices):

@@ -49,9 +49,7 @@ class Probe(NamedTuple):
         """What a report says of the test images: l2, development_top1, n, top1 and, of more than
         five classes, top5."""
         tested = Part(x, y, self.mean, self.scale, np.arange(len(x)))
-        top = {
-            f"top{k}": accuracy(tested, self.theta, k=k) for k in (1, 5) if k < len(self.theta)
-        }
+        top = {f"top{k}": accuracy(tested, self.theta, k=k) for k in (1, 5) if k < len(self.theta)}
         return {"l2": self.l2, "development_top1": self.development_top1, "n": len(y), **top}
 
 
@@ -108,7 +106,7 @@ class Part:
 
     def _converted(self) -> Iterator[Block]:
         for first in range(0, len(self), BLOCK):
-            rows = self.rows[first:first + BLOCK]
+            rows = self.rows[first : first + BLOCK]
             yield (self.x[rows].astype(np.float64) - self.mean) / self.scale, self.y[rows]
 
 
@@ -116,7 +114,7 @@ def moments(
     x: Float16[np.ndarray, "n d"],
 ) -> tuple[Float64[np.ndarray, "d"], Float64[np.ndarray, "d"]]:
     """Mean and deviation of each feature; 1 for a constant one, which is 0 once centred."""
-    blocks = [x[first:first + BLOCK] for first in range(0, len(x), BLOCK)]  # views
+    blocks = [x[first : first + BLOCK] for first in range(0, len(x), BLOCK)]  # views
     mean = sum(each.sum(axis=0, dtype=np.float64) for each in blocks) / len(x)
     variance = sum(((each - mean) ** 2).sum(axis=0) for each in blocks) / len(x)
     return mean, np.where(variance > 0, np.sqrt(variance), 1.0)
@@ -221,6 +219,6 @@ def top1(
         )
     hits = 0
     for first in range(0, len(x), BLOCK):
-        z = x[first:first + BLOCK].astype(np.float64) @ weight.T + bias
-        hits += int((z.argmax(axis=1) == y[first:first + BLOCK]).sum())
+        z = x[first : first + BLOCK].astype(np.float64) @ weight.T + bias
+        hits += int((z.argmax(axis=1) == y[first : first + BLOCK]).sum())
     return hits / len(x)

@@ -66,12 +66,12 @@ def rank_matches(
     size = min(CHUNK, max(1, CELLS // len(stored)))
     memory = np.empty((min(size, len(asked)), len(stored)), np.float32)
     for start in range(0, len(asked), size):
-        chunk = _normalised(queries, asked[start:start + size], "queries")
-        similarity = memory[:len(chunk)]
+        chunk = _normalised(queries, asked[start : start + size], "queries")
+        similarity = memory[: len(chunk)]
         for first in range(0, len(stored), BLOCK):
-            block = _normalised(gallery, stored[first:first + BLOCK], "gallery")
-            similarity[:, first:first + BLOCK] = chunk @ block.T
-        for row, label in zip(similarity, labels[asked[start:start + size]]):
+            block = _normalised(gallery, stored[first : first + BLOCK], "gallery")
+            similarity[:, first : first + BLOCK] = chunk @ block.T
+        for row, label in zip(similarity, labels[asked[start : start + size]]):
             yield ranks_of(np.flatnonzero(gallery_labels == label), row)
 
 
@@ -91,7 +91,7 @@ def ranks_of(
     ranks = len(ascending) - not_above + 1
     tied = not_above - np.searchsorted(ascending, values, side="left") > 1
     for j in np.flatnonzero(tied):
-        ranks[j] += np.count_nonzero(similarity[:matches[j]] == values[j])
+        ranks[j] += np.count_nonzero(similarity[: matches[j]] == values[j])
     return np.sort(ranks)
 
 

@@ -87,7 +87,9 @@ def robustness(
     """
     others = [c for c in top1 if c not in ALEXNET_ERROR]
     scores: dict[str, int | float | dict[str, float]] = {
-        "generated": int(generated), "clean": clean, "mean": mean_top1(top1, ALEXNET_ERROR),
+        "generated": int(generated),
+        "clean": clean,
+        "mean": mean_top1(top1, ALEXNET_ERROR),
     }
     if others:
         scores["mean_extra"] = mean_top1(top1, others)

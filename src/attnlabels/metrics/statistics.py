@@ -181,7 +181,7 @@ def split_half_cc(
     draw = np.random.default_rng(seed)
     correlations = []
     for _ in range(splits):
-        half = draw.permutation(people)[:len(people) // 2]
+        half = draw.permutation(people)[: len(people) // 2]
         inside = np.isin(observers, half)
         one, other = density(points[inside]), density(points[~inside])
         correlations.append(np.corrcoef(one.ravel(), other.ravel())[0, 1])

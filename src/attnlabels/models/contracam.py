@@ -83,9 +83,7 @@ def _query(means: Float[Tensor, "n c"], project: Project) -> Float[Tensor, "n d"
     return F.normalize(project(means), dim=1)
 
 
-def _scores(
-    q: Float[Tensor, "n d"], keys: Float[Tensor, "g d"], own: slice
-) -> Float[Tensor, "n"]:
+def _scores(q: Float[Tensor, "n d"], keys: Float[Tensor, "g d"], own: slice) -> Float[Tensor, "n"]:
     # The product with the own key has no slope, as both are one unit vector, but a curvature.
     products = q @ keys.T
     selves = torch.eye(len(keys), dtype=torch.bool, device=q.device)[own]

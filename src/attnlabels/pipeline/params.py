@@ -46,7 +46,7 @@ def load(kind: type[Record], *keys: str, path: Path = PARAMS) -> Record:
         if not isinstance(node, dict) or key not in node:
             names = ", ".join(map(str, node)) if isinstance(node, dict) else "none"
             raise ValueError(
-                f"{path}: no section {'.'.join(keys[:depth + 1])!r}; expected one of: {names}"
+                f"{path}: no section {'.'.join(keys[: depth + 1])!r}; expected one of: {names}"
             )
         node = node[key]
     return check(kind, node, where=f"{path}: {'.'.join(keys)}")

@@ -50,9 +50,7 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
         aside.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
 
 
-def write_rows(
-    path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]
-) -> None:
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
     """Write a CSV table; a row that lacks a column leaves its cell empty.
 
     Raises ValueError for a key that is no column, and for a number that is not finite.

@@ -69,10 +69,14 @@ def read_csv(
     parts = np.split(order, np.cumsum(np.bincount(rows.images))[:-1])
     recordings = [
         Recording(
-            name=name, height=size[1], width=size[0], points=cells[part],
+            name=name,
+            height=size[1],
+            width=size[0],
+            points=cells[part],
             observers=rows.observers[part],
         )
-        for name, size, part in zip(rows.names, sizes, parts) if size is not None
+        for name, size, part in zip(rows.names, sizes, parts)
+        if size is not None
     ]
     return recordings, skipped
 

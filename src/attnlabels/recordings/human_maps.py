@@ -39,9 +39,7 @@ def draw_samples(
         try:
             image = read_photograph(images, recording)
             if maps is None:
-                map = draw_map(
-                    recording, sigma_px=sigma_px, sigma_width=sigma_width, count=count
-                )
+                map = draw_map(recording, sigma_px=sigma_px, sigma_width=sigma_width, count=count)
             else:
                 map = read_map(maps / f"{Path(recording.name).stem}.png", recording)
         except (ValueError, FileNotFoundError):
@@ -51,9 +49,16 @@ def draw_samples(
             continue
         size = (recording.height, recording.width)
         yield Sample(
-            key=key, image=image, map=resize(map, *map_size).clip(min=0),
-            points=recording.points, observers=recording.observers, label=-1, grid=size,
-            image_size=size, source=source, name=recording.name,
+            key=key,
+            image=image,
+            map=resize(map, *map_size).clip(min=0),
+            points=recording.points,
+            observers=recording.observers,
+            label=-1,
+            grid=size,
+            image_size=size,
+            source=source,
+            name=recording.name,
         )
 
 
@@ -62,8 +67,11 @@ def draw_map(
 ) -> Float[np.ndarray, "h w"]:
     """The density of the recorded points at the image's size, `sigma_px` as in `draw_samples`."""
     return density(
-        recording.points, height=recording.height, width=recording.width,
-        sigma_px=sigma_px * recording.width / sigma_width, count=count,
+        recording.points,
+        height=recording.height,
+        width=recording.width,
+        sigma_px=sigma_px * recording.width / sigma_width,
+        count=count,
     )
 
 

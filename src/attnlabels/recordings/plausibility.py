@@ -51,9 +51,7 @@ def require_not_transposed(recordings: Sequence[Recording], images: Path) -> Non
         )
 
 
-def contrast_at(
-    recording: Recording, image: UInt8[np.ndarray, "h w 3"]
-) -> tuple[float, float]:
+def contrast_at(recording: Recording, image: UInt8[np.ndarray, "h w 3"]) -> tuple[float, float]:
     """Mean local contrast at the points as read and exchanged, in sd from the image's mean."""
     contrast = _local_contrast(image)
     shares = (recording.points + 0.5) / (recording.height, recording.width)

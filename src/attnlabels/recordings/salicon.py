@@ -78,12 +78,10 @@ def read_osie(path: Path) -> list[Recording]:
     for cell in _load(path, "fixations").ravel():
         image = cell[0, 0]
         subjects = [subject[0, 0] for subject in image["subjects"].ravel()]
-        xy = [
-            np.stack([each["fix_x"].ravel(), each["fix_y"].ravel()], axis=1) for each in subjects
-        ]
-        recordings.append(_from_xy(
-            xy, name=str(image["img"][0]), size=OSIE_SIZE, clip=True, where=str(path)
-        ))
+        xy = [np.stack([each["fix_x"].ravel(), each["fix_y"].ravel()], axis=1) for each in subjects]
+        recordings.append(
+            _from_xy(xy, name=str(image["img"][0]), size=OSIE_SIZE, clip=True, where=str(path))
+        )
     return recordings
 
 
@@ -160,8 +158,11 @@ def _read_mat(path: Path, kind: Literal["fixations", "location"]) -> Recording:
             f"{size.tolist()} and {observers.dtype.names}; take SALICON's files of 2017"
         )
     return _from_xy(
-        [each[kind] for each in observers], name=f"{path.stem}.jpg",
-        size=(int(size[0]), int(size[1])), clip=kind == "location", where=str(path),
+        [each[kind] for each in observers],
+        name=f"{path.stem}.jpg",
+        size=(int(size[0]), int(size[1])),
+        clip=kind == "location",
+        where=str(path),
     )
 
 
@@ -177,7 +178,11 @@ def _from_xy(
     if not clip:
         _require_inside(points, observers, name=name, size=size, where=where)
     return Recording(
-        name=name, height=size[0], width=size[1], points=inside - 1, observers=observers,
+        name=name,
+        height=size[0],
+        width=size[1],
+        points=inside - 1,
+        observers=observers,
         n_clipped=n_clipped,
     )
 

@@ -29,7 +29,9 @@ OTHERS = {
     "/centre_prior": {"label": "centre prior, mean", "colour": PRIOR_COLOUR, "dashes": "2 3"},
     # in black on white paper, and in white on a dark screen
     "/split_half": {
-        "label": "people, half and half, mean", "colour": "currentColor", "dashes": "7 4",
+        "label": "people, half and half, mean",
+        "colour": "currentColor",
+        "dashes": "7 4",
     },
 }
 
@@ -66,7 +68,7 @@ def histogram(key: str, values: Float[np.ndarray, "n"]) -> list[dict[str, Any]]:
     """The outline of the density of values in -1..1, and an upright line at their mean."""
     density, _ = np.histogram(values, BINS, density=True)
     there = slice(density.nonzero()[0][0], density.nonzero()[0][-1] + 1)
-    x = np.repeat(BINS[there.start:there.stop + 1], 2)
+    x = np.repeat(BINS[there.start : there.stop + 1], 2)
     y = np.concatenate([[0], np.repeat(density[there], 2), [0]])
     return [{"line": key, "x": rounded(x), "y": rounded(y)}, upright(key, float(values.mean()))]
 
@@ -82,7 +84,9 @@ def heat(by_seed: Sequence[Float[np.ndarray, "r c"]], shades: str) -> dict[str, 
         error = stack.std(axis=0, ddof=1) / len(stack) ** 0.5
         note += f"; the standard error of a cell is about {100 * np.nanmedian(error):.1f} points"
     return {
-        "values": [rounded(row) for row in stack.mean(axis=0)], "shades": shades, "note": f"{note}."
+        "values": [rounded(row) for row in stack.mean(axis=0)],
+        "shades": shades,
+        "note": f"{note}.",
     }
 
 

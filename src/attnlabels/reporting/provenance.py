@@ -22,7 +22,8 @@ def describe_row(row: Tree, others: Mapping[str, Tree]) -> str:
     label = max(flats, key=lambda label: _alike(flat, flats[label]))
     like = flats[label]
     unlike = {
-        key: flat.get(key) for key in {**flat, **like}
+        key: flat.get(key)
+        for key in {**flat, **like}
         if key not in like or flat.get(key) != like[key]
     }
     return f"as {label} but {_list(unlike)}" if unlike else f"as {label}"
@@ -40,12 +41,14 @@ def describe_scale(parameters: Tree) -> list[tuple[str, str, str]]:
     count = "all the" if images["count"] is None else f"{images['count']:,}"
     return [
         (
-            "backbone", f"{p['backbone']}, {p['width']} channels at its stem",
+            "backbone",
+            f"{p['backbone']}, {p['width']} channels at its stem",
             "ResNet-50, 64 channels at its stem",
         ),
         ("image size", f"{p['image_size']} px", "224 px"),
         (
-            "training images", f"{count} images of {images['classes']:,} classes",
+            "training images",
+            f"{count} images of {images['classes']:,} classes",
             "1,281,167 images of 1,000 classes",
         ),
         ("batch", f"{p['batch_size']:,}", "2,048"),

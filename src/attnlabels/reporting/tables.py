@@ -76,7 +76,7 @@ def _spread(key: str, cell: Cell) -> list[tuple[str, float | int | str]]:
 def _as_markdown(table: Table, *, caption: str) -> str:
     columns, parts = _columns_of(table), [f"{caption}\n"]
     for start in range(0, len(columns), COLUMNS_AT_ONCE):
-        keys = columns[start:start + COLUMNS_AT_ONCE]
+        keys = columns[start : start + COLUMNS_AT_ONCE]
         lines = [["", *map(show, keys)], ["---", *("---:" for _ in keys)]]
         for name, row in table.items():
             lines.append([show(name), *(_as_text(row.get(key, "")) for key in keys)])

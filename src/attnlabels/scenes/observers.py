@@ -28,8 +28,13 @@ FIXATION_MS = (190.0, 0.5)  # log-normal: median, sd of the logarithm; mean 215 
 
 
 def attention_map(
-    image: UInt8[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"], *,
-    object_weight: float, contrast_weight: float, centre_weight: float, centre_sigma: float,
+    image: UInt8[np.ndarray, "h w 3"],
+    mask: Float[np.ndarray, "h w"],
+    *,
+    object_weight: float,
+    contrast_weight: float,
+    centre_weight: float,
+    centre_sigma: float,
 ) -> Float[np.ndarray, "h w"]:
     """p above: the chance that an average observer looks at a pixel; `centre_sigma` in sides."""
     rest = 1 - object_weight - contrast_weight - centre_weight
@@ -44,7 +49,7 @@ def attention_map(
     objects = _blur(mask.astype(np.float64), OBJECT_BLUR * side)
     luminance = image.astype(np.float64) @ [0.299, 0.587, 0.114]
     mean = _blur(luminance, CONTRAST_WINDOW * side)
-    variance = _blur(luminance ** 2, CONTRAST_WINDOW * side) - mean ** 2
+    variance = _blur(luminance**2, CONTRAST_WINDOW * side) - mean**2
     contrast = np.sqrt(variance.clip(0)) + 1e-6  # a flat image has none anywhere
     centre = centre_gaussian(*mask.shape, sigma=centre_sigma)
     return (
@@ -59,13 +64,18 @@ def centre_gaussian(height: int, width: int, *, sigma: float) -> Float[np.ndarra
     """A Gaussian at the centre that sums to 1; `sigma` is a share of each side."""
     row = (np.arange(height) + 0.5) / height - 0.5
     col = (np.arange(width) + 0.5) / width - 0.5
-    bump = np.exp(-(row[:, None] ** 2 + col[None] ** 2) / (2 * sigma ** 2))
+    bump = np.exp(-(row[:, None] ** 2 + col[None] ** 2) / (2 * sigma**2))
     return bump / bump.sum()
 
 
 def eye_fixations(
-    rng: np.random.Generator, attention: Float[np.ndarray, "h w"], *,
-    n_observers: int, n_fixations: float, interest_sd: float, error_px: float,
+    rng: np.random.Generator,
+    attention: Float[np.ndarray, "h w"],
+    *,
+    n_observers: int,
+    n_fixations: float,
+    interest_sd: float,
+    error_px: float,
 ) -> list[Int[np.ndarray, "n 2"]]:
     """Each observer's fixations, about `n_fixations` of them."""
     counts = rng.normal(n_fixations, COUNT_SD * n_fixations, n_observers)
@@ -84,14 +94,19 @@ def fixation_durations(rng: np.random.Generator, n: int) -> list[int]:
 
 
 def mouse_samples(
-    rng: np.random.Generator, attention: Float[np.ndarray, "h w"], *,
-    n_observers: int, n_targets: int, n_samples: int, interest_sd: float,
+    rng: np.random.Generator,
+    attention: Float[np.ndarray, "h w"],
+    *,
+    n_observers: int,
+    n_targets: int,
+    n_samples: int,
+    interest_sd: float,
 ) -> list[Int[np.ndarray, "n 2"]]:
     """Each observer's trail: `n_samples` samples, less those equal to the one before."""
     time = np.linspace(0, n_targets, n_samples, endpoint=False)
     leg = time.astype(int)
     moved = ((time - leg) / (1 - DWELL)).clip(0, 1)
-    moved = (moved ** 2 * (3 - 2 * moved))[:, None]  # from rest to rest
+    moved = (moved**2 * (3 - 2 * moved))[:, None]  # from rest to rest
     trails = []
     for interest in _interests(rng, attention, n=n_observers, sd=interest_sd):
         start = np.array([attention.shape]) / 2
@@ -105,7 +120,11 @@ def mouse_samples(
 
 
 def _interests(
-    rng: np.random.Generator, attention: Float[np.ndarray, "h w"], *, n: int, sd: float,
+    rng: np.random.Generator,
+    attention: Float[np.ndarray, "h w"],
+    *,
+    n: int,
+    sd: float,
 ) -> Float[np.ndarray, "n h w"]:
     """p_k of `n` observers."""
     height, width = attention.shape
@@ -116,7 +135,10 @@ def _interests(
 
 
 def _draws(
-    rng: np.random.Generator, chance: Float[np.ndarray, "h w"], *, n: int,
+    rng: np.random.Generator,
+    chance: Float[np.ndarray, "h w"],
+    *,
+    n: int,
 ) -> Float[np.ndarray, "n 2"]:
     """Places (row, col) in pixels from the corner, uniform inside the pixel drawn."""
     steps = np.cumsum(chance)
@@ -126,7 +148,8 @@ def _draws(
 
 
 def _counted_from_1(
-    places: Float[np.ndarray, "n 2"], shape: tuple[int, ...],
+    places: Float[np.ndarray, "n 2"],
+    shape: tuple[int, ...],
 ) -> Int[np.ndarray, "n 2"]:
     return np.floor(places).astype(np.int64).clip(0, np.array(shape) - 1) + 1
 

@@ -14,10 +14,28 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 SHAPES = (
-    "disc", "triangle", "square", "star", "cross", "ring", "heart", "arrow", "moon", "hourglass",
+    "disc",
+    "triangle",
+    "square",
+    "star",
+    "cross",
+    "ring",
+    "heart",
+    "arrow",
+    "moon",
+    "hourglass",
 )
 TEXTURES = (
-    "stripes", "checker", "dots", "noise", "waves", "solid", "rings", "grid", "zigzag", "bricks",
+    "stripes",
+    "checker",
+    "dots",
+    "noise",
+    "waves",
+    "solid",
+    "rings",
+    "grid",
+    "zigzag",
+    "bricks",
 )
 SUPERSAMPLING = 2  # drawn at twice the size, then averaged
 FRACTION_BITS = 4  # of a pixel, in the corners given to cv2
@@ -74,7 +92,12 @@ def scene_rng(seed: int, split: str, *, index: int) -> np.random.Generator:
 
 
 def draw_scene(
-    rng: np.random.Generator, labels: Sequence[int], *, height: int, width: int, style: Style,
+    rng: np.random.Generator,
+    labels: Sequence[int],
+    *,
+    height: int,
+    width: int,
+    style: Style,
 ) -> Scene:
     """A scene that holds an object of each of `labels` (0..9)."""
     if not labels or not all(0 <= label < len(SHAPES) for label in labels):
@@ -86,8 +109,10 @@ def draw_scene(
         _paint_distractor(rng, canvas)
     visible = np.zeros(canvas.shape[:2], np.float32)
     for centre, diameter, label in _places(rng, canvas, labels=labels, style=style):
-        visible = np.maximum(visible, _paint_object(
-            rng, canvas, centre=centre, diameter=diameter, label=label, style=style))
+        visible = np.maximum(
+            visible,
+            _paint_object(rng, canvas, centre=centre, diameter=diameter, label=label, style=style),
+        )
         if rng.random() < style.occlusion:
             visible *= 1 - _paint_occluder(rng, canvas, centre=centre, diameter=diameter)
     image = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
@@ -100,7 +125,10 @@ def draw_scene(
 
 
 def _background(
-    rng: np.random.Generator, *, height: int, width: int,
+    rng: np.random.Generator,
+    *,
+    height: int,
+    width: int,
 ) -> Float32[np.ndarray, "h w 3"]:
     """Three 1/f fields, mixed into colours at random, on a colour gradient."""
     h, w = height // SUPERSAMPLING, width // SUPERSAMPLING
@@ -120,7 +148,11 @@ def _background(
 
 
 def _paint_region(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *, label: int, style: Style,
+    rng: np.random.Generator,
+    canvas: Float32[np.ndarray, "h w 3"],
+    *,
+    label: int,
+    style: Style,
 ) -> None:
     """Texture a half-plane, in a family and hue of any class or, by `shortcut`, the object's."""
     family, hue = rng.integers(len(SHAPES), size=2).tolist()
@@ -132,8 +164,7 @@ def _paint_region(
     light, dark = _colour_pair(rng, _class_hue(rng, hue, style=style))
     period = side * rng.uniform(*style.period)
     u, v = _rotated(x, y, angle=rng.uniform(0, TURN))
-    pattern = _texture(
-        rng, _family(family, style), u=u / period, v=v / period, period=period)
+    pattern = _texture(rng, _family(family, style), u=u / period, v=v / period, period=period)
     _blend(canvas, alpha, colour=dark + pattern[..., None] * (light - dark))
 
 
@@ -156,7 +187,10 @@ def _paint_distractor(rng: np.random.Generator, canvas: Float32[np.ndarray, "h w
 
 
 def _places(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *, labels: Sequence[int],
+    rng: np.random.Generator,
+    canvas: Float32[np.ndarray, "h w 3"],
+    *,
+    labels: Sequence[int],
     style: Style,
 ) -> list[tuple[Float[np.ndarray, "2"], float, int]]:
     """Centre (x, y), diameter and label of each object; later ones lie apart from the first."""
@@ -165,12 +199,13 @@ def _places(
     diameters = np.sort(rng.uniform(*style.object_size, len(labels)))[::-1] * side
     if len(labels) > 1:
         diameters = 0.75 * diameters  # room for all
-    centres: list[Float[np.ndarray, "2"]] = []
+    centres: list[Float[np.ndarray, 2]] = []
     for diameter in diameters:
         margin = 0.35 * diameter  # at most a small part is cut off
         tries = [
-            _near_centre(rng, canvas, spread=style.object_spread * (1 + len(centres)))
-            .clip(margin, np.array(canvas.shape[1::-1]) - margin)
+            _near_centre(rng, canvas, spread=style.object_spread * (1 + len(centres))).clip(
+                margin, np.array(canvas.shape[1::-1]) - margin
+            )
             for _ in range(1 if not centres else 8)
         ]
         gaps = [min((np.hypot(*(each - other)) for other in centres), default=0) for each in tries]
@@ -179,20 +214,23 @@ def _places(
 
 
 def _paint_object(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *,
-    centre: Float[np.ndarray, "2"], diameter: float, label: int, style: Style,
+    rng: np.random.Generator,
+    canvas: Float32[np.ndarray, "h w 3"],
+    *,
+    centre: Float[np.ndarray, "2"],
+    diameter: float,
+    label: int,
+    style: Style,
 ) -> Float32[np.ndarray, "h w"]:
     """Paint the object and return its coverage of each pixel."""
     angle = rng.normal(0, style.rotation_sd)
     outlines = [
-        _turned(outline * diameter / 2, angle) + centre
-        for outline in OUTLINES[SHAPES[label]]
+        _turned(outline * diameter / 2, angle) + centre for outline in OUTLINES[SHAPES[label]]
     ]
     alpha = _fill(canvas, outlines)
     period = min(canvas.shape[:2]) * rng.uniform(*style.period)
     x, y = _grid(canvas, centre=centre, angle=angle)
-    pattern = _texture(
-        rng, _family(label, style), u=x / period, v=y / period, period=period)
+    pattern = _texture(rng, _family(label, style), u=x / period, v=y / period, period=period)
     area = max(alpha.sum(), 1.0)  # an object wholly outside covers nothing
     covered = np.einsum("hw,hwc->c", alpha, canvas) / area
     lightness = (alpha * pattern).sum() / area
@@ -209,8 +247,11 @@ def _paint_object(
 
 
 def _paint_occluder(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *,
-    centre: Float[np.ndarray, "2"], diameter: float,
+    rng: np.random.Generator,
+    canvas: Float32[np.ndarray, "h w 3"],
+    *,
+    centre: Float[np.ndarray, "2"],
+    diameter: float,
 ) -> Float32[np.ndarray, "h w"]:
     """Lay a bar of one colour over a side of the object and return its coverage."""
     angle = rng.uniform(0, TURN)
@@ -231,7 +272,8 @@ def _class_hue(rng: np.random.Generator, label: int, *, style: Style) -> float:
 
 
 def _colour_pair(
-    rng: np.random.Generator, hue: float,
+    rng: np.random.Generator,
+    hue: float,
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
     """A light and a dark RGB colour of one hue (turns), range 0..1."""
     pure = (np.abs((hue * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1).clip(0, 1)
@@ -241,8 +283,12 @@ def _colour_pair(
 
 
 def _texture(
-    rng: np.random.Generator, family: str, *, u: Float[np.ndarray, "h w"],
-    v: Float[np.ndarray, "h w"], period: float,
+    rng: np.random.Generator,
+    family: str,
+    *,
+    u: Float[np.ndarray, "h w"],
+    v: Float[np.ndarray, "h w"],
+    period: float,
 ) -> Float[np.ndarray, "h w"]:
     """The family's pattern (0 dark, 1 light) at coordinates in periods of `period` pixels."""
     height = PATTERNS[family](u, v, rng)
@@ -250,16 +296,22 @@ def _texture(
 
 
 def _noise(
-    u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"], *, rng: np.random.Generator,
+    u: Float[np.ndarray, "h w"],
+    v: Float[np.ndarray, "h w"],
+    *,
+    rng: np.random.Generator,
 ) -> Float[np.ndarray, "h w"]:
     """Blobs: a sum of waves of about one period in random directions."""
     angles = rng.uniform(0, TURN, 6)
     lengths = rng.uniform(0.7, 1.3, 6)
     phases = rng.uniform(0, TURN, 6)
-    return sum(
-        np.cos(TURN * f * _rotated(u, v, angle=a)[0] + p)
-        for a, f, p in zip(angles.tolist(), lengths.tolist(), phases.tolist())
-    ) / 2
+    return (
+        sum(
+            np.cos(TURN * f * _rotated(u, v, angle=a)[0] + p)
+            for a, f, p in zip(angles.tolist(), lengths.tolist(), phases.tolist())
+        )
+        / 2
+    )
 
 
 def _bricks(u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
@@ -293,7 +345,8 @@ PATTERNS: dict[str, Pattern] = {
 
 
 def _around(
-    angles: Float[np.ndarray, "p"], radius: float | Float[np.ndarray, "p"],
+    angles: Float[np.ndarray, "p"],
+    radius: float | Float[np.ndarray, "p"],
 ) -> Float[np.ndarray, "p 2"]:
     """Points (x, y) at `angles` from the top, clockwise."""
     return np.stack([np.sin(angles) * radius, -np.cos(angles) * radius], axis=1)
@@ -325,19 +378,52 @@ OUTLINES: dict[str, list[Float[np.ndarray, "p 2"]]] = {
     "triangle": [_around(_regular(3), 1.1) + [0, 0.15]],
     "square": [_around(_regular(4) + TURN / 8, 1.15)],
     "star": [_around(_regular(10), np.tile([1.15, 0.48], 5))],
-    "cross": [np.array([
-        [-0.33, -1], [0.33, -1], [0.33, -0.33], [1, -0.33], [1, 0.33], [0.33, 0.33],
-        [0.33, 1], [-0.33, 1], [-0.33, 0.33], [-1, 0.33], [-1, -0.33], [-0.33, -0.33],
-    ])],
+    "cross": [
+        np.array(
+            [
+                [-0.33, -1],
+                [0.33, -1],
+                [0.33, -0.33],
+                [1, -0.33],
+                [1, 0.33],
+                [0.33, 0.33],
+                [0.33, 1],
+                [-0.33, 1],
+                [-0.33, 0.33],
+                [-1, 0.33],
+                [-1, -0.33],
+                [-0.33, -0.33],
+            ]
+        )
+    ],
     "ring": [_around(_regular(48), 1.0), _around(_regular(48), 0.52)],
     "heart": [_heart()],
-    "arrow": [np.array([
-        [-1, -0.32], [0.1, -0.32], [0.1, -0.85], [1.05, 0], [0.1, 0.85], [0.1, 0.32], [-1, 0.32],
-    ])],
+    "arrow": [
+        np.array(
+            [
+                [-1, -0.32],
+                [0.1, -0.32],
+                [0.1, -0.85],
+                [1.05, 0],
+                [0.1, 0.85],
+                [0.1, 0.32],
+                [-1, 0.32],
+            ]
+        )
+    ],
     "moon": [_moon()],
-    "hourglass": [np.array([
-        [-0.8, -1], [0.8, -1], [0.2, 0], [0.8, 1], [-0.8, 1], [-0.2, 0],
-    ])],
+    "hourglass": [
+        np.array(
+            [
+                [-0.8, -1],
+                [0.8, -1],
+                [0.2, 0],
+                [0.8, 1],
+                [-0.8, 1],
+                [-0.2, 0],
+            ]
+        )
+    ],
 }
 
 
@@ -348,14 +434,20 @@ def _turned(points: Float[np.ndarray, "p 2"], angle: float) -> Float[np.ndarray,
 
 
 def _near_centre(
-    rng: np.random.Generator, canvas: Float32[np.ndarray, "h w 3"], *, spread: float,
+    rng: np.random.Generator,
+    canvas: Float32[np.ndarray, "h w 3"],
+    *,
+    spread: float,
 ) -> Float[np.ndarray, "2"]:
     """A place (x, y) around the image's centre, `spread` a share of each side."""
     return (0.5 + rng.normal(0, spread, 2)) * canvas.shape[1::-1]
 
 
 def _grid(
-    canvas: Float32[np.ndarray, "h w 3"], *, centre: Float[np.ndarray, "2"], angle: float,
+    canvas: Float32[np.ndarray, "h w 3"],
+    *,
+    centre: Float[np.ndarray, "2"],
+    angle: float,
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """Each pixel's x and y in a frame at `centre` turned clockwise by `angle`."""
     x = (np.arange(canvas.shape[1]) + 0.5 - centre[0]).astype(np.float32)[None]
@@ -364,7 +456,10 @@ def _grid(
 
 
 def _rotated(
-    x: Float[np.ndarray, "#h w"], y: Float[np.ndarray, "h #w"], *, angle: float,
+    x: Float[np.ndarray, "#h w"],
+    y: Float[np.ndarray, "h #w"],
+    *,
+    angle: float,
 ) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """The same places in axes turned clockwise by `angle`."""
     cosine, sine = float(np.cos(angle)), float(np.sin(angle))  # keeps float32 narrow
@@ -372,18 +467,21 @@ def _rotated(
 
 
 def _fill(
-    canvas: Float32[np.ndarray, "h w 3"], outlines: list[Float[np.ndarray, "p 2"]],
+    canvas: Float32[np.ndarray, "h w 3"],
+    outlines: list[Float[np.ndarray, "p 2"]],
 ) -> Float32[np.ndarray, "h w"]:
     """Coverage, 0..1, of each pixel of `canvas` by the polygons (x, y)."""
     coverage = np.zeros(canvas.shape[:2], np.uint8)
     # cv2 counts from the centre of the first pixel
-    corners = [np.rint((each - 0.5) * 2 ** FRACTION_BITS).astype(np.int32) for each in outlines]
+    corners = [np.rint((each - 0.5) * 2**FRACTION_BITS).astype(np.int32) for each in outlines]
     cv2.fillPoly(coverage, corners, 255, lineType=cv2.LINE_AA, shift=FRACTION_BITS)
     return coverage.astype(np.float32) / 255
 
 
 def _blend(
-    canvas: Float32[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "h w"], *,
+    canvas: Float32[np.ndarray, "h w 3"],
+    alpha: Float[np.ndarray, "h w"],
+    *,
     colour: Float[np.ndarray, "*pixels 3"],
 ) -> None:
     """Lay `colour` over `canvas`, in place."""

@@ -31,14 +31,14 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
     chosen = spread(len(samples), count)
     columns = min(columns, len(chosen))
     tiles = [_draw(samples[i], samples.classes) for i in chosen]
-    rows = [tiles[i:i + columns] for i in range(0, len(tiles), columns)]
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     heights = [max(len(tile) for tile in row) for row in rows]
     sheet = np.full((LINE + sum(heights), columns * WIDTH, 3), 255, np.uint8)
     bottom = LINE
     for row, height in zip(rows, heights):
         bottom += height
         for i, tile in enumerate(row):
-            sheet[bottom - len(tile):bottom, i * WIDTH:(i + 1) * WIDTH] = tile
+            sheet[bottom - len(tile) : bottom, i * WIDTH : (i + 1) * WIDTH] = tile
     drawn_by = KINDS[samples.index["maps_by"]["kind"]]
     title = f"{len(tiles)} of {len(samples)} images, maps by {drawn_by}"
     with replacing(Path(out)) as aside:
@@ -54,8 +54,8 @@ def _draw(sample: Sample, classes: Sequence[str]) -> UInt8[np.ndarray, "h w 3"]:
     tile = np.full((h + LINE + GAP, WIDTH, 3), 255, np.uint8)
     for i, picture in enumerate((image, map, both)):
         left = GAP + i * (SIDE + GAP) + (SIDE - w) // 2
-        tile[:h, left:left + w] = picture
-    key = sample["key"] if len(sample["key"]) <= LONGEST else f"…{sample['key'][1 - LONGEST:]}"
+        tile[:h, left : left + w] = picture
+    key = sample["key"] if len(sample["key"]) <= LONGEST else f"…{sample['key'][1 - LONGEST :]}"
     of_class = f"  class {classes[sample['label']]}" if sample["label"] >= 0 else ""
     text = f"{key}{of_class}  {len(sample['points'])} points"
     return np.asarray(_write(tile, [((GAP, h + 2), text, FAINT)]))

@@ -90,12 +90,19 @@ def _read_index(folder: Path) -> tuple[dict[str, Any] | None, list[Fault]]:
         return None, [Fault(place, f"not JSON ({error})")]
     found = index.get("format") if isinstance(index, dict) else None
     if found != FORMAT:
-        return None, [Fault(
-            place, f"format {found!r} where {FORMAT} is read: of another version of attnlabels, or "
-            "not of it"
-        )]
+        return None, [
+            Fault(
+                place,
+                f"format {found!r} where {FORMAT} is read: of another version of attnlabels, or "
+                "not of it",
+            )
+        ]
     kinds = {
-        "maps_by": dict, "samples": int, "shards": list, "skipped": list, "classes": list,
+        "maps_by": dict,
+        "samples": int,
+        "shards": list,
+        "skipped": list,
+        "classes": list,
     }
     wrong = [key for key, kind in kinds.items() if not isinstance(index.get(key), kind)]
     entry = {"name": str, "count": int, "bytes": int, "sha256": str}
@@ -134,7 +141,8 @@ def _read_table(folder: Path, index: Named) -> tuple[np.ndarray | None, list[Fau
     found = np.bincount(np.clip(table["shard"], -1, len(counts)) + 1, minlength=len(counts) + 2)
     faults = [
         Fault(place, f"{n} rows of {each['name']}, of which index.json has {each['count']}")
-        for n, each in zip(found[1:-1].tolist(), index["shards"]) if n != each["count"]
+        for n, each in zip(found[1:-1].tolist(), index["shards"])
+        if n != each["count"]
     ]
     if found[0] + found[-1]:
         faults.append(Fault(place, f"{found[0] + found[-1]} rows of shards that there are not"))
@@ -184,8 +192,9 @@ def _check_samples(
                 file.seek(start)
                 span = file.read(last.offset_data + -(-last.size // BLOCK) * BLOCK - start)
                 parts = {
-                    each.name.partition(".")[2]: span[at:at + each.size]
-                    for each in members for at in [each.offset_data - start]
+                    each.name.partition(".")[2]: span[at : at + each.size]
+                    for each in members
+                    for at in [each.offset_data - start]
                 }
                 faults = ["the key is there twice"] if key in keys else []
                 faults += [] if row is None else _row_faults(row, start, span)
@@ -250,8 +259,10 @@ def _read_about(data: bytes) -> tuple[dict[str, Any] | None, str]:
     kinds = {"label": int, "grid": list, "image": list, "source": str, "name": str}
     for key, kind in kinds.items():
         value = about.get(key) if isinstance(about, dict) else None
-        is_size = isinstance(value, list) and len(value) == 2 and all(
-            isinstance(each, int) and each > 0 for each in value
+        is_size = (
+            isinstance(value, list)
+            and len(value) == 2
+            and all(isinstance(each, int) and each > 0 for each in value)
         )
         if not isinstance(value, kind) or (kind is list and not is_size):
             return None, f"json: {key} is {str(value)[:40]!r}"
@@ -269,7 +280,7 @@ def _image_faults(data: bytes, expected: list[int]) -> Iterator[str]:
 
 
 def _map_faults(png: bytes) -> Iterator[str]:
-    w, h = (int.from_bytes(png[at:at + 4], "big") for at in (16, 20))  # where a PNG has them
+    w, h = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))  # where a PNG has them
     if not png.startswith(PNG) or w * h > LARGEST_MAP:
         yield f"map.png is no PNG of at most {LARGEST_MAP} pixels"
         return

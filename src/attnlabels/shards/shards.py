@@ -363,11 +363,11 @@ def _split(span: bytes) -> tuple[str, dict[str, bytes]]:
     members: dict[str, bytes] = {}
     start, key = 0, ""
     while start < len(span):
-        name = span[start:start + 100].rstrip(b"\0").decode("ascii")
-        size = int(span[start + 124:start + 135], 8)
+        name = span[start : start + 100].rstrip(b"\0").decode("ascii")
+        size = int(span[start + 124 : start + 135], 8)
         key, suffix = name.split(".", 1)
         start += BLOCK
-        members[suffix] = span[start:start + size]
+        members[suffix] = span[start : start + size]
         start += -(-size // BLOCK) * BLOCK
     return key, members
 

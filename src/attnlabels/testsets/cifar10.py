@@ -16,7 +16,13 @@ BATCHES = {
     "test": ("test_batch",),
 }
 UNREADABLE = (  # what unpickling broken data raises
-    pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError,
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    TypeError,
     MemoryError,
 )
 N_CLASSES = 10

@@ -13,7 +13,7 @@ side (224, 32 or 64) is nearest.
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal, TypeAlias
 
 import cv2
@@ -254,9 +254,7 @@ def _gaussian_blur(image: Image, sigma: Number, *, rng: np.random.Generator) -> 
     return _to_uint8(_blur(image / 255, sigma=sigma))
 
 
-def _glass_blur(
-    image: Image, glass: tuple[Number, int, int], *, rng: np.random.Generator
-) -> Image:
+def _glass_blur(image: Image, glass: tuple[Number, int, int], *, rng: np.random.Generator) -> Image:
     """Blur, move pixels about, blur again."""
     sigma, reach, rounds = glass
     x = _glass(image, sigma=sigma)
@@ -370,7 +368,7 @@ def _frost(
     side = max(round(FROST_SIDE * scale), h + 1, w + 1)
     frost = _frost_texture(int(rng.integers(len(FROST_COLOURS))), side)
     top, left = rng.integers(0, side - h), rng.integers(0, side - w)
-    mixed = of_image * image + of_frost * frost[top:top + h, left:left + w]
+    mixed = of_image * image + of_frost * frost[top : top + h, left : left + w]
     return np.clip(mixed, 0, 255).astype(np.uint8)
 
 
@@ -553,15 +551,15 @@ def _blur(
     return cv2.sepFilter2D(x, -1, kernel, kernel, borderType=border)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _disk(radius: Number, edge_sigma: Number) -> Float32[np.ndarray, "s s"]:
     """A disk with softened edge; without the empty border that the published one carries."""
     half, side = (8, 3) if radius <= 8 else (int(radius), 5)
-    y, x = np.mgrid[-half:half + 1, -half:half + 1]
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
     disk = (x**2 + y**2 <= radius**2).astype(np.float32)
     soft = cv2.GaussianBlur(disk / disk.sum(), (side, side), edge_sigma)
     filled = np.flatnonzero(soft.any(axis=0))
-    return soft[filled[0]:filled[-1] + 1, filled[0]:filled[-1] + 1].copy()
+    return soft[filled[0] : filled[-1] + 1, filled[0] : filled[-1] + 1].copy()
 
 
 def _zoom(x: Float32[np.ndarray, "h w *c"], factor: Number) -> Float32[np.ndarray, "h w *c"]:

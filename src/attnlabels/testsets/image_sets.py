@@ -48,7 +48,8 @@ def cifar10_images(folder: Path, *, split: Literal["train", "test"]) -> ImageSet
 def corrupted_images(name: str, corrupted: CorruptedArrays | CorruptedFolder) -> ImageSet:
     """Corrupted images on disk, which were cropped before they were corrupted."""
     about: dict[str, int | float | str] = {
-        "generated": int(corrupted.generated), "n": len(corrupted.labels),
+        "generated": int(corrupted.generated),
+        "n": len(corrupted.labels),
     }
     parts = parts_of(corrupted.corruptions)
     return ImageSet(name, parts, partial(_part, corrupted), corrupted.labels, False, about)
@@ -71,8 +72,13 @@ def generated_images(
     tells the code that draws them too, since features of them may be kept.
     """
     about: dict[str, int | float | str] = {
-        "generated": 1, "n": len(clean.labels), "seed": seed, "table": table, "size": size,
-        "crop": crop, "code": hashlib.sha256(Path(corruptions.__file__).read_bytes()).hexdigest(),
+        "generated": 1,
+        "n": len(clean.labels),
+        "seed": seed,
+        "table": table,
+        "size": size,
+        "crop": crop,
+        "code": hashlib.sha256(Path(corruptions.__file__).read_bytes()).hexdigest(),
     }
     draw = partial(_generated, clean, names, table=table, size=size, crop=crop, seed=seed)
     return ImageSet(
@@ -106,7 +112,8 @@ class Squares(Dataset[tuple[int, UInt8[np.ndarray, "n s s 3"]]]):
         n = len(images.labels)
         self.spans = [
             (part, slice(start, min(start + batch_size, n)))
-            for part in images.parts for start in range(0, n, batch_size)
+            for part in images.parts
+            for start in range(0, n, batch_size)
         ]
 
     def __len__(self) -> int:
@@ -151,16 +158,18 @@ def _generated(
 ) -> UInt8[np.ndarray, "n s s 3"]:
     corruption, severity = part.rsplit("-", 1)
     pixels = _pixels(clean.images(WHOLE[0], rows))
-    return np.stack([
-        corrupt(
-            resize_centre_crop(each, size=size, crop=crop),
-            corruption=corruption,
-            severity=int(severity),
-            table=table,
-            rng=rng_for(seed, name, corruption=corruption, severity=int(severity)),
-        )
-        for name, each in zip(names[rows], pixels, strict=True)
-    ])
+    return np.stack(
+        [
+            corrupt(
+                resize_centre_crop(each, size=size, crop=crop),
+                corruption=corruption,
+                severity=int(severity),
+                table=table,
+                rng=rng_for(seed, name, corruption=corruption, severity=int(severity)),
+            )
+            for name, each in zip(names[rows], pixels, strict=True)
+        ]
+    )
 
 
 def _part(corrupted: CorruptedArrays | CorruptedFolder, part: str, rows: slice) -> Images:

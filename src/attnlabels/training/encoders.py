@@ -61,9 +61,7 @@ class Clean:
     map_size: int
     crop: float
 
-    def parts(
-        self, sample: Sample, image: UInt8[np.ndarray, "h w 3"]
-    ) -> dict[str, np.ndarray]:
+    def parts(self, sample: Sample, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, np.ndarray]:
         """The image, its map and how many points fall on each of the map's pixels."""
         box, size = centre_box(*sample["image_size"], self.crop), (self.map_size, self.map_size)
         return {

@@ -117,9 +117,12 @@ class Recordings(Dataset[dict[str, Any]]):
 def crop_image(image: np.ndarray, box: Box) -> np.ndarray:
     """The part of `image` inside `box`, enlarged to the image's size."""
     (h, w), (top, left, height, width) = image.shape[:2], box
-    matrix = np.array([
-        [width, 0, left * w + width / 2 - 0.5], [0, height, top * h + height / 2 - 0.5],
-    ])
+    matrix = np.array(
+        [
+            [width, 0, left * w + width / 2 - 0.5],
+            [0, height, top * h + height / 2 - 0.5],
+        ]
+    )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(image, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
@@ -284,9 +287,7 @@ def move_mean(mean: dict[str, Tensor], teacher: Teacher, *, average: float) -> N
 
 
 @torch.no_grad()
-def mean_cc(
-    teacher: Teacher, dev: Recordings, *, recipe: Recipe, world: World
-) -> float:
+def mean_cc(teacher: Teacher, dev: Recordings, *, recipe: Recipe, world: World) -> float:
     """Mean over images of the correlation between prediction and recorded density."""
     teacher.eval()
     scores = []

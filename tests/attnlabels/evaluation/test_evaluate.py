@@ -76,14 +76,28 @@ def test_all_scores_are_those_of_the_pipelines_stages(
 ):
     params({"probe_linear.l2": [0.1], "score_retrieval.queries": 0.25})
     found = score(
-        student, "probe", "knn", "robustness", "retrieval-c", "alignment", **data, **corrupted,
+        student,
+        "probe",
+        "knn",
+        "robustness",
+        "retrieval-c",
+        "alignment",
+        **data,
+        **corrupted,
         attention={name: world / "data/attention" / name for name in ("val", "eye")},
-        labels=labels, name="run",
+        labels=labels,
+        name="run",
     )
     images = world / "data/images"
     extract_features.main(
-        student, data["imagenet"] / "train", images / "train.csv", data["imagenet"] / "val",
-        images / "val.csv", corrupted["imagenet_c"], data["cifar10"], corrupted["cifar10_c"],
+        student,
+        data["imagenet"] / "train",
+        images / "train.csv",
+        data["imagenet"] / "val",
+        images / "val.csv",
+        corrupted["imagenet_c"],
+        data["cifar10"],
+        corrupted["cifar10_c"],
         Path("f"),
     )
     probe_linear.main("run", 0, Path("f"), Path("c.npz"), Path("probe.json"))
@@ -91,11 +105,17 @@ def test_all_scores_are_those_of_the_pipelines_stages(
     score_retrieval.main("run", 0, Path("f"), Path("curves.csv"), Path("retrieval.json"))
     params({"align_attention.refit_images": 1000, "align_attention.refit_steps": 200})
     align_attention.main(
-        student, labels, *(world / "data/attention" / name for name in ("val", "eye")),
-        Path("a.csv"), Path("a.npz"), Path("align.json"),
+        student,
+        labels,
+        *(world / "data/attention" / name for name in ("val", "eye")),
+        Path("a.csv"),
+        Path("a.npz"),
+        Path("align.json"),
     )
     pairs = {
-        "probe_linear": "probe", "score_robustness": "robust", "score_retrieval": "retrieval",
+        "probe_linear": "probe",
+        "score_robustness": "robust",
+        "score_retrieval": "retrieval",
         "align_attention": "align",
     }
     for stage, name in pairs.items():
@@ -135,7 +155,7 @@ def test_corruptions_are_generated_where_none_are_given_and_marked(student, data
         assert found["score_robustness"][key]["generated"] == 1
         assert found["score_retrieval"][key]["generated"] == 1
         assert found["score_retrieval"][key]["queries_alone"] == 1
-        assert BY_CORRUPTION < found["score_robustness"][key].keys()
+        assert found["score_robustness"][key].keys() > BY_CORRUPTION
     assert found["score_robustness"]["imagenet_c"]["mce"] > 0
     assert "mce" not in found["score_robustness"]["cifar10_c"]
 
@@ -150,8 +170,12 @@ def torchvision_weights() -> Path:
 
 def test_an_encoder_of_others_is_scored_and_described(torchvision_weights, data):
     found = score(
-        "torchvision:resnet18", "knn", weights=torchvision_weights, size=32,
-        imagenet=data["imagenet"], k=(1, 3),
+        "torchvision:resnet18",
+        "knn",
+        weights=torchvision_weights,
+        size=32,
+        imagenet=data["imagenet"],
+        k=(1, 3),
     )
     (path,) = Path("out/probe_knn").iterdir()
     assert path.name == "torchvision-resnet18-0.json"
@@ -202,9 +226,7 @@ def test_folders_that_do_not_fit_are_refused_before_anything_is_encoded(student,
     with pytest.raises(ValueError, match="notes.txt not an image"):
         score(student, "retrieval", imagenet=folder)
     with pytest.raises(ValueError, match="20 corrupted images that are not the 15 of imagenet_val"):
-        score(
-            student, "robustness", imagenet=data["imagenet"], imagenet_c=corrupted["cifar10_c"]
-        )
+        score(student, "robustness", imagenet=data["imagenet"], imagenet_c=corrupted["cifar10_c"])
     assert not evaluation.default_cache().exists() and not Path("out").exists()
 
 
@@ -227,9 +249,15 @@ def test_scores_that_are_asked_of_too_few_images_are_refused(student, data):
 def command(*words) -> tuple[int, str, str]:
     """Status, output and errors of `attnlabels evaluate`."""
     done = subprocess.run(
-        [sys.executable, "-c", "from attnlabels.cli import main; main()", "evaluate",
-         *map(str, words)],
-        capture_output=True, text=True,
+        [
+            sys.executable,
+            "-c",
+            "from attnlabels.cli import main; main()",
+            "evaluate",
+            *map(str, words),
+        ],
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(SOURCES), "CUDA_VISIBLE_DEVICES": ""},
     )
     return done.returncode, done.stdout, done.stderr
@@ -237,9 +265,21 @@ def command(*words) -> tuple[int, str, str]:
 
 def test_the_command_writes_and_shows_the_scores(student, data, world):
     status, said, _ = command(
-        student, "--on", "retrieval", "--on", "alignment", "--imagenet", data["imagenet"],
-        "--out", "metrics", "--queries", "0.2", "--workers", "0",
-        "--attention", f"eye={world / 'data/attention/eye'}",
+        student,
+        "--on",
+        "retrieval",
+        "--on",
+        "alignment",
+        "--imagenet",
+        data["imagenet"],
+        "--out",
+        "metrics",
+        "--queries",
+        "0.2",
+        "--workers",
+        "0",
+        "--attention",
+        f"eye={world / 'data/attention/eye'}",
     )
     assert status == 0
     assert "score_retrieval imagenet: map 0." in said and "n_queries 3 n_gallery 12" in said
@@ -273,8 +313,17 @@ def test_real_images_are_told_apart_better_than_by_chance(real_data, tmp_path):
     traced = torch.jit.trace(Features(), torch.zeros(2, 3, 32, 32))
     traced.save(str(tmp_path / "colours.pt"))
     found = score(
-        tmp_path / "colours.pt", "probe", "knn", "retrieval", size=32, crop=1.0, normalise="none",
-        cifar10=real_data("cifar10") / "cifar-10-batches-py", l2=(0.01,), k=(50,), queries=0.1,
+        tmp_path / "colours.pt",
+        "probe",
+        "knn",
+        "retrieval",
+        size=32,
+        crop=1.0,
+        normalise="none",
+        cifar10=real_data("cifar10") / "cifar-10-batches-py",
+        l2=(0.01,),
+        k=(50,),
+        queries=0.1,
     )
     assert found["probe_linear"]["cifar10"]["n"] == 509
     assert found["probe_linear"]["cifar10"]["top1"] > 0.17

@@ -37,7 +37,11 @@ def onnx_tools():
 def encoder(**changed) -> tuple[Encoder, dict]:
     """An encoder whose BN has seen something, ready to use, and its configuration."""
     about = {
-        "backbone": "resnet10", "width": 64, "stem": "small", "taps": "stages", "zero_init": False,
+        "backbone": "resnet10",
+        "width": 64,
+        "stem": "small",
+        "taps": "stages",
+        "zero_init": False,
     } | changed
     torch.manual_seed(0)
     network = Encoder(**about)
@@ -70,9 +74,7 @@ def exported(onnx_tools, tmp_path_factory):
     scores = folder / "probe.json"
     scores.write_text(json.dumps({"imagenet": {"top1": 0.5917, "n": 480}}))
     student = write_student(folder / "student.safetensors", width=8)
-    export(
-        student, folder / "out", metrics=[scores], data="my | pictures", licence="CC BY 4.0"
-    )
+    export(student, folder / "out", metrics=[scores], data="my | pictures", licence="CC BY 4.0")
     return folder / "out"
 
 
@@ -149,9 +151,7 @@ def test_an_encoder_of_another_width_says_who_cannot_build_it_and_offers_onnx(
     load_weights(Path("encoder.safetensors"), again)
 
 
-def test_a_teacher_is_the_same_in_onnx_runtime(
-    onnx_tools, tmp_path, monkeypatch
-):
+def test_a_teacher_is_the_same_in_onnx_runtime(onnx_tools, tmp_path, monkeypatch):
     torch.manual_seed(0)
     model = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
     network = Teacher(**model)
@@ -197,8 +197,12 @@ def test_an_onnx_file_that_computes_something_else_is_refused_and_nothing_is_lef
 def test_the_card_says_from_what_with_which_scores_and_checksums(exported):
     card = (exported / "README.md").read_text()
     for line in (
-        "- Data: my | pictures", "- Licence: CC BY 4.0", "| imagenet.top1 | 0.5917 |",
-        "| imagenet.n | 480 |", "the run `guided` with seed 3", "32 x 32 pixels",
+        "- Data: my | pictures",
+        "- Licence: CC BY 4.0",
+        "| imagenet.top1 | 0.5917 |",
+        "| imagenet.n | 480 |",
+        "the run `guided` with seed 3",
+        "32 x 32 pixels",
         "float32 in [0, 1], not normalised by any mean or deviation",
     ):
         assert line in card
@@ -223,14 +227,25 @@ def shards(tmp_path):
     """Three labelled images in two shards."""
     samples = [
         Sample(
-            key=f"k{i}", image=b"\x89PNG", map=np.eye(4, dtype=np.float32),
-            points=np.array([[1, 1]]), observers=None, label=-1, grid=(4, 4), image_size=(4, 4),
-            source="test", name=f"k{i}.png",
+            key=f"k{i}",
+            image=b"\x89PNG",
+            map=np.eye(4, dtype=np.float32),
+            points=np.array([[1, 1]]),
+            observers=None,
+            label=-1,
+            grid=(4, 4),
+            image_size=(4, 4),
+            source="test",
+            name=f"k{i}.png",
         )
         for i in range(3)
     ]
     write_shards(
-        tmp_path / "shards", samples, maximum_count=2, classes=[], skipped=["broken.jpg"],
+        tmp_path / "shards",
+        samples,
+        maximum_count=2,
+        classes=[],
+        skipped=["broken.jpg"],
         maps_by={"kind": "teacher", "sigma_px": 3.0},
     )
     return tmp_path / "shards"
@@ -240,8 +255,11 @@ def test_shards_get_a_data_card_with_provenance_and_checksums(shards, tmp_path):
     (path,) = export(shards, tmp_path / "card", data="photographs", licence="CC0")
     card = path.read_text()
     for line in (
-        "# Attention labels of 3 images", "no person looked", "| sigma_px | 3.0 |",
-        "- Licence: CC0", "Images left out: 1;",
+        "# Attention labels of 3 images",
+        "no person looked",
+        "| sigma_px | 3.0 |",
+        "- Licence: CC0",
+        "Images left out: 1;",
     ):
         assert line in card
     for name in ("shard-000000.tar", "shard-000001.tar", "index.json", "samples.npy"):

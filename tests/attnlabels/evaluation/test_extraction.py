@@ -77,9 +77,7 @@ def test_a_batch_lost_doubled_or_swapped_is_an_error(monkeypatch, tmp_path, orde
 
 def test_an_encoder_of_too_few_rows_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="4 features for images 0 to 4 of 0; .* one row an image"):
-        write_features(
-            tmp_path / "f", made(), encoded(made(), encode=lambda x: mean_colour(x)[1:])
-        )
+        write_features(tmp_path / "f", made(), encoded(made(), encode=lambda x: mean_colour(x)[1:]))
 
 
 class Counting:

@@ -25,8 +25,12 @@ def one_thread():
 
 def open_(encoder, **changed):
     values = {
-        "weights": None, "size": None, "crop": None, "normalise": None,
-        "device": torch.device("cpu"), "precision": "fp32",
+        "weights": None,
+        "size": None,
+        "crop": None,
+        "normalise": None,
+        "device": torch.device("cpu"),
+        "precision": "fp32",
     }
     return open_source(str(encoder), **(values | changed))
 
@@ -111,7 +115,11 @@ def test_our_encoder_may_go_the_way_of_torchvision(tmp_path):
 @pytest.fixture
 def student(tmp_path):
     arguments = {
-        "backbone": "resnet10", "width": 8, "stem": "small", "taps": "stages", "zero_init": False,
+        "backbone": "resnet10",
+        "width": 8,
+        "stem": "small",
+        "taps": "stages",
+        "zero_init": False,
     }
     encoder = Encoder(**arguments)
     config = {"encoder": arguments, "image_size": 24, "eval_crop": 0.875}

@@ -30,7 +30,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 def photograph(mode: str = "RGB", size: tuple[int, int] = (64, 48)) -> Image.Image:
     """Left half red, right half green."""
     pixels = np.empty((size[1], size[0], 3), np.uint8)
-    pixels[:, : size[0] // 2], pixels[:, size[0] // 2:] = RED, GREEN
+    pixels[:, : size[0] // 2], pixels[:, size[0] // 2 :] = RED, GREEN
     return Image.fromarray(pixels).convert(mode)
 
 

@@ -32,9 +32,15 @@ def test_an_overlay_is_the_image_where_the_map_is_0_and_the_maps_colour_where_it
     np.testing.assert_allclose(mixed[15, 15], 0.35 * 100 + 0.65 * np.array([252, 255, 164]), atol=9)
 
 
-@pytest.mark.parametrize(("size", "fitted"), [
-    ((30, 60), (50, 100)), ((600, 300), (100, 50)), ((1, 1), (100, 100)), ((9000, 3), (100, 1)),
-])
+@pytest.mark.parametrize(
+    ("size", "fitted"),
+    [
+        ((30, 60), (50, 100)),
+        ((600, 300), (100, 50)),
+        ((1, 1), (100, 100)),
+        ((9000, 3), (100, 1)),
+    ],
+)
 def test_an_image_of_any_shape_fits_into_a_square(size, fitted):
     assert fit_inside(np.zeros((*size, 3), np.uint8), side=100).shape == (*fitted, 3)
 

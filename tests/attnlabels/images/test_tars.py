@@ -23,8 +23,16 @@ def write_tar(path: Path, members: Mapping[str, bytes]) -> Path:
 
 def test_an_image_a_sample_is_listed_with_its_class_and_read_from_its_place(tmp_path):
     tars = [
-        write_tar(tmp_path / "0.tar", {"a.jpg": b"first", "a.cls": b"2", "b.cls": b"0",
-                                       "b.seg.png": b"a mask", "b.JPEG": b"second"}),
+        write_tar(
+            tmp_path / "0.tar",
+            {
+                "a.jpg": b"first",
+                "a.cls": b"2",
+                "b.cls": b"0",
+                "b.seg.png": b"a mask",
+                "b.JPEG": b"second",
+            },
+        ),
         write_tar(tmp_path / "1.tar", {"d/c.json": b'{"label": 1}', "d/c.png": b"third" * 200}),
     ]
     images, strangers = list_tars(tars)
@@ -84,14 +92,20 @@ def a_link(name: str, *, to: str, kind: bytes) -> tarfile.TarInfo:
     return about
 
 
-@pytest.mark.parametrize(("about", "why"), [
-    (tarfile.TarInfo("/etc/a.jpg"), "'/etc/a.jpg' leads out of the folder"),
-    (tarfile.TarInfo(f"{UP}/a.jpg"), "leads out of the folder"),
-    (tarfile.TarInfo(f"b/{UP}/{UP}/a.jpg"), "leads out of the folder"),
-    (a_link("a.jpg", to="/etc/passwd", kind=tarfile.SYMTYPE), "is a link or a device, no plain"),
-    (a_link("a.jpg", to="b.jpg", kind=tarfile.LNKTYPE), "is a link or a device, no plain file"),
-    (a_link("a.jpg", to="", kind=tarfile.FIFOTYPE), "is a link or a device, no plain file"),
-])
+@pytest.mark.parametrize(
+    ("about", "why"),
+    [
+        (tarfile.TarInfo("/etc/a.jpg"), "'/etc/a.jpg' leads out of the folder"),
+        (tarfile.TarInfo(f"{UP}/a.jpg"), "leads out of the folder"),
+        (tarfile.TarInfo(f"b/{UP}/{UP}/a.jpg"), "leads out of the folder"),
+        (
+            a_link("a.jpg", to="/etc/passwd", kind=tarfile.SYMTYPE),
+            "is a link or a device, no plain",
+        ),
+        (a_link("a.jpg", to="b.jpg", kind=tarfile.LNKTYPE), "is a link or a device, no plain file"),
+        (a_link("a.jpg", to="", kind=tarfile.FIFOTYPE), "is a link or a device, no plain file"),
+    ],
+)
 def test_a_member_that_would_lead_elsewhere_is_refused(tmp_path, about, why):
     with tarfile.open(tmp_path / "evil.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("fine.jpg"))
@@ -114,14 +128,20 @@ def test_what_is_no_tar_is_refused(tmp_path):
         list_tars([tmp_path / "x.tar"])
 
 
-@pytest.mark.parametrize(("members", "message"), [
-    ({"a.txt": b"no image"}, r"x\.tar: no images \(jpg, jpeg, png\) in 1 tars"),
-    ({"a.jpg": b"1", "a.png": b"2"}, r"x\.tar: a has 2 images; expected one a sample"),
-    ({"a.jpg": b"1", "a.cls": b"cat"}, r"x\.tar: a\.cls holds no class"),
-    ({"a.jpg": b"1", "a.cls": b"-2"}, r"a\.cls holds b'-2'; expected a class number"),
-    ({"a.jpg": b"1", "a.cls": b"999999999999"}, "expected a class number"),
-    ({"a.jpg": b"1", "a.json": b" " * (2 << 20)}, r"a\.json has 2097152 bytes; expected a class"),
-])
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"a.txt": b"no image"}, r"x\.tar: no images \(jpg, jpeg, png\) in 1 tars"),
+        ({"a.jpg": b"1", "a.png": b"2"}, r"x\.tar: a has 2 images; expected one a sample"),
+        ({"a.jpg": b"1", "a.cls": b"cat"}, r"x\.tar: a\.cls holds no class"),
+        ({"a.jpg": b"1", "a.cls": b"-2"}, r"a\.cls holds b'-2'; expected a class number"),
+        ({"a.jpg": b"1", "a.cls": b"999999999999"}, "expected a class number"),
+        (
+            {"a.jpg": b"1", "a.json": b" " * (2 << 20)},
+            r"a\.json has 2097152 bytes; expected a class",
+        ),
+    ],
+)
 def test_samples_that_make_no_sense_are_refused(tmp_path, members, message):
     with pytest.raises(ValueError, match=message):
         list_tars([write_tar(tmp_path / "x.tar", members)])

@@ -27,7 +27,9 @@ def test_folders_are_classes_where_that_is_said(tmp_path):
     listed, strangers = list_tree(tmp_path, classes=True)
     assert listed.classes == ["cat", "dog"]
     assert dict(zip(listed.paths.tolist(), listed.labels.tolist())) == {
-        "cat/more/1.jpg": 0, "dog/1.png": 1, "dog/2.jpg": 1,
+        "cat/more/1.jpg": 0,
+        "dog/1.png": 1,
+        "dog/2.jpg": 1,
     }
     assert strangers == ["empty/notes.txt"]
 

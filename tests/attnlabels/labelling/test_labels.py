@@ -95,8 +95,12 @@ def run(
     Path("attnlabels.cmd").write_text(script)
     return subprocess.run(
         [sys.executable, "attnlabels.cmd", *words],
-        env=os.environ | environment | {
-            "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        env=os.environ
+        | environment
+        | {
+            "PYTHONPATH": str(SOURCES),
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
         },
         capture_output=True,
         text=True,
@@ -125,7 +129,7 @@ def pack(photos: Path, *tars: str) -> None:
     paths = sorted(path for path in photos.rglob("*") if path.is_file())
     for number, name in enumerate(tars):
         with tarfile.open(name, "w") as tar:
-            for i, path in list(enumerate(paths))[number::len(tars)]:
+            for i, path in list(enumerate(paths))[number :: len(tars)]:
                 tar.add(path, f"{i:03d}{path.suffix}")
                 about = tarfile.TarInfo(f"{i:03d}.cls")
                 about.size = 1
@@ -264,12 +268,15 @@ def no_image(path: Path) -> None:
     path.write_bytes(b"no photograph, whatever it is called")
 
 
-@pytest.mark.parametrize(("name", "spoil", "what"), [
-    ("broken.jpg", truncated, "truncated or not an image"),
-    ("text.jpg", no_image, "truncated or not an image"),
-    ("bomb.png", a_bomb, "60,000 x 60,000 pixels, above"),
-    ("empty.png", lambda path: path.touch(), "truncated or not an image"),
-])
+@pytest.mark.parametrize(
+    ("name", "spoil", "what"),
+    [
+        ("broken.jpg", truncated, "truncated or not an image"),
+        ("text.jpg", no_image, "truncated or not an image"),
+        ("bomb.png", a_bomb, "60,000 x 60,000 pixels, above"),
+        ("empty.png", lambda path: path.touch(), "truncated or not an image"),
+    ],
+)
 def test_a_broken_file_stops_the_labelling_or_is_left_out(labelled, photos, name, spoil, what):
     spoil(photos / "a" / name)
     with pytest.raises(ValueError, match=rf"photos/a/{name}: {what}.*; mend or remove the file"):
@@ -326,9 +333,13 @@ def test_maps_are_no_larger_than_the_teacher_draws_them(labelled, photos):
     assert labelled(photos, map_size=33, image_size=(40, 40))[0]["grid"] == (33, 33)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"threshold": 0.0}, "threshold"), ({"sigma_px": -1.0}, "sigma_px"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 0.0}, "threshold"),
+        ({"sigma_px": -1.0}, "sigma_px"),
+    ],
+)
 def test_options_out_of_range_are_refused_before_any_image_is_read(
     labelled, photos, monkeypatch, options, message
 ):
@@ -414,7 +425,9 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
         options["classes"] = True
     else:
         network: dict[str, Any] = {
-            "taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset",
+            "taps": [3, 5, 7, 9],
+            "pool_stride": 1,
+            "output": "learnt_offset",
         }
         torch.manual_seed(1)
         about = {"teacher": network, "image_size": [24, 32]}
@@ -425,14 +438,10 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_killed_command_goes_on_to_the_bytes_of_one_process(
-    labelled, photos, teacher, processes
-):
+def test_a_killed_command_goes_on_to_the_bytes_of_one_process(labelled, photos, teacher, processes):
     truncated(photos / "b/broken.jpg")
     labelled(photos, "whole", broken="skip", n_overlays=2)
-    words = command(
-        photos, teacher, "--broken", "skip", "--overlay", "2", "--processes", processes
-    )
+    words = command(photos, teacher, "--broken", "skip", "--overlay", "2", "--processes", processes)
     killed = run(*words, script=KILLED, KILLED="0")
     expected = -signal.SIGKILL if processes == "1" else 1
     assert killed.returncode == expected and not Path("out").exists(), killed.stderr
@@ -469,15 +478,29 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(photos, teacher):
     assert "Traceback" not in failed.stderr
 
 
-@pytest.mark.parametrize(("words", "status", "message"), [
-    (["label", "nowhere", "--teacher", "TEACHER", "--out", "o"], 1, "nowhere: no such folder"),
-    (["label", "photos", "--teacher", "none", "--out", "o"], 1, "none: no weights here"),
-    (["label", "photos", "--teacher", "TEACHER", "--out", "o"], 1,
-     "photos: a/notes.txt: neither JPEG nor PNG; convert or remove it, or pass --broken skip"),
-    (["label", "photos", "--out", "o"], 2, "--teacher"),
-    (["label", "photos", "--teacher", "TEACHER", "--out", "o", "--broken", "ask"], 2, "--broken"),
-    (["label", "photos", "--teacher", "TEACHER", "--out", "o", "--shard-size", "0"], 2, "shard-"),
-])
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["label", "nowhere", "--teacher", "TEACHER", "--out", "o"], 1, "nowhere: no such folder"),
+        (["label", "photos", "--teacher", "none", "--out", "o"], 1, "none: no weights here"),
+        (
+            ["label", "photos", "--teacher", "TEACHER", "--out", "o"],
+            1,
+            "photos: a/notes.txt: neither JPEG nor PNG; convert or remove it, or pass --broken skip",
+        ),
+        (["label", "photos", "--out", "o"], 2, "--teacher"),
+        (
+            ["label", "photos", "--teacher", "TEACHER", "--out", "o", "--broken", "ask"],
+            2,
+            "--broken",
+        ),
+        (
+            ["label", "photos", "--teacher", "TEACHER", "--out", "o", "--shard-size", "0"],
+            2,
+            "shard-",
+        ),
+    ],
+)
 def test_the_command_says_what_is_wrong_with_its_words(photos, teacher, words, status, message):
     (photos / "a/notes.txt").write_text("no photograph")
     failed = run(*[str(teacher) if word == "TEACHER" else word for word in words])

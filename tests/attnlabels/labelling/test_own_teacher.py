@@ -114,8 +114,10 @@ def test_a_teacher_of_people_who_look_at_a_spot_beats_the_centre_prior(recorded)
 def test_the_verdict_is_that_of_a_paired_test(gap, words):
     scores = dict.fromkeys(SCORES, 0.5)
     report = {
-        "images": {"train": 5, "dev": 1, "val": 2, "skipped": 0}, "epoch": 3,
-        "val": {"teacher": scores, "centre_prior": scores}, "cc_above_prior": gap,
+        "images": {"train": 5, "dev": 1, "val": 2, "skipped": 0},
+        "epoch": 3,
+        "val": {"teacher": scores, "centre_prior": scores},
+        "cc_above_prior": gap,
     }
     assert words in describe(report)
 
@@ -132,8 +134,12 @@ def test_the_parts_share_no_image_and_depend_on_the_names_alone(recorded):
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
-    [((300, 400), (288, 384)), ((400, 300), (384, 288)), ((50, 50), (384, 384)),
-     ((10, 1000), (32, 384))],
+    [
+        ((300, 400), (288, 384)),
+        ((400, 300), (384, 288)),
+        ((50, 50), (384, 384)),
+        ((10, 1000), (32, 384)),
+    ],
 )
 def test_the_input_has_the_images_shape_in_multiples_of_the_stride(recorded, shape, expected):
     (one, *_), (h, w) = read_json(recorded), shape
@@ -237,7 +243,7 @@ def test_an_annotation_cannot_name_a_file_elsewhere(recorded):
 
 
 def test_the_command_prints_the_comparison(recorded, monkeypatch, capsys):
-    words = "teacher train a.json --out t.safetensors --side 32 --epochs 2".split()
+    words = ["teacher", "train", "a.json", "--out", "t.safetensors", "--side", "32", "--epochs", "2"]
     monkeypatch.setattr(sys, "argv", ["attnlabels", *words])
     with pytest.raises(SystemExit) as left:
         main()

@@ -85,9 +85,7 @@ def test_blobs_two_and_a_half_sigma_apart_are_counted_and_placed() -> None:
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 1.0])
 def test_batch_equals_one_by_one(h: int, w: int, sigma_px: float, threshold: float) -> None:
     maps = random_maps(6, h, w) ** 4
-    points, counts = pseudo_fixations(
-        maps, sigma_px=sigma_px, threshold=threshold, maximum=40
-    )
+    points, counts = pseudo_fixations(maps, sigma_px=sigma_px, threshold=threshold, maximum=40)
     for i, m in enumerate(maps.numpy()):
         expected = one_by_one(m, sigma_px=sigma_px, threshold=threshold, maximum=40)
         assert found(points, counts, i) == expected
@@ -102,7 +100,7 @@ def by_whole_gaussians(m: np.ndarray, *, sigma_px: float, threshold: float) -> l
     left, points = m.astype(np.float64), []
     least = threshold * left.max()
     rows, cols = np.indices(m.shape)
-    profile = np.exp(-np.arange(max(m.shape)) ** 2 / (2 * sigma_px**2))
+    profile = np.exp(-(np.arange(max(m.shape)) ** 2) / (2 * sigma_px**2))
     while True:
         y, x = np.unravel_index(int(left.argmax()), left.shape)
         peak = left[y, x]
@@ -169,7 +167,7 @@ def test_each_map_is_searched_alone_in_a_mixed_batch() -> None:
     points, counts = search(maps)
     assert counts[[0, 1, 2, 4]].tolist() == [0, 1, 0, 2]
     for i in range(5):
-        alone, count = search(maps[i:i + 1])
+        alone, count = search(maps[i : i + 1])
         assert torch.equal(points[i], alone[0]) and counts[i] == count[0]
 
 
@@ -243,9 +241,7 @@ def test_rounding_of_a_constant_map_is_no_peak() -> None:
 
 
 def test_no_maps_give_no_points() -> None:
-    points, counts = pseudo_fixations(
-        torch.zeros(0, 5, 5), sigma_px=1.0, threshold=0.2, maximum=4
-    )
+    points, counts = pseudo_fixations(torch.zeros(0, 5, 5), sigma_px=1.0, threshold=0.2, maximum=4)
     assert points.shape == (0, 4, 2) and counts.shape == (0,)
 
 
@@ -267,9 +263,7 @@ def test_refuses_values_that_no_map_has(value: float) -> None:
 @pytest.mark.parametrize("sigma_px, threshold", [(0.0, 0.2), (-1.0, 0.2), (1.0, 0.0), (1.0, 1.1)])
 def test_refuses_settings_that_cannot_end(sigma_px: float, threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold"):
-        pseudo_fixations(
-            random_maps(1, 4, 4), sigma_px=sigma_px, threshold=threshold, maximum=4
-        )
+        pseudo_fixations(random_maps(1, 4, 4), sigma_px=sigma_px, threshold=threshold, maximum=4)
 
 
 def test_blobs_on_the_border_are_found() -> None:

@@ -107,7 +107,7 @@ def test_nss_ignores_shift_and_scale() -> None:
 
 def test_each_image_is_scored_alone() -> None:
     m, at = random_maps(3, 6, 5, seed=0), counts(3, 6, 5, (0, 1, 1), (0, 2, 2), (2, 0, 0))
-    alone = torch.cat([nss(m[i:i + 1], at[i:i + 1]) for i in range(3)])
+    alone = torch.cat([nss(m[i : i + 1], at[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(nss(m, at), alone)
 
 

@@ -39,9 +39,7 @@ def test_scores_are_those_counted_neighbour_by_neighbour(k):
 def test_k_is_the_best_on_the_development_part_alone():
     x, y = clouds(120, 4, spread=1.2)
     held_out, rest = split(120, 0.25, seed=3)
-    by_k = {
-        k: by_hand(x[rest], y[rest], x[held_out], y[held_out], k=k, top=1) for k in (1, 15, 90)
-    }
+    by_k = {k: by_hand(x[rest], y[rest], x[held_out], y[held_out], k=k, top=1) for k in (1, 15, 90)}
     chosen = choose_k(x, y, k=(90, 1, 15), development=0.25, seed=3)
     assert chosen.development_top1 == pytest.approx(max(by_k.values()))
     assert chosen.k == min(k for k in by_k if by_k[k] == max(by_k.values()))

@@ -115,10 +115,12 @@ def test_average_precision_equals_scikit_learn() -> None:
     world = random_world(q=30, g=200, k=4)
     similarity = world["queries"] @ world["gallery"].T
     similarity /= np.linalg.norm(world["gallery"], axis=1)
-    expected = np.mean([
-        average_precision_score(world["gallery_labels"] == label, s)
-        for label, s in zip(world["query_labels"], similarity)
-    ])
+    expected = np.mean(
+        [
+            average_precision_score(world["gallery_labels"] == label, s)
+            for label, s in zip(world["query_labels"], similarity)
+        ]
+    )
     assert score_ranks(ranked(**world), n_gallery=200).map == pytest.approx(expected)
 
 
@@ -210,9 +212,7 @@ def test_features_without_direction_are_refused(value: float) -> None:
     gallery = on_circle(0, 10, 20)
     gallery[1] = value
     with pytest.raises(ValueError, match="gallery: features of image 2 are all 0"):
-        ranked(
-            on_circle(0), gallery, query_labels=labels(0), gallery_labels=labels(0, 0, 0)
-        )
+        ranked(on_circle(0), gallery, query_labels=labels(0), gallery_labels=labels(0, 0, 0))
 
 
 def test_grid_ends_with_the_whole_gallery() -> None:

@@ -90,10 +90,12 @@ def test_the_first_order_gradient_is_that_with_alpha_constant(project):
     stage, up = maps().requires_grad_(), torch.randn(N, SIDE, SIDE, dtype=torch.float64)
     (found,) = torch.autograd.grad((alone(stage, project) * up).sum(), stage)
     keys = queries(stage, project).detach()
-    alpha = torch.stack([
-        weights(each, keys, n, project)
-        for n, each in enumerate(stage.detach().requires_grad_().unbind())
-    ])
+    alpha = torch.stack(
+        [
+            weights(each, keys, n, project)
+            for n, each in enumerate(stage.detach().requires_grad_().unbind())
+        ]
+    )
     cam = scaled(torch.einsum("nc,ncij->nij", alpha.detach(), stage).clamp(min=0))
     (expected,) = torch.autograd.grad((cam * up).sum(), stage)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
@@ -115,9 +117,12 @@ def test_the_second_order_gradient_sees_the_curvature_of_the_positive_term(proje
     stage = maps().requires_grad_()
     keys = queries(stage, project).detach()
     up = torch.randn(N, SIDE, SIDE, dtype=torch.float64)
-    alpha = torch.stack([
-        weights(each, keys, n, project, create_graph=True) for n, each in enumerate(stage.unbind())
-    ])
+    alpha = torch.stack(
+        [
+            weights(each, keys, n, project, create_graph=True)
+            for n, each in enumerate(stage.unbind())
+        ]
+    )
     cam = scaled(torch.einsum("nc,ncij->nij", alpha, stage).clamp(min=0))
     (expected,) = torch.autograd.grad((cam * up).sum(), stage)
     (found,) = torch.autograd.grad((alone(stage, project, second_order=True) * up).sum(), stage)
@@ -180,8 +185,11 @@ def test_half_precision_is_computed_in_single(project):
 def test_an_image_that_nothing_tells_apart_has_the_map_0_and_a_finite_loss_without_gradient():
     stage = maps(dtype=torch.float32)[:1].repeat(2, 1, 1, 1).requires_grad_()
     cam = contracam(  # features that only ever speak for the others' projection
-        stage, lambda means: means, negatives=F.normalize(-stage.detach().mean((2, 3)), dim=1),
-        own=slice(None), second_order=False,
+        stage,
+        lambda means: means,
+        negatives=F.normalize(-stage.detach().mean((2, 3)), dim=1),
+        own=slice(None),
+        second_order=False,
     )
     assert not cam.any()
     target = torch.rand(2, SIDE, SIDE)

@@ -79,7 +79,9 @@ def test_width_scales_all_channels(backbone, n_features):
     encoder = build(backbone, width=16)
     assert encoder.n_features == n_features
     assert [each.shape[1] for each in encoder(images(2, 32))[:3]] == [
-        n_features // 4, n_features // 2, n_features
+        n_features // 4,
+        n_features // 2,
+        n_features,
     ]
 
 

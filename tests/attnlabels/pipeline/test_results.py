@@ -45,7 +45,8 @@ def test_the_files_of_main_are_at_the_top_and_those_of_a_study_in_its_folder():
 def test_the_supervised_runs_alone_are_trained_by_another_stage():
     runs = runs_of("main+table1+supervised", TREE)
     assert {run.study for run in runs.values() if run.trained_by == "train_simclr"} == {
-        "main", "table1",
+        "main",
+        "table1",
     }
     assert runs["supervised_resnet18"].trained_by == "train_supervised"
 
@@ -54,13 +55,21 @@ def test_a_run_has_the_baseline_that_is_said_of_it_then_of_its_study_then_of_all
     others = {"table1": "cotrain", "self_block": None, "supervised": None}
     assert {
         name: baseline_of(run, default="contrastive", others=others)
-        for name, run in runs_of("main+table1+supervised", TREE | {
-            "table1": {"cotrain": {}, "self_block": {}, "explicit_block": {}},
-            "main": {"contrastive": {}, "contrastive_attn_teacher": {}},
-        }).items()
+        for name, run in runs_of(
+            "main+table1+supervised",
+            TREE
+            | {
+                "table1": {"cotrain": {}, "self_block": {}, "explicit_block": {}},
+                "main": {"contrastive": {}, "contrastive_attn_teacher": {}},
+            },
+        ).items()
     } == {
-        "contrastive": None, "contrastive_attn_teacher": "contrastive", "cotrain": None,
-        "self_block": None, "explicit_block": "cotrain", "supervised_resnet18": None,
+        "contrastive": None,
+        "contrastive_attn_teacher": "contrastive",
+        "cotrain": None,
+        "self_block": None,
+        "explicit_block": "cotrain",
+        "supervised_resnet18": None,
     }
 
 

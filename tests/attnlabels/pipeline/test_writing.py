@@ -36,10 +36,9 @@ def test_a_folder_replaces_a_folder_and_nothing_of_the_old_one_stays(tmp_path):
 def test_a_failure_leaves_the_old_result_alone(tmp_path, error, folder):
     out = tmp_path / "out"
     out.mkdir() if folder else out.write_text("old")
-    with pytest.raises(error):
-        with replacing(out) as aside:
-            aside.mkdir() if folder else aside.write_text("half")
-            raise error
+    with pytest.raises(error), replacing(out) as aside:
+        aside.mkdir() if folder else aside.write_text("half")
+        raise error
     assert names(tmp_path) == ["out"]
     assert names(out) == [] if folder else out.read_text() == "old"
 

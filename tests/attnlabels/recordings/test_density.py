@@ -32,7 +32,7 @@ def test_density_is_scipys_gaussian_with_nothing_beyond_the_border(count):
 def test_one_point_gives_its_gaussian():
     map = density(np.array([[50, 50]]), height=101, width=101, sigma_px=6.0, count="binary")
     for distance in (3, 6, 12):
-        assert map[50, 50 + distance] == pytest.approx(np.exp(-(distance ** 2) / 72), abs=1e-3)
+        assert map[50, 50 + distance] == pytest.approx(np.exp(-(distance**2) / 72), abs=1e-3)
 
 
 def test_sigma_scaled_with_the_width_gives_the_same_density():
@@ -42,8 +42,10 @@ def test_sigma_scaled_with_the_width_gives_the_same_density():
     reduced = density(large, height=240, width=320, sigma_px=9.5, count="binary")
     reduced = reduced.reshape(60, 4, 80, 4).mean((1, 3))
     agreement = [
-        np.corrcoef(reduced.ravel(), density(
-            small, height=60, width=80, sigma_px=sigma_px, count="binary").ravel())[0, 1]
+        np.corrcoef(
+            reduced.ravel(),
+            density(small, height=60, width=80, sigma_px=sigma_px, count="binary").ravel(),
+        )[0, 1]
         for sigma_px in (9.5 * 80 / 320, 9.5)
     ]
     assert agreement[0] > 0.995 and agreement[1] < 0.8

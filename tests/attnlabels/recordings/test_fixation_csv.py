@@ -84,10 +84,13 @@ def test_a_row_that_does_not_fit_is_named_by_its_line(text, message):
 
 @pytest.mark.parametrize("point", ["-0.1,3", "64,3", "3,48", "3,-1"])
 def test_a_point_outside_is_named_with_its_line_and_image(point):
-    with pytest.raises(ValueError, match=(
-        r"line 4: the point \(x .*outside of a\.png, 64 wide and 48 high, counted from 0; remove "
-        r".*\(1 of 3 points are outside\)"
-    )):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"line 4: the point \(x .*outside of a\.png, 64 wide and 48 high, counted from 0; remove "
+            r".*\(1 of 3 points are outside\)"
+        ),
+    ):
         read(f"image,x,y\na.png,50,0.5\nsub/b.png,3,3\na.png,{point}\n")
 
 

@@ -16,18 +16,20 @@ def write(folder, *points, kind="human"):
     for i, each in enumerate(points):
         pixels = cv2.cvtColor(picture(seed=i), cv2.COLOR_RGB2BGR)
         density = np.random.default_rng(i).random((6, 8), np.float32)
-        samples.append(Sample(
-            key=f"image_{i}",
-            image=cv2.imencode(".png", pixels)[1].tobytes(),
-            map=density / density.max(),
-            points=np.array(each, np.int16).reshape(-1, 2),
-            observers=None,
-            label=0,
-            grid=(30, 40),
-            image_size=(30, 40),
-            source="made by the test",
-            name=f"image {i}.jpg",
-        ))
+        samples.append(
+            Sample(
+                key=f"image_{i}",
+                image=cv2.imencode(".png", pixels)[1].tobytes(),
+                map=density / density.max(),
+                points=np.array(each, np.int16).reshape(-1, 2),
+                observers=None,
+                label=0,
+                grid=(30, 40),
+                image_size=(30, 40),
+                source="made by the test",
+                name=f"image {i}.jpg",
+            )
+        )
     write_shards(folder, samples, maximum_count=9, maps_by={"kind": kind}, classes=["a"])
     return folder
 

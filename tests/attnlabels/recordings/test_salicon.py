@@ -65,15 +65,23 @@ def test_fixation_outside_is_refused_with_a_hint(tmp_path, point, hint):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"annotations": tree()["annotations"][:1]},
-         r"image b\.jpg \(id 12\) has no annotation; take it from"),
-        ({"annotations": [annotation(image_id=99)]},
-         r"'image_id': 99, .*is of an image that `images` does not list; .*fetch it again"),
-        ({"annotations": [{"id": 1, "image_id": 11, "caption": "a dog"}]},
-         r"'caption': 'a dog'} has no `fixations`; .*take SALICON's fixations_"),
+        (
+            {"annotations": tree()["annotations"][:1]},
+            r"image b\.jpg \(id 12\) has no annotation; take it from",
+        ),
+        (
+            {"annotations": [annotation(image_id=99)]},
+            r"'image_id': 99, .*is of an image that `images` does not list; .*fetch it again",
+        ),
+        (
+            {"annotations": [{"id": 1, "image_id": 11, "caption": "a dog"}]},
+            r"'caption': 'a dog'} has no `fixations`; .*take SALICON's fixations_",
+        ),
         ({"annotations": [{"id": 1, "image_id": 11, "fixations": []}]}, "has no `worker_id`"),
-        ({"annotations": [annotation(fixations=[[1, 2], [3]])]},
-         r"annotation 5 of image_id 11, worker_id 3: expected `fixations` as whole numbers"),
+        (
+            {"annotations": [annotation(fixations=[[1, 2], [3]])]},
+            r"annotation 5 of image_id 11, worker_id 3: expected `fixations` as whole numbers",
+        ),
         ({"annotations": [annotation(fixations=[[1.5, 2.0]])]}, "as whole numbers"),
         ({"annotations": [annotation(fixations=None)]}, "as whole numbers"),
         ({"images": tree()["images"] * 2}, "two images have the id 11; remove one"),

@@ -35,8 +35,11 @@ def test_a_column_of_the_rows_goes_before_what_is_shared_and_says_of_which_runs(
 
 
 def test_terms_are_those_that_a_run_weighs():
-    runs = {"a": {"weights": {"kld": 3.0, "nss": 0.1}}, "b": {"weights": {"kld_reversed": 1.0}},
-            "c": {"weights": {"probe": 1.0}}}
+    runs = {
+        "a": {"weights": {"kld": 3.0, "nss": 0.1}},
+        "b": {"weights": {"kld_reversed": 1.0}},
+        "c": {"weights": {"probe": 1.0}},
+    }
     assert choices("weights.kld", runs) == ["weights: kld 3", "weights: kld_reversed 1 (b)"]
     assert choices("weights.contrastive", runs) == []
 

@@ -57,13 +57,13 @@ def test_diverging_shades_are_white_at_zero():
     share_limits(tables)
     assert [table["limits"] for table in tables] == [[-0.3, 0.3]] * 2
     middle = colour_scales()["diverging"][SHADES // 2]
-    assert all(int(middle[i:i + 2], 16) > 0xF0 for i in (1, 3, 5))
+    assert all(int(middle[i : i + 2], 16) > 0xF0 for i in (1, 3, 5))
 
 
 def test_sequential_shades_grow_lighter():
     weights = ((1, 0.2126), (3, 0.7152), (5, 0.0722))  # of red, green and blue
     light = [
-        sum(int(colour[i:i + 2], 16) * weight for i, weight in weights)
+        sum(int(colour[i : i + 2], 16) * weight for i, weight in weights)
         for colour in colour_scales()["sequential"]
     ]
     assert light == sorted(light) and len(light) == SHADES

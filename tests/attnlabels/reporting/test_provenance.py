@@ -79,5 +79,10 @@ def test_where_there_is_no_git_the_code_is_not_known(tmp_path, monkeypatch):
 def test_values_are_put_into_words():
     values = [None, True, 1e-4, [0.3, 0.1], {"images": 64, "mirror": False}, "stages"]
     assert [*map(as_words, values)] == [
-        "none", "yes", "0.0001", "0.3, 0.1", "images 64, mirror no", "stages"
+        "none",
+        "yes",
+        "0.0001",
+        "0.3, 0.1",
+        "images 64, mirror no",
+        "stages",
     ]

@@ -8,7 +8,10 @@ from attnlabels.reporting.tables import COLUMNS_AT_ONCE, BestRun, as_numbers, wr
 
 TABLE = {
     "self_block": {
-        "top1": Mean(3, 0.5, 0.01), "paper_top1": BestRun(0.4965), "p": 1.5e-12, "seeds": 3,
+        "top1": Mean(3, 0.5, 0.01),
+        "paper_top1": BestRun(0.4965),
+        "p": 1.5e-12,
+        "seeds": 3,
     },
     "simclr": {},
     "cotrain": {"top1": Mean(1, 0.25, None), "p": "n/a (1 seed)", "seeds": 1, "images": 150},
@@ -36,8 +39,13 @@ def test_csv_has_the_errors_in_columns_of_their_own(folder):
     with open(folder / "accuracy.csv", newline="") as file:
         rows = {row.pop("row"): row for row in csv.DictReader(file)}
     assert rows["self_block"] == {
-        "top1": "0.5", "top1_se": "0.01", "paper_top1": "0.4965",
-        "paper_top1_se": "n/a (best run)", "p": "1.5e-12", "seeds": "3", "images": "",
+        "top1": "0.5",
+        "top1_se": "0.01",
+        "paper_top1": "0.4965",
+        "paper_top1_se": "n/a (best run)",
+        "p": "1.5e-12",
+        "seeds": "3",
+        "images": "",
     }
     assert set(rows["simclr"].values()) == {""}
     assert rows["cotrain"]["top1_se"] == rows["cotrain"]["p"] == "n/a (1 seed)"
@@ -63,7 +71,9 @@ def test_json_has_what_to_print_and_the_numbers(folder):
 def test_numbers_are_without_what_cannot_be_told():
     assert as_numbers(TABLE) == {
         "self_block": {
-            "top1": {"mean": 0.5, "se": 0.01}, "paper_top1": {"mean": 0.4965}, "p": 1.5e-12,
+            "top1": {"mean": 0.5, "se": 0.01},
+            "paper_top1": {"mean": 0.4965},
+            "p": 1.5e-12,
             "seeds": 3,
         },
         "simclr": {},

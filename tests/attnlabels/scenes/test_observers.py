@@ -11,15 +11,19 @@ from attnlabels.scenes.observers import (
 
 EYE = {"n_observers": 15, "n_fixations": 9.4, "interest_sd": 0.6, "error_px": 1.0}
 MOUSE = {"n_observers": 30, "n_targets": 5, "n_samples": 30, "interest_sd": 0.5}
-OBJECT = {"object_weight": 0.5, "contrast_weight": 0.15, "centre_weight": 0.25,
-          "centre_sigma": 0.25}
+OBJECT = {
+    "object_weight": 0.5,
+    "contrast_weight": 0.15,
+    "centre_weight": 0.25,
+    "centre_sigma": 0.25,
+}
 
 
 def picture(height=48, width=64):
     """Grey noise on the left half, an object (mask) low on the right."""
     rng = np.random.default_rng(0)
     image = np.full((height, width, 3), 128, np.uint8)
-    image[:, :width // 2] = rng.integers(0, 256, (height, width // 2, 1))
+    image[:, : width // 2] = rng.integers(0, 256, (height, width // 2, 1))
     mask = np.zeros((height, width), np.float32)
     mask[30:42, 44:58] = 1
     return image, mask
@@ -70,8 +74,11 @@ def test_each_weight_draws_attention_to_its_own_place():
 
 def test_the_mixture_is_linear_in_its_weights():
     none = {"object_weight": 0.0, "contrast_weight": 0.0, "centre_weight": 0.0}
-    parts = [weight * attention(**(none | {name: 1.0})) for name, weight in OBJECT.items()
-             if name.endswith("weight")]
+    parts = [
+        weight * attention(**(none | {name: 1.0}))
+        for name, weight in OBJECT.items()
+        if name.endswith("weight")
+    ]
     np.testing.assert_allclose(attention(), sum(parts) + 0.1 / (48 * 64))
 
 

@@ -20,9 +20,16 @@ def a_sample(i: int, *, size: tuple[int, int] = (30, 40)) -> Sample:
     map = np.zeros((3, 4), np.float32)
     map[0, 0] = 1
     return Sample(
-        key=f"image_{i}" + "x" * (70 * (i == 1)), image=cv2.imencode(".png", image)[1].tobytes(),
-        map=map, points=np.array([[0, 0]]), observers=None, label=i - 1, grid=(3, 4),
-        image_size=size, source="made by the test", name=f"{i}.png",
+        key=f"image_{i}" + "x" * (70 * (i == 1)),
+        image=cv2.imencode(".png", image)[1].tobytes(),
+        map=map,
+        points=np.array([[0, 0]]),
+        observers=None,
+        label=i - 1,
+        grid=(3, 4),
+        image_size=size,
+        source="made by the test",
+        name=f"{i}.png",
     )
 
 
@@ -30,7 +37,10 @@ def a_sample(i: int, *, size: tuple[int, int] = (30, 40)) -> Sample:
 def shards(tmp_path: Path) -> Path:
     samples = [a_sample(i, size=(30, 40) if i < 4 else (40, 30)) for i in range(5)]
     write_shards(
-        tmp_path / "shards", samples, maximum_count=2, maps_by={"kind": "teacher"},
+        tmp_path / "shards",
+        samples,
+        maximum_count=2,
+        maps_by={"kind": "teacher"},
         classes=["a", "b", "c", "d"],
     )
     return tmp_path / "shards"
@@ -53,19 +63,23 @@ def test_each_sample_is_its_image_its_map_and_both_with_its_points(shards, tmp_p
     sheet = read(tmp_path / "sheet.png")
     assert sheet.shape == (LINE + 2 * (120 + LINE + GAP), 2 * WIDTH, 3)
     lefts = [GAP + i * (SIDE + GAP) for i in range(3)]
-    image, map, both = (sheet[LINE:LINE + 120, left:left + SIDE] for left in lefts)
+    image, map, both = (sheet[LINE : LINE + 120, left : left + SIDE] for left in lefts)
     assert (image == (0, 200, 0)).all()
     assert (map[:39, :39] == (252, 255, 164)).all() and (map[41:] == (0, 0, 4)).all()
     assert (both[20, 20] == POINT).all()
     assert (both[100:, 100:] == (0, 200, 0)).all()
-    below = sheet[LINE + 120:LINE + 120 + LINE]
-    assert below.min() < 200 and (below[:, WIDTH - 5:WIDTH + GAP] == 255).all()  # no text runs over
+    below = sheet[LINE + 120 : LINE + 120 + LINE]
+    assert (
+        below.min() < 200 and (below[:, WIDTH - 5 : WIDTH + GAP] == 255).all()
+    )  # no text runs over
 
 
 def test_samples_are_from_all_over_the_set_and_of_any_shape(shards, tmp_path):
     show(shards, out=tmp_path / "sheet.png", count=99, columns=3)
     assert read(tmp_path / "sheet.png").shape == (
-        LINE + (120 + LINE + GAP) + (160 + LINE + GAP), 3 * WIDTH, 3
+        LINE + (120 + LINE + GAP) + (160 + LINE + GAP),
+        3 * WIDTH,
+        3,
     )
 
 
@@ -95,7 +109,9 @@ def test_the_commands_show_and_check(shards, tmp_path, monkeypatch, capsys):
     assert run("check", shards) == (0, f"{shards}: no fault found\n", "")
     (shards / "shard-000001.tar").unlink()
     assert run("check", shards) == (
-        1, "shard-000001.tar: missing\n", f"attnlabels: error: {shards}: faults found: 1\n"
+        1,
+        "shard-000001.tar: missing\n",
+        f"attnlabels: error: {shards}: faults found: 1\n",
     )
     status, _, error = run("show", shards, "--out", tmp_path / "other.png")
     assert status == 1 and "shard-000001.tar: in the index but not on the disk" in error

@@ -92,7 +92,9 @@ def rewritten(shards: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]
     )
     first = Shard(len(data), sha256_of(shards / FIRST), own)
     write_index(
-        shards, {FIRST: first, SECOND: others}, maps_by={"kind": "teacher"},
+        shards,
+        {FIRST: first, SECOND: others},
+        maps_by={"kind": "teacher"},
         classes=["a", "b", "c"],
     )
 
@@ -144,23 +146,37 @@ def test_a_place_without_shards_is_said(tmp_path):
     assert faults(tmp_path) == ["index.json: missing: the shards were not finished"]
 
 
-@pytest.mark.parametrize(("text", "what"), [
-    ("{", "not JSON"), ("[" * 100_000, "not JSON"), ("[]", "format None where 1 is read"),
-    ('{"format": 2}', "format 2 where 1 is read: of another version of attnlabels, or not of it"),
-    ('{"format": 1}', "maps_by is missing or of another type"),
-])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "format None where 1 is read"),
+        (
+            '{"format": 2}',
+            "format 2 where 1 is read: of another version of attnlabels, or not of it",
+        ),
+        ('{"format": 1}', "maps_by is missing or of another type"),
+    ],
+)
 def test_an_index_that_is_none_or_of_another_version(shards, text, what):
     (shards / "index.json").write_text(text)
     assert faults(shards)[0].startswith(f"index.json: {what}")
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({"samples": 4}, ["index.json: samples is 4, its shards hold 3"]),
-    ({"maps_by": {"kind": "cat"}}, ["index.json: maps_by.kind is 'cat'; expected human, teacher"]),
-    ({"skipped": [1]}, ["index.json: skipped holds other things than names"]),
-    ({"classes": ["a", "b"]}, [f"{SECOND}: image_2: label 2 of 2 classes"]),
-    ({"shards": [3]}, ["index.json: shards.0 is missing or of another type"]),
-])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"samples": 4}, ["index.json: samples is 4, its shards hold 3"]),
+        (
+            {"maps_by": {"kind": "cat"}},
+            ["index.json: maps_by.kind is 'cat'; expected human, teacher"],
+        ),
+        ({"skipped": [1]}, ["index.json: skipped holds other things than names"]),
+        ({"classes": ["a", "b"]}, [f"{SECOND}: image_2: label 2 of 2 classes"]),
+        ({"shards": [3]}, ["index.json: shards.0 is missing or of another type"]),
+    ],
+)
 def test_an_index_that_is_wrong(shards, changes, expected):
     reindexed(shards, **changes)
     found = faults(shards)
@@ -168,18 +184,31 @@ def test_an_index_that_is_wrong(shards, changes, expected):
     assert all(each.startswith(what) for each, what in zip(found, expected))
 
 
-@pytest.mark.parametrize(("field", "value", "expected"), [
-    ("count", 1, [
-        "index.json: samples is 3, its shards hold 2",
-        f"samples.npy: 2 rows of {FIRST}, of which index.json has 1",
-        f"{FIRST}: 2 samples, its index says 1",
-    ]),
-    ("bytes", 5, [f"{FIRST}: 10240 bytes, its index says 5"]),
-    ("sha256", "0", [f"{FIRST}: sha256 "]),
-    ("name", "gone.tar", ["gone.tar: missing", f"{FIRST}: not in index.json"]),
-    ("name", "a/b.tar", ["index.json: shard 'a/b.tar' leads out of the folder; not opened",
-                         f"{FIRST}: not in index.json"]),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        (
+            "count",
+            1,
+            [
+                "index.json: samples is 3, its shards hold 2",
+                f"samples.npy: 2 rows of {FIRST}, of which index.json has 1",
+                f"{FIRST}: 2 samples, its index says 1",
+            ],
+        ),
+        ("bytes", 5, [f"{FIRST}: 10240 bytes, its index says 5"]),
+        ("sha256", "0", [f"{FIRST}: sha256 "]),
+        ("name", "gone.tar", ["gone.tar: missing", f"{FIRST}: not in index.json"]),
+        (
+            "name",
+            "a/b.tar",
+            [
+                "index.json: shard 'a/b.tar' leads out of the folder; not opened",
+                f"{FIRST}: not in index.json",
+            ],
+        ),
+    ],
+)
 def test_an_index_that_is_wrong_about_a_shard(shards, field, value, expected):
     index = json.loads((shards / "index.json").read_text())
     index["shards"][0][field] = value
@@ -199,10 +228,14 @@ def test_a_changed_byte_is_found_with_its_sample(shards):
     assert rest == [f"{FIRST}: image_1: the checksum in samples.npy is of other bytes"]
 
 
-@pytest.mark.parametrize(("kept", "last"), [
-    (7000, "cut short, or no tar, after 1 samples"), (None, "1 samples, its index says 2"),
-    (0, "cut short, or no tar, after 0 samples"),
-])
+@pytest.mark.parametrize(
+    ("kept", "last"),
+    [
+        (7000, "cut short, or no tar, after 1 samples"),
+        (None, "1 samples, its index says 2"),
+        (0, "cut short, or no tar, after 0 samples"),
+    ],
+)
 def test_a_shard_that_was_cut(shards, kept, last):
     data = (shards / FIRST).read_bytes()
     kept = int(np.load(shards / "samples.npy")["length"][0]) if kept is None else kept
@@ -229,11 +262,15 @@ def test_a_table_that_is_missing_a_pickle_or_another(shards):
     ]
 
 
-@pytest.mark.parametrize(("column", "value", "what"), [
-    ("offset", 512, "in samples.npy 512 to"), ("length", 512, "in samples.npy 0 to 512"),
-    ("crc", 1, "the checksum in samples.npy is of other bytes"),
-    ("label", 2, "label 0, in samples.npy 2"),
-])
+@pytest.mark.parametrize(
+    ("column", "value", "what"),
+    [
+        ("offset", 512, "in samples.npy 512 to"),
+        ("length", 512, "in samples.npy 0 to 512"),
+        ("crc", 1, "the checksum in samples.npy is of other bytes"),
+        ("label", 2, "label 0, in samples.npy 2"),
+    ],
+)
 def test_a_table_that_is_wrong_about_a_sample(shards, column, value, what):
     table = np.load(shards / "samples.npy")
     table[column][0] = value
@@ -245,35 +282,52 @@ def test_a_table_that_is_wrong_about_a_sample(shards, column, value, what):
 GREY = np.arange(48, dtype=np.uint16).reshape(6, 8) + 65_535 - 47
 
 
-@pytest.mark.parametrize(("name", "data", "what"), [
-    ("map.png", b"no picture", "map.png is no PNG of at most"),
-    ("map.png", png(GREY)[:60], "map.png is no whole 16-bit grey PNG"),
-    ("map.png", png(np.zeros((6, 8), np.uint8)), "map.png is no whole 16-bit grey PNG"),
-    ("map.png", png(np.zeros((6, 8, 3), np.uint16)), "map.png is no whole 16-bit grey PNG"),
-    ("map.png", png(GREY // 2), "the map's largest value is 32767; expected 65535"),
-    ("map.png", png(np.full((6, 8), 65_535, np.uint16)), "the map is the same everywhere"),
-    ("map.png", b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\1\0\0" * 2, "map.png is no PNG of at most"),
-    ("points.npy", npy(np.array([[5, 8]], np.int16)), "1 points outside the grid 6 x 8, (5, 8) fi"),
-    ("points.npy", npy(np.array([[-1, 0]], np.int16)), "outside the grid 6 x 8, (-1, 0) first"),
-    ("points.npy", npy(np.zeros((0, 2), np.int16)), "no points"),
-    ("points.npy", npy(np.zeros((2, 2), np.int16)), "a pseudo fixation is there twice"),
-    ("points.npy", npy(np.zeros((2, 3), np.int16)), "points are [2, 3]; expected [n, 2]"),
-    ("points.npy", npy(np.zeros((2, 2))), "points.npy is not int16"),
-    ("points.npy", npy(np.array([[{}, 1]], object)), "points.npy is not readable"),
-    ("points.npy", b"", "points.npy is not readable"),
-    ("points.npy", lying("{'descr': ("), "points.npy is not readable"),
-    ("points.npy", lying("{'descr': '<i2', 'fortran_order': False, 'shape': (1 << 60, 2)}"),
-     "points.npy is not readable"),
-    ("points.npy", lying(f"{{'descr': '<i2', 'fortran_order': False, 'shape': ({1 << 55},)}}"),
-     "points.npy is not readable"),
-    ("json", b"{", "json is not JSON"),
-    ("json", b"[]", "json: label is 'None'"),
-    ("json", about(grid=[6]), "json: grid is '[6]'"),
-    ("json", about(grid=[6, 4]), "points outside the grid 6 x 4"),
-    ("json", about(label=1), "label 1, in samples.npy 0"),
-    ("json", about(image=[16, 12]), "the image is 12 x 16, its json says 16 x 12"),
-    ("png", b"no picture", "the image is not readable"),
-])
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("map.png", b"no picture", "map.png is no PNG of at most"),
+        ("map.png", png(GREY)[:60], "map.png is no whole 16-bit grey PNG"),
+        ("map.png", png(np.zeros((6, 8), np.uint8)), "map.png is no whole 16-bit grey PNG"),
+        ("map.png", png(np.zeros((6, 8, 3), np.uint16)), "map.png is no whole 16-bit grey PNG"),
+        ("map.png", png(GREY // 2), "the map's largest value is 32767; expected 65535"),
+        ("map.png", png(np.full((6, 8), 65_535, np.uint16)), "the map is the same everywhere"),
+        (
+            "map.png",
+            b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\1\0\0" * 2,
+            "map.png is no PNG of at most",
+        ),
+        (
+            "points.npy",
+            npy(np.array([[5, 8]], np.int16)),
+            "1 points outside the grid 6 x 8, (5, 8) fi",
+        ),
+        ("points.npy", npy(np.array([[-1, 0]], np.int16)), "outside the grid 6 x 8, (-1, 0) first"),
+        ("points.npy", npy(np.zeros((0, 2), np.int16)), "no points"),
+        ("points.npy", npy(np.zeros((2, 2), np.int16)), "a pseudo fixation is there twice"),
+        ("points.npy", npy(np.zeros((2, 3), np.int16)), "points are [2, 3]; expected [n, 2]"),
+        ("points.npy", npy(np.zeros((2, 2))), "points.npy is not int16"),
+        ("points.npy", npy(np.array([[{}, 1]], object)), "points.npy is not readable"),
+        ("points.npy", b"", "points.npy is not readable"),
+        ("points.npy", lying("{'descr': ("), "points.npy is not readable"),
+        (
+            "points.npy",
+            lying("{'descr': '<i2', 'fortran_order': False, 'shape': (1 << 60, 2)}"),
+            "points.npy is not readable",
+        ),
+        (
+            "points.npy",
+            lying(f"{{'descr': '<i2', 'fortran_order': False, 'shape': ({1 << 55},)}}"),
+            "points.npy is not readable",
+        ),
+        ("json", b"{", "json is not JSON"),
+        ("json", b"[]", "json: label is 'None'"),
+        ("json", about(grid=[6]), "json: grid is '[6]'"),
+        ("json", about(grid=[6, 4]), "points outside the grid 6 x 4"),
+        ("json", about(label=1), "label 1, in samples.npy 0"),
+        ("json", about(image=[16, 12]), "the image is 12 x 16, its json says 16 x 12"),
+        ("png", b"no picture", "the image is not readable"),
+    ],
+)
 def test_a_sample_that_is_wrong_though_the_checksums_agree(shards, name, data, what):
     rewritten(shards, replaced(name, data))
     (fault,) = faults(shards)
@@ -321,11 +375,14 @@ def a_link(name: str, to: str) -> tarfile.TarInfo:
     return link
 
 
-@pytest.mark.parametrize(("member", "what"), [
-    (a_link("image_0.txt", "key"), "image_0.txt is a link or a device, no plain file"),
-    (tarfile.TarInfo("/image_0.txt"), "/image_0.txt leads out of the folder"),
-    (tarfile.TarInfo("b" * 90 + ".txt"), "the key is not 1 to 80 letters"),
-])
+@pytest.mark.parametrize(
+    ("member", "what"),
+    [
+        (a_link("image_0.txt", "key"), "image_0.txt is a link or a device, no plain file"),
+        (tarfile.TarInfo("/image_0.txt"), "/image_0.txt leads out of the folder"),
+        (tarfile.TarInfo("b" * 90 + ".txt"), "the key is not 1 to 80 letters"),
+    ],
+)
 def test_a_member_that_nobody_should_unpack(shards, member, what):
     rewritten(shards, lambda members: members.insert(0, (member, b"")))
     assert any(what in each and each.startswith(FIRST) for each in faults(shards)), faults(shards)

@@ -88,7 +88,11 @@ def test_second_write_is_byte_identical(tmp_path, five):
     again = write(tmp_path / "again", [a_sample(i) for i in range(5)])
     names = sorted(path.name for path in five.iterdir())
     assert names == [
-        "index.json", "samples.npy", "shard-000000.tar", "shard-000001.tar", "shard-000002.tar",
+        "index.json",
+        "samples.npy",
+        "shard-000000.tar",
+        "shard-000001.tar",
+        "shard-000002.tar",
     ]
     for name in names:
         assert (five / name).read_bytes() == (again / name).read_bytes(), name
@@ -179,7 +183,7 @@ def test_reordered_shard_is_refused_even_if_all_spans_are_of_one_length(tmp_path
     (start, middle), (length, other) = table["offset"], table["length"]
     assert start == 0 and length == other == middle
     data = path.read_bytes()
-    path.write_bytes(data[middle:2 * length] + data[:middle] + data[2 * length:])
+    path.write_bytes(data[middle : 2 * length] + data[:middle] + data[2 * length :])
     with pytest.raises(ValueError, match="at byte 0 is not sample 0"):
         Shards(folder)[0]
     with pytest.raises(ValueError, match="sha256"):
@@ -235,8 +239,10 @@ def nan_map() -> np.ndarray:
         ({"map": nan_map()}, "image_0: map runs from nan to nan; expected finite"),
         ({"map": np.zeros((4, 4))}, "image_0: map runs from 0.0 to 0.0; .* not all 0"),
         ({"map": np.linspace(-1, 1, 16).reshape(4, 4)}, "image_0: map runs from -1.0 to 1.0"),
-        ({"points": np.array([[3, 16]]), "observers": None},
-         r"image_0: point \(row 3, col 16\) is outside the grid 12 x 16; .*counted from 0"),
+        (
+            {"points": np.array([[3, 16]]), "observers": None},
+            r"image_0: point \(row 3, col 16\) is outside the grid 12 x 16; .*counted from 0",
+        ),
         ({"points": np.array([[-1, 0]]), "observers": None}, "row -1, col 0"),
         ({"points": np.array([[0.5, 1.0]]), "observers": None}, "image_0: points are float64"),
         ({"points": np.zeros(4, int)}, r"points are int64 \(4,\), expected int \[n, 2\]"),

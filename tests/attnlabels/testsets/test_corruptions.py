@@ -82,9 +82,7 @@ def assert_close(a, b, *, levels):
         ("spatter", 1),
     ],
 )
-def test_a_corruption_equals_the_reference(
-    monkeypatch, corruption, levels, side, darker, severity
-):
+def test_a_corruption_equals_the_reference(monkeypatch, corruption, levels, side, darker, severity):
     image = photo(side, side) // np.uint8(darker)
     shuffle = reference._shuffle_pixels_njit_glass_blur.py_func  # plain Python takes our draws
     monkeypatch.setattr(reference, "_shuffle_pixels_njit_glass_blur", shuffle)
@@ -99,9 +97,9 @@ def create_c_zoom(x, factor):
     side = x.shape[0]
     part = int(np.ceil(side / factor))
     top = (side - part) // 2
-    large = zoom(x[top:top + part, top:top + part], (factor, factor, 1), order=1)
+    large = zoom(x[top : top + part, top : top + part], (factor, factor, 1), order=1)
     trim = (large.shape[0] - side) // 2
-    return large[trim:trim + side, trim:trim + side]
+    return large[trim : trim + side, trim : trim + side]
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -188,7 +186,7 @@ def test_shuffling_at_once_equals_shuffling_in_order(h, w, reach):
             dx, dy = draws[i, j]
             expected[row, column] = expected[row + dy, column + dx]
     rng = mock.Mock(spec=np.random.Generator)
-    rng.integers.side_effect = lambda low, high, shape: draws[:shape[0], :shape[1]]
+    rng.integers.side_effect = lambda low, high, shape: draws[: shape[0], : shape[1]]
     assert (corruptions._shuffle(x, reach, rng=rng) == expected).all()
 
 

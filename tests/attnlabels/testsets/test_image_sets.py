@@ -86,7 +86,10 @@ def test_parts_are_corruptions_by_severity(listed):
 def test_squares_are_of_the_size_and_know_their_number(listed):
     folder, manifest = listed
     squares = Squares(
-        listed_images("val", folder, manifest), size=16, crop=0.5, batch_size=2,
+        listed_images("val", folder, manifest),
+        size=16,
+        crop=0.5,
+        batch_size=2,
         interpolation="bilinear",
     )
     assert len(squares) == 3

@@ -27,9 +27,7 @@ def student(source: Source = "readout", block: str = "none") -> Student:
         "resnet10", width=8, stem="small", taps="stages", zero_init=False, block=block
     )
     head = projector(encoder.n_features, layers=2, n_outputs=8)
-    attention = build_attention(
-        source, select="local_mean_max", output="spatial_softmax", size=MAP
-    )
+    attention = build_attention(source, select="local_mean_max", output="spatial_softmax", size=MAP)
     return Student(encoder, head, attention, torch.nn.Linear(encoder.n_features, 3)).double()
 
 

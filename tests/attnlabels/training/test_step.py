@@ -29,11 +29,18 @@ def together(request, tmp_path_factory):
     """What each of 2 or 3 processes of gloo is left with."""
     folder = tmp_path_factory.mktemp(f"of{request.param}")
     environment = os.environ | {
-        "PYTHONPATH": str(SOURCES), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(SOURCES),
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
     }
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone",
-        f"--nproc-per-node={request.param}", str(WORKER), str(folder),
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={request.param}",
+        str(WORKER),
+        str(folder),
     ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -50,11 +57,18 @@ def close(found, expected):
         )
 
 
-@pytest.mark.parametrize(("name", "how"), [
-    ("one", {}), ("three", {"steps": 3}), ("chunks", {"training": False}),
-    ("mask", {"source": "mask", "block": "mask"}), ("contracam", {"source": "contracam"}),
-    ("second order", {"source": "contracam_second_order"}), ("cotrain", {"attended": 18}),
-])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("one", {}),
+        ("three", {"steps": 3}),
+        ("chunks", {"training": False}),
+        ("mask", {"source": "mask", "block": "mask"}),
+        ("contracam", {"source": "contracam"}),
+        ("second order", {"source": "contracam_second_order"}),
+        ("cotrain", {"attended": 18}),
+    ],
+)
 def test_loss_gradients_and_statistics_are_those_of_one_process(together, name, how):
     alone = worker.make_step(ALONE, **how)
     assert sum(key.startswith("gradient") for key in alone) > 30
@@ -103,7 +117,8 @@ def test_an_output_that_the_loss_does_not_read_moves_nothing():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     inputs, targets = worker.batch()
     Step(model, optimizer, world=ALONE, precision="fp32")(
-        inputs, targets,
+        inputs,
+        targets,
         forward=lambda model, *views: model(*views, joint=True, stop_gradient=False),
         loss=lambda outputs, rows: outputs.z0.square().mean(),
     )
@@ -113,10 +128,13 @@ def test_an_output_that_the_loss_does_not_read_moves_nothing():
     assert not any(key.startswith(("attention", "probe")) for key in moved)
 
 
-@pytest.mark.parametrize(("bad", "message"), [
-    ("loss", "the gradient of the loss by z0 is not finite"),
-    ("model", "the gradient of encoder"),
-])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("loss", "the gradient of the loss by z0 is not finite"),
+        ("model", "the gradient of encoder"),
+    ],
+)
 def test_a_gradient_that_is_not_finite_is_named_and_nothing_moves(bad, message):
     model = worker.student()
     before = {key: value.clone() for key, value in model.named_parameters()}
@@ -131,8 +149,12 @@ def test_a_gradient_that_is_not_finite_is_named_and_nothing_moves(bad, message):
 
     inputs, targets = worker.batch()
     with pytest.raises(FloatingPointError, match=message):
-        step(inputs, targets, loss=loss,
-             forward=lambda model, *views: model(*views, joint=True, stop_gradient=False))
+        step(
+            inputs,
+            targets,
+            loss=loss,
+            forward=lambda model, *views: model(*views, joint=True, stop_gradient=False),
+        )
     assert all(value.equal(before[key]) for key, value in model.named_parameters())
 
 

@@ -21,10 +21,20 @@ from attnlabels.training.views import (
 )
 
 SIMCLR = {
-    "area": (0.08, 1.0), "jittered": 0.8, "strength": 1.0, "hue": 0.2, "grey": 0.2, "blurred": 0.5,
+    "area": (0.08, 1.0),
+    "jittered": 0.8,
+    "strength": 1.0,
+    "hue": 0.2,
+    "grey": 0.2,
+    "blurred": 0.5,
 }
 PLAIN = {
-    "area": (1.0, 1.0), "jittered": 0.8, "strength": 0.0, "hue": 0.0, "grey": 0.0, "blurred": 0.0,
+    "area": (1.0, 1.0),
+    "jittered": 0.8,
+    "strength": 0.0,
+    "hue": 0.0,
+    "grey": 0.0,
+    "blurred": 0.0,
 }
 
 
@@ -123,8 +133,14 @@ def test_resizing_a_box_of_that_size_copies_it():
 
 @pytest.mark.parametrize(
     "box, size",
-    [((0, 16, 32, 32), 8), ((3, 5, 29, 41), 8), ((0, 0, 6, 48), 8), ((1, 2, 31, 5), 8),
-     ((2, 4, 8, 8), 24), ((3, 1, 29, 31), 32)],
+    [
+        ((0, 16, 32, 32), 8),
+        ((3, 5, 29, 41), 8),
+        ((0, 0, 6, 48), 8),
+        ((1, 2, 31, 5), 8),
+        ((2, 4, 8, 8), 24),
+        ((3, 1, 29, 31), 32),
+    ],
     ids=["by 4", "by no whole number", "but higher", "but wider", "enlarged", "enlarged a little"],
 )
 def test_resizing_is_pillows_antialiased_bicubic_to_one_grey_level(box, size):
@@ -256,9 +272,7 @@ def test_what_blur_cuts_off_moves_no_grey_level(sigma_px):
     for height in (224, 64):
         kernel = 2 * (height // 10 // 2) + 1
         hard = np.random.default_rng(0).integers(0, 2, (height, height, 3)).astype(np.float32)
-        full = cv2.GaussianBlur(
-            hard, (kernel, kernel), sigma_px, borderType=cv2.BORDER_REFLECT_101
-        )
+        full = cv2.GaussianBlur(hard, (kernel, kernel), sigma_px, borderType=cv2.BORDER_REFLECT_101)
         np.testing.assert_allclose(blur(hard, sigma_px), full, atol=0.03 / 255)
 
 
