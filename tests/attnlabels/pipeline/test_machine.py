@@ -1,0 +1,103 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from threadpoolctl import threadpool_info
+
+from attnlabels.pipeline import machine
+from attnlabels.pipeline.machine import cores, made_by, processor, take_threads
+
+SOURCES = Path(machine.__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def one_thread_after():
+    yield
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_torch_opencv_and_blas_take_as_many_threads_as_the_parameter_says(tmp_path):
+    assert take_threads(write(tmp_path, "threads: 3\n")) == 3
+    assert torch.get_num_threads() == 3 and cv2.getNumThreads() == 3
+    assert {pool["num_threads"] for pool in threadpool_info()} == {3}
+
+
+def test_zero_takes_the_cores_and_shares_them_with_the_processes_of_a_launch(tmp_path, monkeypatch):
+    path = write(tmp_path, "threads: 0\n")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    assert cores() == 6 and take_threads(path) == 6
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert take_threads(path) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("threads: -1\n", "-1"),
+        ("threads: 1.5\n", "1.5"),
+        ("threads: two\n", "'two'"),
+        ("threads: true\n", "True"),
+        ("seeds: [0]\n", "None"),
+    ],
+)
+def test_what_is_no_number_of_threads_is_refused_by_its_name(tmp_path, text, shown):
+    with pytest.raises(ValueError, match=rf"params\.yaml: threads is {shown}, expected a whole"):
+        take_threads(write(tmp_path, text))
+
+
+def test_a_sum_is_the_same_on_one_core_as_on_all(tmp_path):
+    if not hasattr(os, "sched_setaffinity") or cores() < 2:
+        pytest.skip("one core alone can be used here, so there is nothing to compare")
+    path = write(tmp_path, "threads: 2\n")
+    code = f"""
+import hashlib, os, sys, torch
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])
+from pathlib import Path
+from attnlabels.pipeline.machine import take_threads
+take_threads(Path({str(path)!r}))
+x = torch.randn(64, 8, 32, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
+w = torch.full((8, 8, 3, 3), 0.1, requires_grad=True)
+torch.nn.functional.conv2d(x, w, padding=1).square().mean().backward()
+print(hashlib.sha256(w.grad.numpy().tobytes()).hexdigest())
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCES)}
+    environment.pop("OMP_NUM_THREADS", None)
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", code, n], env=environment, capture_output=True, text=True
+        ).stdout
+        for n in ("1", "2")
+    ]
+    assert digests[0] == digests[1] != ""
+
+
+def test_the_processor_is_named_with_the_newest_instructions_it_has(monkeypatch):
+    about = {"model name": "Some CPU", "flags": "fpu avx2 avx512f avx512_bf16"}
+    monkeypatch.setattr(machine, "_cpuinfo", lambda: about)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert processor() == "Some CPU (AVX-512 BF16)"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    assert processor() == "Some CPU (AVX-512 BF16), Some GPU"
+    monkeypatch.setattr(machine, "_cpuinfo", dict)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert processor()
+
+
+def test_a_result_says_what_it_was_made_by():
+    about = made_by(2)
+    assert about.keys() == {"processor", "threads", "torch", "dvc", "attnlabels"}
+    assert about["torch"] == torch.__version__ and about["threads"] == 2
+    json.dumps(about)
