@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from ratios import Bound, report
 
+from attnlabels.evaluation.encoders import Shown, open_encoder
 from attnlabels.evaluation.extraction import encode_squares, kept_features
-from attnlabels.evaluation.networks import open_source
 from attnlabels.images.folder import STRINGS, Manifest
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
@@ -61,12 +61,10 @@ def measure(
     config = {"encoder": ENCODER, "image_size": size, "eval_crop": 0.875}
     weights = scratch / "encoder.safetensors"
     write_weights(weights, torch.nn.ModuleDict({"encoder": Encoder(**ENCODER)}), config)
-    source = open_source(
+    source = open_encoder(
         str(weights),
         weights=None,
-        size=None,
-        crop=None,
-        normalise=None,
+        shown=Shown(),
         device=torch.device("cpu"),
         precision="fp32",
     )

@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attnlabels.evaluation.benchmarks import Scoring as Scoring
+    from attnlabels.evaluation.encoders import Shown as Shown
+    from attnlabels.evaluation.evaluate import Running as Running
     from attnlabels.evaluation.evaluate import evaluate as evaluate
     from attnlabels.evaluation.exporting import export as export
     from attnlabels.labelling.labels import label as label
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from attnlabels.shards.faults import check as check
 
 MODULES = {
+    "Running": "attnlabels.evaluation.evaluate",
+    "Scoring": "attnlabels.evaluation.benchmarks",
+    "Shown": "attnlabels.evaluation.encoders",
     "check": "attnlabels.shards.faults",
     "evaluate": "attnlabels.evaluation.evaluate",
     "export": "attnlabels.evaluation.exporting",

@@ -195,8 +195,9 @@ def check_(
     from attnlabels import check
 
     faults = 0
-    for faults, fault in enumerate(check(shards), 1):
+    for fault in check(shards):
         print(f"{fault.place}: {fault.what}")
+        faults += 1
     if faults:
         raise ValueError(f"{shards}: faults found: {faults}")
     print(f"{shards}: no fault found")
@@ -291,11 +292,11 @@ def evaluate_(
         ),
     ] = None,
     attention: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="NAME=SHARDS", help="Human recordings, of prepare_attention; for alignment."
         ),
-    ] = [],
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -368,10 +369,10 @@ def evaluate_(
     attnlabels evaluate student.safetensors --on alignment --attention eye=attention/eye \\
         --labels labels --out metrics
     """
-    from attnlabels import evaluate
+    from attnlabels import Running, Scoring, Shown, evaluate
 
     recordings = {}
-    for each in attention:
+    for each in attention or []:
         key, separator, folder = each.partition("=")
         if not (key and separator and folder):
             raise typer.BadParameter(f"{each!r}: expected NAME=SHARDS", param_hint="--attention")
@@ -389,17 +390,19 @@ def evaluate_(
         labels=labels,
         name=name,
         seed=seed,
-        size=size,
-        crop=crop,
-        normalise=normalise,
-        precision=precision,
-        batch_size=batch_size,
-        workers=workers,
-        threads=threads,
-        cache=cache,
-        development=development,
-        queries=queries,
-        corrupt_queries_alone=corrupt_queries_alone,
+        shown=Shown(size=size, crop=crop, normalise=normalise),
+        scoring=Scoring(
+            development=development,
+            queries=queries,
+            corrupt_queries_alone=corrupt_queries_alone,
+        ),
+        running=Running(
+            precision=precision,
+            batch_size=batch_size,
+            workers=workers,
+            threads=threads,
+            cache=cache,
+        ),
     )
     for stage, tree in written.items():
         for key, scores in tree.items():

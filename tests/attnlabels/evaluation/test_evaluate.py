@@ -18,8 +18,9 @@ import extract_features
 import probe_linear
 import score_retrieval
 import score_robustness
-from attnlabels import cli, evaluate
-from attnlabels.evaluation import evaluate as evaluation
+from attnlabels import Running, Scoring, Shown, cli, evaluate
+from attnlabels.evaluation import datasets, extraction
+from attnlabels.evaluation.evaluate import BENCHMARKS, default_cache
 from attnlabels.models.encoder import Encoder
 from attnlabels.shards.shards import Sample, Shards, write_shards
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
@@ -66,9 +67,9 @@ def labels(world, tmp_path_factory) -> Path:
     return folder
 
 
-def score(encoder, *on, **changed):
-    values = {"l2": (0.1,), "queries": 0.25, "out": Path("out")}
-    return evaluate(str(encoder), on=on, **(values | changed))
+def score(encoder, *on, scoring=None, **given):
+    scoring = Scoring(**{"l2": (0.1,), "queries": 0.25, **(scoring or {})})
+    return evaluate(str(encoder), on=on, out=Path("out"), scoring=scoring, **given)
 
 
 def test_all_scores_are_those_of_the_pipelines_stages(
@@ -131,26 +132,28 @@ def test_all_scores_are_those_of_the_pipelines_stages(
 
 def test_images_are_encoded_once_for_all_benchmarks_and_calls(student, data, monkeypatch):
     encoded: list[str] = []
-    read = evaluation.encode_squares
+    read = extraction.encode_squares
 
     def noting(squares, encode, **values):
         encoded.append(squares.images.name)
         return read(squares, encode, **values)
 
-    monkeypatch.setattr(evaluation, "encode_squares", noting)
+    monkeypatch.setattr("attnlabels.evaluation.evaluate.encode_squares", noting)
     first = score(student, "probe", "knn", "retrieval", **data)
     assert sorted(encoded) == ["cifar10_test", "cifar10_train", "imagenet_train", "imagenet_val"]
-    assert score(student, "probe", "knn", "retrieval", **data, workers=0) == first
+    assert score(student, "probe", "knn", "retrieval", **data, running=Running(workers=0)) == first
     assert len(encoded) == 4
-    score(student, "retrieval", cifar10=data["cifar10"], size=20)
+    score(student, "retrieval", cifar10=data["cifar10"], shown=Shown(size=20))
     assert encoded[4:] == ["cifar10_test"]
 
 
 def test_corruptions_are_generated_where_none_are_given_and_marked(student, data, monkeypatch):
     for name in ("imagenet", "cifar10"):
-        values = evaluation.GENERATED[name] | {"size": 24, "crop": 1.0, "table": "cifar"}
-        monkeypatch.setitem(evaluation.GENERATED, name, values)
-    found = score(student, "robustness", "retrieval-c", **data, corrupt_queries_alone=True)
+        values = datasets.GENERATED[name] | {"size": 24, "crop": 1.0, "table": "cifar"}
+        monkeypatch.setitem(datasets.GENERATED, name, values)
+    found = score(
+        student, "robustness", "retrieval-c", **data, scoring={"corrupt_queries_alone": True}
+    )
     for key in ("imagenet_c", "cifar10_c"):
         assert found["score_robustness"][key]["generated"] == 1
         assert found["score_retrieval"][key]["generated"] == 1
@@ -173,9 +176,9 @@ def test_an_encoder_of_others_is_scored_and_described(torchvision_weights, data)
         "torchvision:resnet18",
         "knn",
         weights=torchvision_weights,
-        size=32,
+        shown=Shown(size=32),
         imagenet=data["imagenet"],
-        k=(1, 3),
+        scoring={"k": (1, 3)},
     )
     (path,) = Path("out/probe_knn").iterdir()
     assert path.name == "torchvision-resnet18-0.json"
@@ -227,7 +230,7 @@ def test_folders_that_do_not_fit_are_refused_before_anything_is_encoded(student,
         score(student, "retrieval", imagenet=folder)
     with pytest.raises(ValueError, match="20 corrupted images that are not the 15 of imagenet_val"):
         score(student, "robustness", imagenet=data["imagenet"], imagenet_c=corrupted["cifar10_c"])
-    assert not evaluation.default_cache().exists() and not Path("out").exists()
+    assert not default_cache().exists() and not Path("out").exists()
 
 
 def test_a_broken_image_is_named_and_no_score_is_written(student, data):
@@ -241,9 +244,9 @@ def test_a_broken_image_is_named_and_no_score_is_written(student, data):
 
 def test_scores_that_are_asked_of_too_few_images_are_refused(student, data):
     with pytest.raises(ValueError, match="gallery of 4 images has no precision at 10"):
-        score(student, "retrieval", cifar10=data["cifar10"], queries=0.8)
+        score(student, "retrieval", cifar10=data["cifar10"], scoring={"queries": 0.8})
     with pytest.raises(ValueError, match="neighbours of 40 training images; take fewer"):
-        score(student, "knn", cifar10=data["cifar10"], k=(45,))
+        score(student, "knn", cifar10=data["cifar10"], scoring={"k": (45,)})
 
 
 def command(*words) -> tuple[int, str, str]:
@@ -298,7 +301,7 @@ def test_the_command_tells_failure_from_misuse(student, data):
 
 
 def test_the_benchmarks_of_the_command_are_those_of_the_function():
-    assert [each.value for each in cli.Benchmark] == [*evaluation.BENCHMARKS]
+    assert [each.value for each in cli.Benchmark] == [*BENCHMARKS]
 
 
 class Features(nn.Module):
@@ -317,13 +320,9 @@ def test_real_images_are_told_apart_better_than_by_chance(real_data, tmp_path):
         "probe",
         "knn",
         "retrieval",
-        size=32,
-        crop=1.0,
-        normalise="none",
+        shown=Shown(size=32, crop=1.0, normalise="none"),
         cifar10=real_data("cifar10") / "cifar-10-batches-py",
-        l2=(0.01,),
-        k=(50,),
-        queries=0.1,
+        scoring={"l2": (0.01,), "k": (50,), "queries": 0.1},
     )
     assert found["probe_linear"]["cifar10"]["n"] == 509
     assert found["probe_linear"]["cifar10"]["top1"] > 0.17

@@ -9,8 +9,8 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from attnlabels.evaluation import networks as sources
-from attnlabels.evaluation.networks import open_source
+from attnlabels.evaluation import encoders
+from attnlabels.evaluation.encoders import Shown, open_encoder
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import write_weights
 
@@ -23,16 +23,14 @@ def one_thread():
     torch.manual_seed(0)
 
 
-def open_(encoder, **changed):
-    values = {
-        "weights": None,
-        "size": None,
-        "crop": None,
-        "normalise": None,
-        "device": torch.device("cpu"),
-        "precision": "fp32",
-    }
-    return open_source(str(encoder), **(values | changed))
+def open_(encoder, *, weights=None, precision="fp32", **shown):
+    return open_encoder(
+        str(encoder),
+        weights=weights,
+        shown=Shown(**shown),
+        device=torch.device("cpu"),
+        precision=precision,
+    )
 
 
 def images(n, side):
@@ -55,15 +53,15 @@ def of_timm(tmp_path_factory) -> tuple[nn.Module, Path]:
 
 def test_timm_gives_its_pooled_features_of_its_own_view(of_timm):
     network, path = of_timm
-    source = open_(f"timm:{SMALL}", weights=path)
+    opened = open_(f"timm:{SMALL}", weights=path)
     told = network.pretrained_cfg
-    assert source.view.size == told["input_size"][1] and source.view.crop == told["crop_pct"]
-    assert source.view.mean == told["mean"] and source.n_features == network.num_features
-    batch = images(3, source.view.size)
+    assert opened.view.size == told["input_size"][1] and opened.view.crop == told["crop_pct"]
+    assert opened.view.mean == told["mean"] and opened.n_features == network.num_features
+    batch = images(3, opened.view.size)
     with torch.no_grad():
         maps = network.forward_features(normalised(batch, told["mean"], told["std"]))
         expected = network.forward_head(maps, pre_logits=True)
-    torch.testing.assert_close(source.encode(batch), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(opened.encode(batch), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_head_of_other_classes_wrapped_and_prefixed_is_the_same_encoder(of_timm, tmp_path):
@@ -91,25 +89,25 @@ def test_what_a_user_says_takes_the_place_of_the_view(of_timm):
 def test_torchvision_gives_what_its_last_layer_takes(tmp_path):
     network = torchvision.models.resnet18().eval()
     torch.save(network.state_dict(), tmp_path / "w.pth")
-    source = open_("torchvision:resnet18", weights=tmp_path / "w.pth")
-    assert (source.view.size, source.view.crop) == (224, 224 / 256)
-    assert source.view.interpolation == "bilinear" and source.n_features == 512
+    opened = open_("torchvision:resnet18", weights=tmp_path / "w.pth")
+    assert (opened.view.size, opened.view.crop) == (224, 224 / 256)
+    assert opened.view.interpolation == "bilinear" and opened.n_features == 512
     batch = images(2, 64)
     network.fc = nn.Identity()
     with torch.no_grad():
         expected = network(normalised(batch))
-    torch.testing.assert_close(source.encode(batch), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(opened.encode(batch), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_our_encoder_may_go_the_way_of_torchvision(tmp_path):
     ours = Encoder("resnet18", width=64, stem="imagenet", taps="stages", zero_init=False).eval()
     save_file(ours.state_dict(), tmp_path / "w.safetensors")
     weights = tmp_path / "w.safetensors"
-    source = open_("torchvision:resnet18", weights=weights, size=32, normalise="none")
+    opened = open_("torchvision:resnet18", weights=weights, size=32, normalise="none")
     batch = images(2, 32)
     with torch.no_grad():
         expected = features(ours(batch.permute(0, 3, 1, 2).float() / 255))
-    torch.testing.assert_close(source.encode(batch), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(opened.encode(batch), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture
@@ -129,15 +127,15 @@ def student(tmp_path):
 
 def test_a_student_gives_its_features_in_either_precision(student):
     path, encoder = student
-    source = open_(path)
-    assert (source.view.size, source.view.crop, source.n_features) == (24, 0.875, 64)
+    opened = open_(path)
+    assert (opened.view.size, opened.view.crop, opened.n_features) == (24, 0.875, 64)
     batch = images(3, 24)
     with torch.no_grad():
         expected = features(encoder(batch.permute(0, 3, 1, 2).float() / 255))
-    torch.testing.assert_close(source.encode(batch), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(opened.encode(batch), expected, rtol=1e-4, atol=1e-5)
     rounded = open_(path, precision="bf16")
     torch.testing.assert_close(rounded.encode(batch), expected, rtol=0.1, atol=0.1)
-    assert rounded.identity != source.identity
+    assert rounded.identity != opened.identity
 
 
 def test_a_student_knows_its_normalisation(student):
@@ -176,11 +174,11 @@ def write_torchscript(path, answer="features"):
 
 def test_torchscript_gives_its_features(tmp_path):
     network = write_torchscript(tmp_path / "f.pt")
-    source = open_(tmp_path / "f.pt", **VIEW)
+    opened = open_(tmp_path / "f.pt", **VIEW)
     batch = images(3, 16)
     with torch.no_grad():
         expected = network(batch.permute(0, 3, 1, 2).float() / 255)
-    torch.testing.assert_close(source.encode(batch), expected)
+    torch.testing.assert_close(opened.encode(batch), expected)
 
 
 @pytest.mark.parametrize(
@@ -228,9 +226,9 @@ def write_onnx(tmp_path):
 
 @pytest.mark.parametrize("shape", [["n", 3, "s", "s"], ["n", 3, 16, 16], [1, 3, 16, 16]])
 def test_onnx_gives_its_features_whatever_of_its_shape_is_fixed(write_onnx, shape):
-    source = open_(write_onnx(shape), **VIEW)
+    opened = open_(write_onnx(shape), **VIEW)
     batch = images(3, 16)
-    torch.testing.assert_close(source.encode(batch), batch.float().mean((1, 2)) / 255)
+    torch.testing.assert_close(opened.encode(batch), batch.float().mean((1, 2)) / 255)
 
 
 def test_onnx_may_fix_the_size_itself(write_onnx):
@@ -269,7 +267,7 @@ def test_without_onnxruntime_the_cure_is_said(monkeypatch, tmp_path):
         raise ImportError(name)
 
     (tmp_path / "f.onnx").write_bytes(b"")
-    monkeypatch.setattr(sources.importlib, "import_module", absent)
+    monkeypatch.setattr(encoders.importlib, "import_module", absent)
     with pytest.raises(ValueError, match="pip install onnxruntime"):
         open_(tmp_path / "f.onnx", **VIEW)
 

@@ -50,6 +50,7 @@ ONNX_ERRORS = (  # of a file that is broken or wants what is not there
     "NotImplemented",
     "RuntimeException",
 )
+ONNX, TORCHSCRIPT = ".onnx", (".pt", ".ts", ".torchscript")
 WRAPPED = ("state_dict", "model")  # where training code keeps the weights in a file of more
 N_NAMED = 3  # of many keys, so many are named
 
@@ -66,8 +67,17 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """A frozen encoder: a function from images of 0 to 255 to float32 features, and its view."""
+class Shown:
+    """What takes the place of an encoder's own view; None leaves what the encoder says itself."""
+
+    size: int | None = None  # side of the input, pixels
+    crop: float | None = None  # central share of the shorter side, above 0 and at most 1
+    normalise: Normalisation | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenEncoder:
+    """A function from images of 0 to 255 to float32 features, and the view that it is shown."""
 
     encode: Callable[[UInt8[Tensor, "n s s 3"]], Float[Tensor, "n d"]]
     view: View
@@ -75,22 +85,19 @@ class Source:
     identity: dict[str, Any]  # what else its features depend on, as JSON can hold it
 
 
-def open_source(
+def open_encoder(
     encoder: str,
     *,
     weights: Path | None,
-    size: int | None,
-    crop: float | None,
-    normalise: Normalisation | None,
+    shown: Shown,
     device: torch.device,
     precision: Precision,
-) -> Source:
+) -> FrozenEncoder:
     """The encoder called `encoder`: a path, `timm:NAME` or `torchvision:NAME`.
 
-    `size`, `crop` and `normalise` take the place of what the encoder itself says of its view; a
-    file of ONNX or TorchScript says no more than, perhaps, the size. Features are probed with two
-    images. Raises ValueError or OSError for a name that is unknown, for weights that do not fit
-    and for what gives no features.
+    A file of ONNX or TorchScript says no more of its view than, perhaps, the size, and so needs all
+    of `shown`. Features are probed with two images. Raises ValueError or OSError for a name that is
+    unknown, for weights that do not fit and for what gives no features.
     """
     kind, _, name = encoder.partition(":")
     if kind in LIBRARIES and name:
@@ -113,20 +120,10 @@ def open_source(
                 f"{encoder}: no such file; expected a checkpoint, an ONNX or TorchScript file, "
                 "timm:NAME or torchvision:NAME"
             )
-        if file.suffix == ".onnx":
-            if precision != "fp32":
-                raise ValueError(f"{file}: an ONNX file has its own precision; take fp32")
-            read, own_size = read_onnx(file)
-            view = _told(file, size=size or own_size, crop=crop, normalise=normalise)
-        elif file.suffix in (".pt", ".ts", ".torchscript"):
-            network = read_torchscript(file)
-            read = of_module(network, device=device, precision=precision)
-            view = _told(file, size=size, crop=crop, normalise=normalise)
-        else:
-            return _student(
-                file, size=size, crop=crop, normalise=normalise, device=device, precision=precision
-            )
-    view = _changed(view, size=size, crop=crop, normalise=normalise)
+        if file.suffix not in (ONNX, *TORCHSCRIPT):
+            return _student(file, shown, device=device, precision=precision)
+        read, view = _read_program(file, shown, device=device, precision=precision)
+    view = _changed(view, shown)
     encode = _normalising(read, view, device=device)
     return _probed(encode, view, encoder=encoder, file=file, precision=precision)
 
@@ -307,15 +304,22 @@ def of_module(network: nn.Module, *, device: torch.device, precision: Precision)
     return torch.no_grad()(lambda images: network(images.to(dtype)))
 
 
+def _read_program(
+    file: Path, shown: Shown, *, device: torch.device, precision: Precision
+) -> tuple[Network, View]:
+    """An ONNX or TorchScript file as a function, and the view that its user says."""
+    if file.suffix in TORCHSCRIPT:
+        read = of_module(read_torchscript(file), device=device, precision=precision)
+        return read, _told(file, shown)
+    if precision != "fp32":
+        raise ValueError(f"{file}: an ONNX file has its own precision; take fp32")
+    read, own_size = read_onnx(file)
+    return read, _told(file, dataclasses.replace(shown, size=shown.size or own_size))
+
+
 def _student(
-    file: Path,
-    *,
-    size: int | None,
-    crop: float | None,
-    normalise: Normalisation | None,
-    device: torch.device,
-    precision: Precision,
-) -> Source:
+    file: Path, shown: Shown, *, device: torch.device, precision: Precision
+) -> FrozenEncoder:
     config = read_config(file, "encoder", "image_size", "eval_crop")
     mean, std = NORMALISATIONS["none"]
     view = View(
@@ -325,34 +329,33 @@ def _student(
         std=std,
         interpolation="bicubic",
     )
-    if normalise not in (None, "none"):
-        raise ValueError(f"{file}: trained on pixels in [0, 1]; leave out --normalise {normalise}")
-    view = _changed(view, size=size, crop=crop, normalise=None)
+    if shown.normalise not in (None, "none"):
+        raise ValueError(
+            f"{file}: trained on pixels in [0, 1]; leave out --normalise {shown.normalise}"
+        )
+    view = _changed(view, shown)
     encode = read_encoder(file, device=device, precision=precision)
     return _probed(encode, view, encoder=str(file), file=file, precision=precision)
 
 
-def _told(
-    file: Path, *, size: int | None, crop: float | None, normalise: Normalisation | None
-) -> View:
+def _told(file: Path, shown: Shown) -> View:
     """The view of a file that does not say it, from what its user does."""
-    if size is None or crop is None or normalise is None:
+    if shown.size is None or shown.crop is None or shown.normalise is None:
         raise ValueError(
             f"{file} does not say how it is to be shown an image; give --size, --crop (SimCLR's "
             f"and ImageNet's usual is 0.875) and --normalise ({', '.join(NORMALISATIONS)})"
         )
-    mean, std = NORMALISATIONS[normalise]
-    return View(size=size, crop=crop, mean=mean, std=std, interpolation="bicubic")
+    mean, std = NORMALISATIONS[shown.normalise]
+    return View(size=shown.size, crop=shown.crop, mean=mean, std=std, interpolation="bicubic")
 
 
-def _changed(
-    view: View, *, size: int | None, crop: float | None, normalise: Normalisation | None
-) -> View:
+def _changed(view: View, shown: Shown) -> View:
+    size, crop = shown.size, shown.crop
     if crop is not None and not 0 < crop <= 1:
         raise ValueError(f"the crop is {crop}; expected a share of the side, above 0 and at most 1")
     if size is not None and size < 1:
         raise ValueError(f"the size is {size} pixels; expected 1 or more")
-    mean, std = NORMALISATIONS[normalise] if normalise else (view.mean, view.std)
+    mean, std = NORMALISATIONS[shown.normalise] if shown.normalise else (view.mean, view.std)
     return dataclasses.replace(
         view, size=size or view.size, crop=crop or view.crop, mean=mean, std=std
     )
@@ -375,8 +378,8 @@ def _normalising(
 
 def _probed(
     encode: Callable[[Tensor], Any], view: View, *, encoder: str, file: Path, precision: Precision
-) -> Source:
-    """The source, once two images have come back as two rows of finite features."""
+) -> FrozenEncoder:
+    """The encoder, once two images have come back as two rows of finite features."""
     images = torch.zeros((2, view.size, view.size, 3), dtype=torch.uint8)
     try:
         found = encode(images)
@@ -399,4 +402,4 @@ def _probed(
         "precision": precision,
         "view": dataclasses.asdict(view),
     }
-    return Source(encode=encode, view=view, n_features=found.shape[1], identity=identity)
+    return FrozenEncoder(encode=encode, view=view, n_features=found.shape[1], identity=identity)

@@ -1,0 +1,143 @@
+"""The paper's benchmarks of frozen features: probe, neighbours, robustness and retrieval."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from tqdm import tqdm
+
+from attnlabels.evaluation.datasets import Opened
+from attnlabels.evaluation.features import read_features
+from attnlabels.metrics.knn import choose_k, score_knn
+from attnlabels.metrics.linear_probe import Probe, choose_probe, top1
+from attnlabels.metrics.retrieval import retrieve, split_queries
+from attnlabels.metrics.robustness import robustness
+from attnlabels.testsets.corruptions import SEVERITIES
+from attnlabels.testsets.image_sets import ImageSet
+
+CURVE = ("set", "corruption", "severity", "k", "precision", "recall")
+
+Extract: TypeAlias = Callable[[ImageSet], Path]  # to the folder of a set's features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """What the benchmarks choose from and draw; by default as the pipeline does on photographs."""
+
+    development: float = 0.2  # share of the training images, to choose the penalty and k on
+    l2: Sequence[float] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # penalties of the probe
+    k: Sequence[int] = (5, 10, 20, 50, 100, 200)  # numbers of neighbours
+    queries: float = 0.1  # share of the test images that ask the others
+    corrupt_queries_alone: bool = False  # retrieval-c: against a gallery that is clean
+
+
+def score_sets(
+    sets: Mapping[str, Opened],
+    extract: Extract,
+    *,
+    on: Sequence[str],
+    scoring: Scoring,
+    seed: int,
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Scores by stage and set of the benchmarks `on`, and the rows (`CURVE`) of retrieval's curves.
+
+    `seed` draws the development part of the training images and the queries. Raises ValueError for
+    fewer images than a score needs.
+    """
+    scores: dict[str, dict[str, Any]] = {}
+    curves: list[dict[str, Any]] = []
+    if {"probe", "robustness"} & {*on}:
+        probes = {
+            key: _probe(opened, extract, scoring=scoring, seed=seed) for key, opened in sets.items()
+        }
+        scores["probe_linear"] = {
+            key: probe.score(*read_features(extract(sets[key].test)))
+            for key, probe in probes.items()
+        }
+    if "knn" in on:
+        scores["probe_knn"] = {
+            key: _knn(opened, extract, scoring=scoring, seed=seed) for key, opened in sets.items()
+        }
+    if "robustness" in on:
+        scores["score_robustness"] = {
+            f"{key}_c": _robustness(opened, probes[key], extract, alexnet=key == "imagenet")
+            for key, opened in sets.items()
+        }
+    if {"retrieval", "retrieval-c"} & {*on}:
+        scores["score_retrieval"] = {}
+        for key, opened in sets.items():
+            asked = opened if "retrieval-c" in on else opened._replace(corrupted=None)
+            found, rows = _retrieval(key, asked, extract, scoring=scoring, seed=seed)
+            scores["score_retrieval"] |= found
+            curves += rows
+    return scores, curves
+
+
+def _probe(opened: Opened, extract: Extract, *, scoring: Scoring, seed: int) -> Probe:
+    return choose_probe(
+        *read_features(extract(_given(opened.train))),
+        l2=scoring.l2,
+        development=scoring.development,
+        tolerance=1e-4,
+        maximum_iterations=1000,
+        seed=seed,
+    )
+
+
+def _knn(opened: Opened, extract: Extract, *, scoring: Scoring, seed: int) -> dict[str, Any]:
+    x, y = read_features(extract(_given(opened.train)))
+    chosen = choose_k(x, y, k=scoring.k, development=scoring.development, seed=seed)
+    return score_knn(chosen, x, y, *read_features(extract(opened.test)))
+
+
+def _robustness(opened: Opened, probe: Probe, extract: Extract, *, alexnet: bool) -> dict[str, Any]:
+    corrupted = _given(opened.corrupted)
+    clean = top1(*read_features(extract(opened.test)), weight=probe.weight, bias=probe.bias)
+    folder = extract(corrupted)
+    scores: dict[str, dict[int, float]] = {}
+    for part in corrupted.parts:
+        corruption, severity = part.rsplit("-", 1)
+        scores.setdefault(corruption, {})[int(severity)] = top1(
+            *read_features(folder, part), weight=probe.weight, bias=probe.bias
+        )
+    generated = bool(corrupted.about["generated"])
+    return robustness(scores, clean=clean, generated=generated, alexnet=alexnet)
+
+
+def _retrieval(
+    key: str, opened: Opened, extract: Extract, *, scoring: Scoring, seed: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Scores by set and the rows of the curves."""
+    clean, labels = read_features(extract(opened.test))
+    split = split_queries(len(labels), n_queries=round(scoring.queries * len(labels)), seed=seed)
+    found, curve = retrieve(clean, clean, labels=labels, split=split)
+    scores: dict[str, Any] = {key: found}
+    rows = [(key, "clean", 0, *point) for point in curve]
+    if opened.corrupted:
+        alone = scoring.corrupt_queries_alone
+        folder = extract(opened.corrupted)
+        by_corruption: dict[str, dict[str, float]] = {}
+        for part in tqdm(opened.corrupted.parts, desc=f"{key}_c", disable=None):
+            corruption, severity = part.rsplit("-", 1)
+            x, _ = read_features(folder, part)
+            found, curve = retrieve(x, clean if alone else x, labels=labels, split=split)
+            by_corruption.setdefault(corruption, {})[severity] = found["map"]
+            rows += [(key, corruption, int(severity), *point) for point in curve]
+        of_set: dict[str, Any] = {
+            corruption: {"mean": float(np.mean([each[str(s)] for s in SEVERITIES])), **each}
+            for corruption, each in by_corruption.items()
+        }
+        overall = float(np.mean([each["mean"] for each in of_set.values()]))
+        about = {
+            "generated": opened.corrupted.about["generated"],
+            "queries_alone": int(alone),
+        }
+        scores[f"{key}_c"] = {**of_set, "map": overall, **about}
+    return scores, [dict(zip(CURVE, row)) for row in rows]
+
+
+def _given(images: ImageSet | None) -> ImageSet:
+    assert images is not None  # opened, as some benchmark asked for it
+    return images

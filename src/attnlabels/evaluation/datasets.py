@@ -1,0 +1,123 @@
+"""The data sets that an encoder is scored on, opened and so checked before the first is encoded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from attnlabels.images.folder import Manifest, list_images
+from attnlabels.testsets.image_sets import (
+    ImageSet,
+    cifar10_images,
+    corrupted_images,
+    generated_images,
+    listed_images,
+)
+from attnlabels.testsets.imagenet_c import open_corrupted
+
+# ImageNet-C was made of images resized to 256 and cropped to 224, whatever will look at them; and
+# CIFAR-10-C of CIFAR-10 as it is.
+GENERATED: dict[str, dict[str, Any]] = {
+    "imagenet": {"table": "imagenet", "size": 224, "crop": 0.875},
+    "cifar10": {"table": "cifar", "size": 32, "crop": 1.0},
+}
+
+
+class Opened(NamedTuple):
+    """One data set's images to train a classifier on, to test it on, and those corrupted."""
+
+    train: ImageSet | None
+    test: ImageSet
+    corrupted: ImageSet | None
+
+
+def open_sets(
+    imagenet: Path | None,
+    imagenet_c: Path | None,
+    cifar10: Path | None,
+    cifar10_c: Path | None,
+    *,
+    on: Sequence[str],
+    seed: int,
+) -> dict[str, Opened]:
+    """What the benchmarks `on` need of the sets that are given, by "imagenet" and "cifar10".
+
+    Corrupted images that are needed and not given are generated with `seed`. Raises ValueError or
+    OSError if there are no images for a benchmark of images, or a folder is not as it should be.
+    """
+    of_images = [each for each in on if each != "alignment"]
+    needs: dict[str, Any] = {
+        "train": bool({*on} & {"probe", "knn", "robustness"}),
+        "corrupted": bool({*on} & {"robustness", "retrieval-c"}),
+        "seed": seed,
+    }
+    sets: dict[str, Opened] = {}
+    if imagenet and of_images:
+        sets["imagenet"] = open_imagenet(imagenet, imagenet_c, **needs)
+    if cifar10 and of_images:
+        sets["cifar10"] = open_cifar10(cifar10, cifar10_c, **needs)
+    if of_images and not sets:
+        raise ValueError(f"{', '.join(of_images)}: on which images? give imagenet, cifar10 or both")
+    return sets
+
+
+def open_imagenet(
+    folder: Path, imagenet_c: Path | None, *, train: bool, corrupted: bool, seed: int
+) -> Opened:
+    """The class folders of `folder/train` and `folder/val`, and the latter corrupted."""
+    listed = {split: _list(folder / split) for split in (("train", "val") if train else ("val",))}
+    classes = {split: each.classes for split, each in listed.items()}
+    if train and classes["train"] != classes["val"]:
+        unlike = sorted({*classes["train"]} ^ {*classes["val"]})
+        raise ValueError(
+            f"{folder}: {unlike[0]} is a class folder of only one of train and val; a classifier "
+            "needs the same in both"
+        )
+    sets = {
+        split: listed_images(f"imagenet_{split}", folder / split, each)
+        for split, each in listed.items()
+    }
+    spoilt = None
+    if corrupted:
+        spoilt = _corrupted(
+            "imagenet", sets["val"], listed["val"].paths.tolist(), imagenet_c, seed=seed
+        )
+    return Opened(sets.get("train"), sets["val"], spoilt)
+
+
+def open_cifar10(
+    folder: Path, cifar10_c: Path | None, *, train: bool, corrupted: bool, seed: int
+) -> Opened:
+    """CIFAR-10's batches, and the test images corrupted."""
+    test = cifar10_images(folder, split="test")
+    spoilt = None
+    if corrupted:
+        names = [f"test/{row}" for row in range(len(test.labels))]
+        spoilt = _corrupted("cifar10", test, names, cifar10_c, seed=seed)
+    return Opened(cifar10_images(folder, split="train") if train else None, test, spoilt)
+
+
+def _list(folder: Path) -> Manifest:
+    n_classes = sum(each.is_dir() for each in folder.iterdir()) if folder.is_dir() else 0
+    return list_images(folder, classes=max(1, n_classes))
+
+
+def _corrupted(
+    key: str, clean: ImageSet, names: Sequence[str], folder: Path | None, *, seed: int
+) -> ImageSet:
+    """The corrupted images in `folder`, of either layout, or generated ones where there is none."""
+    name = f"{key}_c"
+    if folder is None:
+        return generated_images(name, clean, names, seed=seed, **GENERATED[key])
+    layout: Literal["arrays", "imagenet_c"] = (
+        "arrays" if (folder / "labels.npy").is_file() else "imagenet_c"
+    )
+    found = corrupted_images(name, open_corrupted(folder, layout=layout))
+    if not np.array_equal(found.labels, clean.labels):
+        raise ValueError(
+            f"{folder}: {len(found.labels)} corrupted images that are not the {len(clean.labels)} "
+            f"of {clean.name} in their order; give those that they were made of, or leave the "
+            "folder out to generate corruptions"
+        )
+    return found
