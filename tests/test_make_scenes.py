@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 import make_scenes
 from attnlabels.recordings.salicon import read_json
 from attnlabels.scenes.scenes import Style
+from attnlabels.scenes.splits import classified
 
 ROW = {
     "seed": 0,
@@ -136,9 +137,7 @@ def row_style(*, texture_shift, hue_shift):
 
 def test_a_jpeg_is_the_scene_in_rgb(out):
     style = row_style(texture_shift=0, hue_shift=0.0)
-    scene = make_scenes.classified(
-        1, split="imagenet train", seed=0, n_classes=4, size=24, style=style
-    )
+    scene = classified(1, split="imagenet train", seed=0, n_classes=4, size=24, style=style)
     stored = cv2.imread(str(out / "imagenet/train/n00000002/n00000002_2.JPEG"))[..., ::-1]
     assert np.abs(stored.astype(int) - scene.image).mean() < 4
 
@@ -199,9 +198,7 @@ def test_a_mask_is_where_the_object_of_its_image_is_and_people_look_there(out):
     style, shares = row_style(texture_shift=0, hue_shift=0.0), []
     people = read_json(out / "people" / "fixations_train.json")
     for index, recorded in enumerate(people):
-        scene = make_scenes.classified(
-            index, split="imagenet train", seed=0, n_classes=4, size=24, style=style
-        )
+        scene = classified(index, split="imagenet train", seed=0, n_classes=4, size=24, style=style)
         path = out / "masks" / "train" / Path(recorded.name).with_suffix(".png")
         mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(mask, np.rint(255 * scene.mask))
@@ -248,9 +245,7 @@ def test_cifar_has_five_batches_and_a_test_batch_of_ten_equally_large_classes(ou
 
 def test_a_row_of_cifar_is_a_red_a_green_and_a_blue_plane(out):
     style = row_style(texture_shift=3, hue_shift=0.05)
-    scene = make_scenes.classified(
-        4, split="cifar test", seed=0, n_classes=10, size=32, style=style
-    )
+    scene = classified(4, split="cifar test", seed=0, n_classes=10, size=32, style=style)
     row = batch(out / "cifar-10-batches-py" / "test_batch")["data"][4]
     np.testing.assert_array_equal(row[1024:2048].reshape(32, 32), scene.image[..., 1])
     np.testing.assert_array_equal(row.reshape(3, 32, 32), scene.image.transpose(2, 0, 1))

@@ -14,9 +14,13 @@ sampled at equal times, so that its trail also covers the way between them.
 Points are (row, col), whole, counted from 1, as in SALICON's annotations.
 """
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from pydantic import Field
 
 OBJECT_BLUR = 0.06  # sd, in shorter sides
 CONTRAST_WINDOW = 0.08  # sd, in shorter sides
@@ -25,6 +29,42 @@ DWELL = 0.5  # share of a leg that the mouse rests at its end
 TREMOR_PX = 0.5  # sd of the resting hand
 COUNT_SD = 0.2  # spread of the number of fixations, in its means
 FIXATION_MS = (190.0, 0.5)  # log-normal: median, sd of the logarithm; mean 215 as in OSIE
+
+Number = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """The weights a, b, g above, and the width of G."""
+
+    object_weight: Share
+    contrast_weight: Share
+    centre_weight: Share
+    centre_sigma: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mouse:
+    """The observers of an image whose attention is recorded by mouse; see `mouse_samples`."""
+
+    attention: Mixture
+    n_observers: Number
+    n_targets: Number
+    n_samples: Number
+    interest_sd: Amount
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eye:
+    """The observers of an image whose eyes are tracked; see `eye_fixations`."""
+
+    attention: Mixture
+    n_observers: Number
+    n_fixations: Annotated[float, Field(ge=2)]
+    interest_sd: Amount
+    error_px: Amount
 
 
 def attention_map(
