@@ -13,6 +13,7 @@ import corrupt_images
 from attnlabels.images.decoding import read_image
 from attnlabels.images.folder import list_images, write_manifest
 from attnlabels.images.squares import resize_centre_crop
+from attnlabels.testsets import generated
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, corrupt, rng_for
 from attnlabels.testsets.imagenet_c import open_corrupted
 
@@ -121,7 +122,7 @@ def test_the_origin_is_kept(world):
 def test_any_number_of_workers_and_any_size_of_block_give_the_same_bytes(world, monkeypatch):
     alone = digests(generate_folder("alone"))
     assert digests(generate_folder("again")) == alone
-    monkeypatch.setattr(corrupt_images, "BLOCK", 2)
+    monkeypatch.setattr(generated, "BLOCK", 2)
     assert digests(generate_folder("blocks")) == alone
     Path("params.yaml").write_text(PARAMS.replace("workers: 0", "workers: 2"))
     script = Path(corrupt_images.__file__)
@@ -139,8 +140,8 @@ def test_another_seed_draws_anew(world):
 
 
 def test_more_than_256_classes_take_wider_labels(world, monkeypatch):
-    monkeypatch.setattr(corrupt_images, "CORRUPTIONS", ("contrast",))
-    monkeypatch.setattr(corrupt_images, "EXTRA", ())
+    monkeypatch.setattr(generated, "CORRUPTIONS", ("contrast",))
+    monkeypatch.setattr(generated, "EXTRA", ())
     for k in range(257):
         folder = world / "many" / f"{k:03}"
         folder.mkdir(parents=True)
