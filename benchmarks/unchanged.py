@@ -21,7 +21,13 @@ SMALL = """
 from pathlib import Path
 from conftest import write_params
 
-write_params(Path.cwd(), {})
+supervised = {
+    "width": 8, "image_size": 24, "batch_size": 6, "epochs": 2, "precision": "fp32", "workers": 0
+}
+write_params(Path.cwd(), {
+    "table1.cotrain.cotrain.images": 6,
+    **{f"train_supervised.{key}": value for key, value in supervised.items()},
+})
 """
 COMMANDS = """
 import networkx
@@ -116,8 +122,8 @@ def outputs(folder: Path) -> dict[str, Path]:
 def compare(before: Path, after: Path) -> dict[str, str]:
     """What is not the same in both, and how."""
     ours, theirs = outputs(before), outputs(after)
-    found = {name: "only before" for name in ours.keys() - theirs.keys()}
-    found |= {name: "only now" for name in theirs.keys() - ours.keys()}
+    found = dict.fromkeys(ours.keys() - theirs.keys(), "only before")
+    found |= dict.fromkeys(theirs.keys() - ours.keys(), "only now")
     for name in ours.keys() & theirs.keys():
         if ours[name].read_bytes() != theirs[name].read_bytes():
             found[name] = "differs"
