@@ -129,15 +129,6 @@ def test_one_seed_is_drawn_and_files_of_another_are_not_read(world):
     assert list(draw(world)) == FIGURES
 
 
-def test_a_run_without_a_term_is_left_out_of_its_panel(world):
-    for seed in (0, 1):
-        path = world / f"curves/contrastive-{seed}.csv"
-        pd.read_csv(path).drop(columns=["kld", "nss"]).to_csv(path, index=False)
-    colours = {"contrastive": "red", "contrastive_attn_teacher": "blue"}
-    figure = draw_figures.draw_training(world / "curves", colours, seeds=(0, 1))
-    assert [len(axes.lines) for axes in figure.axes] == [2, 2, 1, 1, 2]
-
-
 def test_a_run_without_attention_has_refitted_maps_alone(world):
     text = (world / "params.yaml").read_text()
     without = text.replace("contrastive: {}", "contrastive: {attention: none}")
@@ -154,19 +145,6 @@ def test_a_run_without_attention_has_refitted_maps_alone(world):
     (world / "params.yaml").write_text(text)
     with pytest.raises(ValueError, match="contrastive-0.csv has no maps as_trained"):
         draw(world)
-
-
-def test_points_fall_on_the_middle_of_their_cells():
-    axes = draw_figures.Figure().subplots()
-    points = np.array([[0, 0], [11, 15], [-1, -1]], dtype=np.int16)
-    draw_figures.draw_points(axes, points, grid=(12, 16), size=(24, 32))
-    assert axes.collections[0].get_offsets().tolist() == [[0.5, 0.5], [30.5, 22.5]]  # x, y
-
-
-def test_an_image_without_points_is_drawn():
-    axes = draw_figures.Figure().subplots()
-    draw_figures.draw_points(axes, np.full((2, 2), -1), grid=(12, 16), size=(24, 32))
-    assert len(axes.collections[0].get_offsets()) == 0
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from ruamel.yaml import YAML
 
 import attnlabels
 from attnlabels.pipeline.params import read
+from attnlabels.reporting.provenance import parameters_of
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
-from make_report import parameters_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
@@ -134,8 +134,9 @@ def test_dependencies_are_the_files_that_the_script_comes_to_import(name, body):
     code = [path for path in paths_in(body["deps"]) if path.startswith("src/") and path != BLOCKS]
     listed = [SOURCES.parent / path for path in code]
     files = {file for path in listed for file in (path.rglob("*.py") if path.is_dir() else [path])}
-    read = {*SOURCES.glob(f"{name}.*")}  # the script, and what it reads beside it
-    assert {str(path) for path in files} == {str(path) for path in closure(SCRIPTS[name]) | read}
+    modules = closure(SCRIPTS[name])
+    read = {beside for path in modules for beside in path.parent.glob(f"{path.stem}.*")}
+    assert {str(path) for path in files} == {str(path) for path in modules | read}
     assert len(listed) == len(set(listed))
 
 

@@ -1,13 +1,41 @@
 """What was run, in words: the runs, the data, the scale and the code."""
 
+import io
+import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
+from attnlabels.pipeline.results import MAIN, Run
+from attnlabels.reporting.legend import show
+
+PIPELINES = {  # beside the root's: what each adds, and the sections of parameters it alone reads
+    "table1": (
+        "the other rows of Table 1",
+        ("table1", "supervised", "relabel_images", "train_supervised"),
+    ),
+    "ablations": ("ablations of the method and of its teacher", ("ablations", "teachers")),
+}
 COMMIT_LETTERS = 12
 
 Tree = Mapping[str, Any]  # parameters, or a run's row of them
+
+
+def describe_runs(runs: Mapping[str, Run], tree: Tree) -> list[dict[str, str]]:
+    """Rows of `main` in full, those of other tables by what they change of these."""
+    of_main = {show(name): row for name, row in tree[MAIN].items()}
+    return [
+        {
+            "label": show(name),
+            "study": show(each.study),
+            "seeds": ", ".join(map(str, each.seeds)),
+            "built": describe_row(tree[each.study][name], {} if each.study == MAIN else of_main),
+        }
+        for name, each in runs.items()
+    ]
 
 
 def describe_row(row: Tree, others: Mapping[str, Tree]) -> str:
@@ -71,6 +99,24 @@ def describe_data(parameters: Tree) -> list[tuple[str, str]]:
         ("people compared with: mouse recordings", attention["val"]["annotations"]),
         ("people compared with: eye fixations", attention["eye"]["annotations"]),
     ]
+
+
+def parameters_of(studies: Sequence[str], tree: Tree) -> dict[str, Any]:
+    """All but what other studies alone read, which changes nothing here."""
+    left_out = {"study_seeds"} if [*studies] == [MAIN] else set()
+    for name, (_, sections) in PIPELINES.items():
+        if name not in studies:
+            left_out |= {*sections}
+    return {key: section for key, section in tree.items() if key not in left_out}
+
+
+def as_yaml(tree: Tree) -> str:
+    """The parameters as they are in force, without comments: those make nothing stale."""
+    text = io.StringIO()
+    writer = YAML()
+    writer.representer.ignore_aliases = lambda *_: True
+    writer.dump(json.loads(json.dumps(tree)), text)
+    return text.getvalue()
 
 
 def code_version(folder: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from attnlabels.metrics.statistics import Mean
+from attnlabels.pipeline.params import check, record
 from attnlabels.pipeline.writing import write_rows
 from attnlabels.reporting.legend import show
 
@@ -22,6 +23,42 @@ class BestRun(NamedTuple):
 Cell = Mean | BestRun | float | int | str  # an int is a count, a word a remark
 Row = dict[str, Cell]  # by column; a cell that is missing is empty
 Table = dict[str, Row]
+
+
+@record
+class PrintedCell:
+    text: str
+    value: float | None
+    se: float | None
+
+
+@record
+class PrintedColumn:
+    key: str
+    label: str
+
+
+@record
+class PrintedRow:
+    key: str
+    label: str
+    cells: dict[str, PrintedCell]
+
+
+@record
+class Printed:
+    """A table of tables.json."""
+
+    key: str
+    title: str
+    caption: str
+    columns: list[PrintedColumn]
+    rows: list[PrintedRow]
+
+
+@record
+class AllPrinted:
+    tables: list[Printed]
 
 
 def write_tables(
@@ -41,6 +78,14 @@ def write_tables(
         for key, table in tables.items()
     ]
     (folder / "tables.json").write_text("[\n" + ",\n".join(trees) + "\n]\n")
+
+
+def read_tables(path: Path) -> list[Printed]:
+    """The tables of a tables.json.
+
+    Raises FileNotFoundError, and ValueError for tables of another form.
+    """
+    return check(AllPrinted, {"tables": json.loads(path.read_text())}, where=str(path)).tables
 
 
 def as_numbers(table: Table) -> dict[str, Any]:
