@@ -32,11 +32,12 @@ from attnlabels.labelling.labels import (
     read_teacher,
     shared_keys,
 )
+from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing
-from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.memory import keep_freed_memory
 from attnlabels.processes.world import joined
 from attnlabels.shards.shards import Shards, sha256_of, shard_name
@@ -79,10 +80,9 @@ def main(
     parts = cut(range(len(listed.paths)), p.shard_size)
     names = [shard_name(number) for number in range(len(parts))]
     values = {key: value for key, value in vars(p).items() if key not in CHANGE_NO_SHARD}
-    code = code_of(Path(__file__))
     with joined() as world:
-        about = [values, str(images), world.device.type]
-        scratch = Scratch(f"labels-{fingerprint(about, [*code, weights, manifest])}")
+        about = [values, str(images), world.device.type, code_of(Path(__file__))]
+        scratch = Scratch(f"labels-{fingerprint(about, [weights, manifest])}")
         with alone_in(scratch, world):
             labeller.to(world.device)
             try:

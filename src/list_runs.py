@@ -3,23 +3,21 @@
     python src/list_runs.py STUDY RUNS
 
 STUDY is a table of params.yaml, RUNS the folder that gets a `<run>.json` for each of its rows: the
-row, and the SHA-256 of its labels, of the recordings it is co-trained with and of its block's code.
+row, a digest of its labels and of the recordings it is co-trained with, and its block's code.
 A change of one of these makes that run stale. DVC alone could not tell: a stage that is made for
 each row and seed cannot name what a row names.
 """
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from attnlabels.pipeline.code import BLOCKS, code_of
 from attnlabels.pipeline.params import PARAMS, read
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing
-
-BLOCKS = Path(__file__).with_name("attnlabels") / "blocks"
 
 
 def main(study: str, runs: Path) -> None:
@@ -29,13 +27,12 @@ def main(study: str, runs: Path) -> None:
     with replacing(runs) as aside:
         aside.mkdir()
         for name, row in table.items():
-            digests = {what: digest(path) for what, path in watched_by(row, name=name)}
-            about = {"run": name, "row": row, "sha256": digests}
+            about = {"run": name, "row": row, "sha256": dict(watched_by(row, name=name))}
             (aside / f"{name}.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
 
 
-def watched_by(row: Any, *, name: str) -> Iterator[tuple[str, Path]]:
-    """What the row names and the file that stands for it; shards by their index of checksums."""
+def watched_by(row: Any, *, name: str) -> Iterator[tuple[str, str]]:
+    """What the row names and a digest of it; of shards, that of their index of checksums."""
     if not isinstance(row, dict) or "labels" not in row:
         raise ValueError(f"{PARAMS}: the run {name!r} has no `labels`; add its folder of shards")
     folders = [row["labels"], *([row["cotrain"]["shards"]] if row.get("cotrain") else [])]
@@ -46,28 +43,20 @@ def watched_by(row: Any, *, name: str) -> Iterator[tuple[str, Path]]:
                 f"{index} is missing: the run {name!r} needs these labels; run the stage that "
                 "makes them"
             )
-        yield folder, index
+        yield folder, hashlib.sha256(index.read_bytes()).hexdigest()
     if "block" in row:
-        yield from sources(row["block"], name=name)
+        yield from code_of(find_block(row["block"], name=name)).items()
 
 
-def sources(block: str, *, name: str) -> Iterator[tuple[str, Path]]:
-    """The block's module and those it imports from beside it."""
+def find_block(block: str, *, name: str) -> Path:
+    """The block's module."""
     path = BLOCKS / f"{block}.py"
     if not path.is_file():
         known = ", ".join(sorted(each.stem for each in BLOCKS.glob("[!_]*.py")))
         raise ValueError(
             f"{PARAMS}: the run {name!r} has the block {block!r}; expected one of: {known}"
         )
-    yield f"blocks.{block}", path
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "attnlabels.blocks":
-            for alias in node.names:
-                yield from sources(alias.name, name=name)
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return path
 
 
 if __name__ == "__main__":

@@ -30,11 +30,12 @@ from tqdm import tqdm
 from attnlabels.labelling.labels import alone_in, collect, end_share, is_finished, leave_out
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.labelling.sources import SOURCES, Draw, Label, Task, Unknown
+from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.params import check, load, read, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing
-from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import World, joined
 from attnlabels.shards.kept import keep_shard
 from attnlabels.shards.shards import Sample, Shards, read_index
@@ -72,10 +73,10 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
     source, shards = SOURCES[p.source], Shards(labels)
     options: object = check(record(source.options), p.options, where=f"{where}.options")
     values = {key: value for key, value in p.options.items() if key not in CHANGE_NO_LABEL}
-    files = [*code_of(Path(__file__)), labels / "index.json"]
+    code = code_of(Path(__file__))
     with joined() as world:
-        about = [p.source, values, vars(teachers), stamp(given), world.device.type]
-        scratch = Scratch(f"relabelled-{fingerprint(about, files)}")
+        about = [p.source, values, vars(teachers), stamp(given), world.device.type, code]
+        scratch = Scratch(f"relabelled-{fingerprint(about, [labels / 'index.json'])}")
         with alone_in(scratch, world):
             task = Task(shards, given, teachers.map_size, scratch.folder, world)
             relabel = Relabel(

@@ -26,11 +26,12 @@ from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
 from attnlabels.models.probe import linear_probe
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Outputs, Student
+from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.params import check, load, record
 from attnlabels.pipeline.results import read_json
 from attnlabels.pipeline.script import run
-from attnlabels.processes.checkpoint import code_of, fingerprint
+from attnlabels.processes.checkpoint import fingerprint
 from attnlabels.processes.world import World
 from attnlabels.shards.labelled_squares import Listed, Sampled, Squares
 from attnlabels.shards.shards import Shards
@@ -151,11 +152,10 @@ def main(
         squares = Squares(Sampled(samples, held_out), samples.labels[held_out], **square(p))
     else:
         squares = Squares(Listed(images, validation), validation.labels, **square(p))
-    code = code_of(Path(__file__))
+    made_of = [vars(p), vars(row), seed, code_of(Path(__file__))]
     data = [samples.folder, *([recorded.samples.folder] if recorded else [])]
-    mark = fingerprint(
-        [vars(p), vars(row), seed], [*code, *(folder / "index.json" for folder in data)]
-    )
+    # the run's file tells its block's code
+    mark = fingerprint(made_of, [listed, *(folder / "index.json" for folder in data)])
     config = student_config(p, row)
 
     def build(world: World) -> Training:

@@ -23,11 +23,12 @@ from attnlabels.models.attention_head import AttentionHead, Output, Select
 from attnlabels.models.classifier import Classifier, Outputs
 from attnlabels.models.encoder import Backbone, Encoder, Stem, Taps
 from attnlabels.models.probe import linear_probe
+from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.params import check, load, record
 from attnlabels.pipeline.results import read_json
 from attnlabels.pipeline.script import run
-from attnlabels.processes.checkpoint import code_of, fingerprint
+from attnlabels.processes.checkpoint import fingerprint
 from attnlabels.processes.world import World
 from attnlabels.shards.labelled_squares import Listed, Squares
 from attnlabels.shards.shards import Shards
@@ -120,8 +121,8 @@ def main(
     squares = Squares(
         Listed(images, validation), validation.labels, size=p.image_size, crop=p.eval_crop
     )
-    code = code_of(Path(__file__))
-    mark = fingerprint([vars(p), vars(row), seed], [*code, samples.folder / "index.json"])
+    made_of = [vars(p), vars(row), seed, code_of(Path(__file__))]
+    mark = fingerprint(made_of, [samples.folder / "index.json"])
     config = encoder_config(p, row, backbone=row.backbone, block="none", source="readout")
 
     def build(world: World) -> Training:

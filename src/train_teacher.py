@@ -11,11 +11,12 @@ was, to the same weights.
 from pathlib import Path
 
 from attnlabels.models.files import write_weights
+from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_json, write_rows
-from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
 from attnlabels.training.teachers import Design, Recipe, Recordings, architecture
 from attnlabels.training.teachers import train as train_on
@@ -27,8 +28,8 @@ Row = record(Design)
 def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> None:
     p, design = load(TrainTeacher, "train_teacher"), load(Row, *row.split("."))
     recordings, held_out = Recordings(train, p), Recordings(dev, p)
-    files = [*code_of(Path(__file__)), train / "index.json", dev / "index.json"]
-    mark = fingerprint([vars(p), vars(design)], files)
+    indices = [train / "index.json", dev / "index.json"]
+    mark = fingerprint([vars(p), vars(design), code_of(Path(__file__))], indices)
     with joined() as world:
         world.agree("the training", mark)
         scratch = Scratch(f"teacher-{mark}")

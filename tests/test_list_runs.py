@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,8 @@ def lists(tmp_path, monkeypatch) -> Lists:
     for folder in ("labels/a", "labels/b", "people"):
         Path(folder).mkdir(parents=True)
         Path(folder, "index.json").write_text(folder)
-    blocks = tmp_path / "blocks"
-    blocks.mkdir()
-    for source in list_runs.BLOCKS.glob("*.py"):
-        (blocks / source.name).write_text(source.read_text())
+    blocks = Path(shutil.copytree(list_runs.BLOCKS, tmp_path / "attnlabels/blocks"))
+    (blocks.parent / "__init__.py").touch()
     monkeypatch.setattr(list_runs, "BLOCKS", blocks)
 
     def call(table: dict[str, Any] = RUNS) -> dict[str, bytes]:
@@ -48,25 +47,32 @@ def test_a_run_is_listed_with_its_row_and_what_it_is_made_of(lists):
     listed = {name: json.loads(text) for name, text in lists().items()}
     assert {name: each["row"] for name, each in listed.items()} == RUNS
     assert all(each["run"] == name for name, each in listed.items())
-    assert set(listed["plain"]["sha256"]) == {"labels/a", "blocks.none"}
-    assert set(listed["around"]["sha256"]) == {"labels/a", "blocks.residual_mask", "blocks.mask"}
-    assert set(listed["cotrained"]["sha256"]) == {"labels/a", "people", "blocks.none"}
+    mask, none, around = (
+        f"attnlabels/blocks/{name}.py" for name in ("mask", "none", "residual_mask")
+    )
+    assert set(listed["plain"]["sha256"]) == {"labels/a", none}
+    assert set(listed["around"]["sha256"]) == {"labels/a", around, mask}
+    assert set(listed["cotrained"]["sha256"]) == {"labels/a", "people", none}
     assert set(listed["supervised"]["sha256"]) == {"labels/a"}
 
 
 @pytest.mark.parametrize(
     ("edited", "stale"),
     [
-        ("blocks/mask.py", {"masked", "around"}),  # the other one imports it
-        ("blocks/residual_mask.py", {"around"}),
+        ("attnlabels/blocks/mask.py", {"masked", "around"}),  # the other one imports it
+        ("attnlabels/blocks/residual_mask.py", {"around"}),
         ("labels/b/index.json", {"other_labels"}),
         ("people/index.json", {"cotrained"}),
     ],
 )
 def test_an_edited_block_or_set_of_labels_makes_only_its_own_runs_stale(lists, edited, stale):
     before = lists()
-    Path(edited).write_text(Path(edited).read_text() + "\n# edited\n")
+    text = Path(edited).read_text()
+    Path(edited).write_text(text + "\nEDITED = 1\n")
     assert changed(before, lists()) == stale
+    Path(edited).write_text(text + "\n# edited\n")
+    if edited.endswith(".py"):
+        assert lists() == before
 
 
 def test_a_new_row_or_a_changed_one_leaves_the_others_as_they_were(lists):

@@ -35,8 +35,9 @@ from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.folding import fold_batch_norm
 from attnlabels.models.teacher import Teacher
+from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.writing import replacing
-from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.loading import as_input, start_worker
 from attnlabels.processes.world import World, await_files, joined
 from attnlabels.shards.kept import (
@@ -140,8 +141,9 @@ def label(
     names = [f"{shard_name(i)[:-4]}-{mark}.tar" for i, mark in enumerate(marks)]
     with joined() as world:
         size = batch_size or BATCH_SIZE[world.device.type]
-        about = [values, size, str(Path(images).resolve()), world.device.type]
-        scratch = _scratch_beside(out, f"labels-{fingerprint(about, [*code_of(), teacher])}")
+        place = str(Path(images).resolve())
+        about = [values, size, place, world.device.type, code_of(Path(__file__))]
+        scratch = _scratch_beside(out, f"labels-{fingerprint(about, [teacher])}")
         with alone_in(scratch, world):
             world.agree("the list of images", fingerprint(names, []))
             labeller.to(world.device)

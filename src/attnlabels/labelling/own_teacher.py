@@ -13,8 +13,9 @@ from attnlabels.evaluation.teacher_scores import score_halves, score_set
 from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import paired_t, spearman_brown
 from attnlabels.models.files import write_weights
+from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.writing import replacing, write_json, write_rows
-from attnlabels.processes.checkpoint import Scratch, code_of, fingerprint
+from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
 from attnlabels.recordings.fixation_csv import Origin, read_csv
 from attnlabels.recordings.human_maps import draw_samples
@@ -220,7 +221,7 @@ def _recipe(size: tuple[int, int], *, batch_size: int, epochs: int, seed: int) -
 def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -> dict[str, Any]:
     recordings, dev = Recordings(folder / "train", recipe), Recordings(folder / "dev", recipe)
     indices = (folder / name / "index.json" for name in ("train", "dev"))
-    mark = fingerprint([vars(recipe), vars(DESIGN)], [*code_of(), *indices])
+    mark = fingerprint([vars(recipe), vars(DESIGN), code_of(Path(__file__))], indices)
     scratch = Scratch(f"teacher-{mark}")
     with joined() as world:
         teacher, history = train(

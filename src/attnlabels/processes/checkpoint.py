@@ -15,20 +15,16 @@ import torch
 
 
 def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
-    """A name for a training run: changes with its parameters, its code or its data.
+    """A name for a training run: changes with its parameters or its data, and so with its code.
 
-    `parameters` become JSON, records by their fields; of `files` names and contents count.
+    `parameters` become JSON, records by their fields; what `code_of` says of the script is one of
+    them. Of `files` names and contents count.
     """
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True, default=vars).encode())
     for file in sorted(files):
         digest.update(file.name.encode() + b"\0")
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:32]
-
-
-def code_of(*scripts: Path) -> list[Path]:
-    """The files that results may depend on: the scripts', and all of the library."""
-    return [*scripts, *Path(__file__).parents[1].rglob("*.py")]
 
 
 def scratch_root() -> Path:

@@ -1,6 +1,5 @@
 """Sets of images to run a frozen encoder over, whatever they lie in; read a batch at a time."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch.utils.data import Dataset
 from attnlabels.images.decoding import read_image
 from attnlabels.images.folder import Manifest
 from attnlabels.images.squares import Interpolation, resize_centre_crop
+from attnlabels.pipeline.code import digest_of
 from attnlabels.testsets import corruptions
 from attnlabels.testsets.cifar10 import read_cifar10
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, Table, corrupt, rng_for
@@ -78,7 +78,7 @@ def generated_images(
         "table": table,
         "size": size,
         "crop": crop,
-        "code": hashlib.sha256(Path(corruptions.__file__).read_bytes()).hexdigest(),
+        "code": digest_of(Path(corruptions.__file__)),
     }
     draw = partial(_generated, clean, names, table=table, size=size, crop=crop, seed=seed)
     return ImageSet(
