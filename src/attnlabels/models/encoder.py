@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from attnlabels.models.units import BasicBlock, Bottleneck
 
 Backbone = Literal["resnet10", "resnet18", "resnet34", "resnet50"]
 Stem = Literal["imagenet", "small", "cifar"]

@@ -1,0 +1,59 @@
+"""The two residual units of ResNets (He et al. 2016), with torchvision's names and arithmetic.
+
+torchvision's own bring its detection operators and, with them, torch's compiler: three seconds at
+the start of every stage.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut; `shortcut` projects where shapes differ."""
+
+    expansion = 1
+
+    def __init__(
+        self, channels: int, planes: int, stride: int = 1, shortcut: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.conv1 = _convolution(channels, planes, 3, stride)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = _convolution(planes, planes, 3, 1)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.downsample = shortcut
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
+
+
+class Bottleneck(nn.Module):
+    """1×1, 3×3 and 1×1 convolutions beside a shortcut; the stride is the 3×3's, as in SimCLR."""
+
+    expansion = 4
+
+    def __init__(
+        self, channels: int, planes: int, stride: int = 1, shortcut: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.conv1 = _convolution(channels, planes, 1, 1)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = _convolution(planes, planes, 3, stride)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = _convolution(planes, planes * self.expansion, 1, 1)
+        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
+
+
+def _convolution(channels: int, planes: int, kernel: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, planes, kernel, stride, padding=kernel // 2, bias=False)
