@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
     try:
         import imagecorruptions as imaug
     except ImportError:
-        raise SystemExit("benchmarks/corruptions.py: pip install imagecorruptions-imaug")
+        raise SystemExit("benchmarks/corruptions.py: pip install imagecorruptions-imaug") from None
     cv2.setNumThreads(1)
     old = repaired(folder / "imagecorruptions")
     require_equal_glass_blur(old, photograph(64))

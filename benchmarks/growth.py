@@ -175,7 +175,9 @@ def growth(root: Path, tree: dict[str, Any]) -> dict[str, tuple[float, float]]:
 STAGES = {
     "label_images": "teacher.safetensors images list.csv people labels labels.npz",
     "evaluate_teacher": "teacher.safetensors people few scores.csv examples.npz teacher.json",
-    "extract_features": "student.safetensors images list.csv few_images few.csv corrupted cifar corrupted out",
+    "extract_features": (
+        "student.safetensors images list.csv few_images few.csv corrupted cifar corrupted out"
+    ),
     "probe_linear": "run 0 features probe.npz probe.json",
     "score_robustness": "run 0 features probe.npz robustness.json",
     "score_retrieval": "run 0 features curves.csv retrieval.json",

@@ -32,7 +32,9 @@ def main() -> None:
     try:
         from lightly.loss import NTXentLoss
     except ImportError:
-        raise SystemExit("benchmarks/nt_xent.py: compares with lightly; pip install lightly")
+        raise SystemExit(
+            "benchmarks/nt_xent.py: compares with lightly; pip install lightly"
+        ) from None
     if not STATUS.is_file():
         raise SystemExit("benchmarks/nt_xent.py: run it on Linux, which tells a process its peak")
     torch.set_num_threads(1)

@@ -36,7 +36,9 @@ def main() -> None:
         from lightly.loss import NTXentLoss
         from lightly.models.modules import SimCLRProjectionHead
     except ImportError:
-        raise SystemExit("benchmarks/train_step.py: compares with lightly; pip install lightly")
+        raise SystemExit(
+            "benchmarks/train_step.py: compares with lightly; pip install lightly"
+        ) from None
     torch.set_num_threads(1)
     head = SimCLRProjectionHead(512, 512, 128)
     report(*measure(lightly_step(head, NTXentLoss(), n=128), n=128, rounds=5))

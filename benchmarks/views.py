@@ -50,7 +50,9 @@ def main(folder: Path) -> None:
     try:
         from lightly.transforms import SimCLRTransform
     except ImportError:
-        raise SystemExit("benchmarks/views.py: lightly is missing: pip install --no-deps lightly")
+        raise SystemExit(
+            "benchmarks/views.py: lightly is missing: pip install --no-deps lightly"
+        ) from None
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
@@ -67,12 +69,17 @@ def main(folder: Path) -> None:
             theirs = SimCLRTransform(input_size=size)
             samples = training_samples(shards, size=size)
             for what, ours in (
-                ("two views", lambda i, k: two_views(encoded[i], sizes[i], size=size, seed=[k, i])),
-                ("shards to views, clean view, map", lambda i, k: samples[k, i]),
+                (
+                    "two views",
+                    lambda i, k, size=size: two_views(encoded[i], sizes[i], size=size, seed=[k, i]),
+                ),
+                ("shards to views, clean view, map", lambda i, k, samples=samples: samples[k, i]),
             ):
                 spent = seconds(
                     ours,
-                    lambda i, k: theirs(Image.open(io.BytesIO(encoded[i])).convert("RGB")),
+                    lambda i, k, theirs=theirs: theirs(
+                        Image.open(io.BytesIO(encoded[i])).convert("RGB")
+                    ),
                     n=len(paths),
                 )
                 rows.append((f"{what} at {size}, lightly's two views / ours", spent, bound))

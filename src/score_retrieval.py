@@ -40,7 +40,7 @@ class ScoreRetrieval:
 def main(name: str, seed: int, features: Path, curves: Path, report: Path) -> None:
     p = load(ScoreRetrieval, "score_retrieval")
     scores: dict[str, dict[str, Any]] = {}
-    rows: list[tuple] = []
+    rows: list[tuple[Any, ...]] = []
     for key, (clean_set, corrupted_set) in SETS.items():
         require_same_images(features / clean_set, features / corrupted_set)
         clean, labels = read_features(features / clean_set)

@@ -110,8 +110,8 @@ def test_an_override_of_a_sweep_changes_that_value_and_no_other(file, table, tmp
     name = [*read(file)[table]][-1]
     expected = read(file)
     expected[table][name] = copy.deepcopy(expected[table][name])
-    expected[table][name]["weights"][[*expected[table][name]["weights"]][0]] = 7.5
-    term = [*expected[table][name]["weights"]][0]
+    term = next(iter(expected[table][name]["weights"]))
+    expected[table][name]["weights"][term] = 7.5
     shutil.copy(file, tmp_path / "params.yaml")
     apply_overrides(tmp_path / "params.yaml", [f"{table}.{name}.weights.{term}=7.5"])
     assert read(tmp_path / "params.yaml") == expected

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,7 @@ class Scored(NamedTuple):
             yield name, dict(zip(self.keys, row.tolist()))
 
     def means(self) -> dict[str, Any]:
+        """The mean over images of each score."""
         return {key: float(np.mean(column)) for key, column in zip(self.keys, self.values.T)}
 
 
@@ -105,13 +107,13 @@ def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
         height, width = sample["map"].shape
         shares = (sample["points"] + 0.5) / sample["grid"]  # centres of the grid's pixels
         points = (shares * sample["map"].shape).astype(int)
-        sigma_px = drawn["sigma_px"] * width / drawn["sigma_width"]
-
-        def blurred(chosen: np.ndarray) -> np.ndarray:
-            return density(
-                chosen, height=height, width=width, sigma_px=sigma_px, count=drawn["count"]
-            )
-
+        blurred = partial(
+            density,
+            height=height,
+            width=width,
+            sigma_px=drawn["sigma_px"] * width / drawn["sigma_width"],
+            count=drawn["count"],
+        )
         yield split_half_cc(
             points, sample["observers"], density=blurred, splits=splits, seed=seed + i
         )

@@ -39,7 +39,7 @@ def read_config(path: Path, *expected: str) -> dict[str, Any]:
 def load_weights(path: Path, module: nn.Module, *, prefix: str = "") -> None:
     """Fill `module` with the tensors whose names begin with `prefix`; every one must fit."""
     with _open(path) as file:
-        keys = [key for key in file.keys() if key.startswith(prefix)]
+        keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 (no mapping)
         tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
     own = module.state_dict()
     faults = {

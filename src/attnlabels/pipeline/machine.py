@@ -47,7 +47,7 @@ def take_threads(path: Path = PARAMS) -> int:
 def made_by(threads: int) -> dict[str, str | int]:
     """What the last digits of a result may depend on: processor, threads and versions."""
     versions = {name: _version(name) for name in PACKAGES}
-    return {"processor": processor(), "threads": threads} | versions
+    return {"processor": processor(), "threads": threads, **versions}
 
 
 def processor() -> str:

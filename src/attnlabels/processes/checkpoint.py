@@ -56,7 +56,7 @@ class Scratch:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "lock"
-        lock = open(file, "ab")
+        lock = open(file, "ab")  # noqa: SIM115 (held until unlock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.stat(file)  # not the lock of one that ended meanwhile

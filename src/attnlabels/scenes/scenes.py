@@ -368,14 +368,14 @@ def _heart() -> Float[np.ndarray, "p 2"]:
 
 def _moon() -> Float[np.ndarray, "p 2"]:
     outer = _around(np.linspace(0.06, 0.94, 32) * TURN + TURN / 4, 1.0)
-    inner = _around(np.linspace(0.86, 0.14, 24) * TURN + TURN / 4, 0.66) + [0.4, 0.0]
-    return np.concatenate([outer, inner]) + [0.1, 0.0]
+    inner = _around(np.linspace(0.86, 0.14, 24) * TURN + TURN / 4, 0.66) + np.array([0.4, 0.0])
+    return np.concatenate([outer, inner]) + np.array([0.1, 0.0])
 
 
 # Outlines (x right, y down) of radius about 1; where two overlap is a hole.
 OUTLINES: dict[str, list[Float[np.ndarray, "p 2"]]] = {
     "disc": [_around(_regular(48), 0.9)],
-    "triangle": [_around(_regular(3), 1.1) + [0, 0.15]],
+    "triangle": [_around(_regular(3), 1.1) + np.array([0, 0.15])],
     "square": [_around(_regular(4) + TURN / 8, 1.15)],
     "star": [_around(_regular(10), np.tile([1.15, 0.48], 5))],
     "cross": [

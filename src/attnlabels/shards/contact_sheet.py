@@ -62,7 +62,8 @@ def _draw(sample: Sample, classes: Sequence[str]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _write(
-    pixels: UInt8[np.ndarray, "h w 3"], lines: Sequence[tuple[tuple[int, int], str, tuple]]
+    pixels: UInt8[np.ndarray, "h w 3"],
+    lines: Sequence[tuple[tuple[int, int], str, tuple[int, int, int]]],
 ) -> Image.Image:
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)

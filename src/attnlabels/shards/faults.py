@@ -166,7 +166,8 @@ def _check_shard(
         yield Fault(name, f"sha256 {digest}, its index says {entry['sha256']}")
     count = 0
     try:
-        for count, (place, what) in _check_samples(path, index, rows, keys):
+        for n_read, (place, what) in _check_samples(path, index, rows, keys):
+            count = n_read
             if what:
                 yield Fault(place, what)
     except tarfile.TarError as error:

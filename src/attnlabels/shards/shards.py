@@ -313,7 +313,7 @@ def _members(sample: Sample, n_classes: int) -> list[tuple[str, bytes]]:
     ]
     if observers is not None:
         members.append(("observers.npy", _npy(observers)))
-    return members + [("json", json.dumps(about).encode())]
+    return [*members, ("json", json.dumps(about).encode())]
 
 
 def _require_points(points: np.ndarray, grid: tuple[int, int], key: str) -> None:

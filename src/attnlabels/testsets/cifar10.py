@@ -6,7 +6,7 @@ They are pickles, which could run any code; here a pickle can build NumPy arrays
 import io
 import pickle
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -85,7 +85,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 class _ArraysOnly(pickle.Unpickler):
     # What NumPy writes to say how to build an array, under its names of before and since 2.0.
-    ALLOWED: dict[tuple[str, str], Any] = {
+    ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
         ("numpy.core.multiarray", "_reconstruct"): np.zeros(1).__reduce__()[0],

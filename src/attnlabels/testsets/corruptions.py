@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -50,7 +50,7 @@ GREYS = np.arange(256)[:, None] / 255  # of 8 bits, 0..1
 SMALLEST_SIDE = 16  # below it the blurs and shuffles reach across the whole image
 
 # What each corruption takes at severity 1 to 5.
-IMAGENET: Mapping[str, tuple] = {
+IMAGENET: Mapping[str, tuple[Any, ...]] = {
     "gaussian_noise": (0.08, 0.12, 0.18, 0.26, 0.38),  # sigma, of a range of 1
     "shot_noise": (60, 25, 12, 5, 3),  # photons at white
     "impulse_noise": (0.03, 0.06, 0.09, 0.17, 0.27),  # share of the values
@@ -90,7 +90,7 @@ IMAGENET: Mapping[str, tuple] = {
     ),
     "saturate": ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)),  # S times, S plus
 }
-CIFAR: Mapping[str, tuple] = {
+CIFAR: Mapping[str, tuple[Any, ...]] = {
     "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.10),
     "shot_noise": (500, 250, 100, 75, 50),
     "impulse_noise": (0.01, 0.02, 0.03, 0.05, 0.07),
@@ -129,7 +129,7 @@ CIFAR: Mapping[str, tuple] = {
     ),
     "saturate": ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2)),
 }
-TINY: Mapping[str, tuple] = {
+TINY: Mapping[str, tuple[Any, ...]] = {
     "gaussian_noise": (0.04, 0.08, 0.12, 0.15, 0.18),
     "shot_noise": (250, 100, 50, 30, 15),
     "impulse_noise": (0.01, 0.02, 0.05, 0.08, 0.14),
@@ -168,7 +168,11 @@ TINY: Mapping[str, tuple] = {
     ),
     "saturate": ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (30, 0.2)),
 }
-TABLES: Mapping[str, Mapping[str, tuple]] = {"imagenet": IMAGENET, "cifar": CIFAR, "tiny": TINY}
+TABLES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "imagenet": IMAGENET,
+    "cifar": CIFAR,
+    "tiny": TINY,
+}
 
 FROST_SIDE = 512  # of the drawn textures, before they are scaled
 # Mean and deviation (RGB) of the five photographs of frost that the published images draw from;

@@ -123,9 +123,9 @@ class Squares(Dataset[tuple[int, UInt8[np.ndarray, "n s s 3"]]]):
         return index, self._squares(self.images.images(*self.spans[index]))
 
     def _squares(self, images: Images) -> UInt8[np.ndarray, "n s s 3"]:
-        if isinstance(images, np.ndarray) and self.crop == 1:
-            if images.shape[1:3] == (self.size, self.size):
-                return np.array(images)  # a copy: a slice of a file that is mapped is read only
+        side = self.size
+        if isinstance(images, np.ndarray) and self.crop == 1 and images.shape[1:3] == (side, side):
+            return np.array(images)  # a copy: a slice of a file that is mapped is read only
         view = partial(
             resize_centre_crop, size=self.size, crop=self.crop, interpolation=self.interpolation
         )

@@ -162,7 +162,8 @@ def _find_folders(root: Path) -> dict[str, Path]:
             found = [path for path in (root / name, root / group / name) if path.is_dir()]
             if len(found) > 1:
                 raise ValueError(f"{name} is there twice, {found[0]} and {found[1]}; remove one")
-            folders.update({name: path for path in found})
+            if found:
+                folders[name] = found[0]
     return folders
 
 

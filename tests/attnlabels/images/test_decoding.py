@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from attnlabels.images import decoding as images
+from attnlabels.images import decoding
 from attnlabels.images.decoding import (
     decode,
     decode_reduced,
@@ -99,7 +99,7 @@ def test_the_smallest_and_the_longest_are_read(h, w, kind):
 
 
 def test_ten_thousand_by_ten_thousand_is_within_the_limit():
-    assert 10_000**2 <= images.LARGEST == 2**27  # as the docstring says
+    assert 10_000**2 <= decoding.LARGEST == 2**27  # as the docstring says
 
 
 def png_of(w: int, h: int) -> bytes:

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnlabels.images import folder as image_folder
 from attnlabels.images.folder import list_images, read_manifest, write_manifest
 
 
@@ -40,7 +39,7 @@ def test_list_is_read_as_it_was_written(root, tmp_path):
 def test_the_blocks_in_which_a_list_is_read_change_nothing(root, tmp_path, monkeypatch, n_rows):
     manifest = list_images(root, classes=3)
     write_manifest(tmp_path / "a.csv", manifest)
-    monkeypatch.setattr(image_folder, "BLOCK", n_rows)
+    monkeypatch.setattr("attnlabels.images.folder.BLOCK", n_rows)
     read = read_manifest(tmp_path / "a.csv")
     assert np.array_equal(read.paths, manifest.paths) and read.classes == manifest.classes
     assert np.array_equal(read.labels, manifest.labels)

@@ -243,7 +243,17 @@ def test_an_annotation_cannot_name_a_file_elsewhere(recorded):
 
 
 def test_the_command_prints_the_comparison(recorded, monkeypatch, capsys):
-    words = ["teacher", "train", "a.json", "--out", "t.safetensors", "--side", "32", "--epochs", "2"]
+    words = [
+        "teacher",
+        "train",
+        "a.json",
+        "--out",
+        "t.safetensors",
+        "--side",
+        "32",
+        "--epochs",
+        "2",
+    ]
     monkeypatch.setattr(sys, "argv", ["attnlabels", *words])
     with pytest.raises(SystemExit) as left:
         main()

@@ -183,7 +183,7 @@ def test_length_and_precision_of_features_do_not_matter() -> None:
 
 def test_perfect_retrieval_scores_one_and_finds_all() -> None:
     ranks = [np.arange(1, 6), np.arange(1, 4)]
-    _, precision, recall, _ = score_ranks(ranks, n_gallery=10)
+    _, _, recall, _ = score_ranks(ranks, n_gallery=10)
     assert score_ranks(ranks, n_gallery=10).map == 1
     assert recall[-1] == pytest.approx(1) and recall[4] == pytest.approx(1)
     assert pr_area(*score_ranks(ranks[:1], n_gallery=10)[1:3]) == pytest.approx(1)

@@ -53,9 +53,9 @@ def test_a_failure_leaves_no_result_where_there_was_none(tmp_path):
 def test_writing_nothing_fails_and_keeps_the_old_folder(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").touch()
-    with pytest.raises(FileNotFoundError, match="out stays as it was: nothing was written"):
-        with replacing(tmp_path / "out"):
-            pass
+    said = "out stays as it was: nothing was written"
+    with pytest.raises(FileNotFoundError, match=said), replacing(tmp_path / "out"):
+        pass
     assert names(tmp_path / "out") == ["old"] and names(tmp_path) == ["out"]
 
 

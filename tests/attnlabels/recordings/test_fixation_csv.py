@@ -87,8 +87,8 @@ def test_a_point_outside_is_named_with_its_line_and_image(point):
     with pytest.raises(
         ValueError,
         match=(
-            r"line 4: the point \(x .*outside of a\.png, 64 wide and 48 high, counted from 0; remove "
-            r".*\(1 of 3 points are outside\)"
+            r"line 4: the point \(x .*outside of a\.png, 64 wide and 48 high, counted from 0; "
+            r"remove .*\(1 of 3 points are outside\)"
         ),
     ):
         read(f"image,x,y\na.png,50,0.5\nsub/b.png,3,3\na.png,{point}\n")
