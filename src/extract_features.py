@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 
 from attnlabels.evaluation.extraction import encode_squares, write_features
-from attnlabels.evaluation.frozen import read_encoder
+from attnlabels.evaluation.students import read_encoder
 from attnlabels.images.folder import read_manifest
 from attnlabels.models.files import read_config
 from attnlabels.pipeline.params import load, record

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from attnlabels.evaluation.frozen import DTYPE, Precision, read_encoder
+from attnlabels.evaluation.students import DTYPE, Precision, read_encoder
 from attnlabels.models.files import read_config
 
 Normalisation = Literal["none", "imagenet", "half"]

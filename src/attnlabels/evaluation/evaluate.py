@@ -14,7 +14,7 @@ from attnlabels.evaluation.benchmarks import CURVE, Extract, Scoring, score_sets
 from attnlabels.evaluation.datasets import open_sets
 from attnlabels.evaluation.encoders import FrozenEncoder, Shown, open_encoder
 from attnlabels.evaluation.extraction import encode_squares, fingerprint, kept_features
-from attnlabels.evaluation.frozen import Precision
+from attnlabels.evaluation.students import Precision
 from attnlabels.models.files import read_config
 from attnlabels.pipeline.writing import write_json, write_rows
 from attnlabels.processes.checkpoint import scratch_root

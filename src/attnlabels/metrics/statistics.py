@@ -53,6 +53,10 @@ class Equivalence(NamedTuple):
 
 
 def mean_se(values: Real[np.ndarray, "_"]) -> Mean:
+    """The mean and its standard error, s / √n, which is None of one value.
+
+    Raises ValueError without values, or if one is not finite.
+    """
     _require_values(values)
     n, mean = len(values), float(np.mean(values))
     if n == 1:

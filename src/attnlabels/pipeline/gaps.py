@@ -35,6 +35,7 @@ class Results:
     def read(
         self, section: str, path: Path, reader: Callable[[Path], Value], *, study: str
     ) -> Value | None:
+        """What `reader` reads, or None and a note of the gap where the file is missing."""
         try:
             return reader(path)
         except FileNotFoundError:
@@ -45,4 +46,5 @@ class Results:
 
 
 def command_of(study: str) -> str:
+    """What makes a study's results."""
     return "dvc repro" if study == MAIN else f"dvc repro stages/{study}/dvc.yaml"

@@ -239,7 +239,7 @@ def chart_robustness(results: Results, baselines: Mapping[str, str], first: str)
 def chart_retrieval(results: Results, first: str) -> Tree:
     """Precision against recall, clean and under each corruption and severity (§4.5)."""
     columns = ("set", "corruption", "severity", "k", "precision", "recall")
-    found: dict[tuple, dict[str, list[pd.DataFrame]]] = {}
+    found: dict[tuple[Any, ...], dict[str, list[pd.DataFrame]]] = {}
     for name, each in results.runs.items():
         tables = results.by_seed(
             "retrieval",

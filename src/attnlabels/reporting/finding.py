@@ -25,11 +25,11 @@ def show_differences(tables: Sequence[Printed]) -> dict[str, list[dict[str, Any]
                     "ends": (told.value - error, told.value, told.value + error),
                 }
             )
-    for rows in found.values():
-        low = min(0, *(row["ends"][0] for row in rows))
-        width = max(0, *(row["ends"][2] for row in rows)) - low or 1.0
-        for row in rows:
-            places = [round(100 * (value - low) / width, 2) for value in (0, *row.pop("ends"))]
-            row["zero"], row["low"], row["at"], high = places
-            row["width"] = round(high - row["low"], 2)
+    for bars in found.values():
+        low = min(0, *(bar["ends"][0] for bar in bars))
+        width = max(0, *(bar["ends"][2] for bar in bars)) - low or 1.0
+        for bar in bars:
+            places = [round(100 * (value - low) / width, 2) for value in (0, *bar.pop("ends"))]
+            bar["zero"], bar["low"], bar["at"], high = places
+            bar["width"] = round(high - bar["low"], 2)
     return found

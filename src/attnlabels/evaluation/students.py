@@ -1,4 +1,4 @@
-"""A trained encoder of ours as a function from images to features."""
+"""The encoder of one of our students as a function from images to features."""
 
 from collections.abc import Callable
 from pathlib import Path
