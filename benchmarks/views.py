@@ -28,7 +28,7 @@ from torchvision.datasets import ImageFolder
 from attnlabels.images.decoding import decode, decode_reduced, reduction
 from attnlabels.images.squares import resize_centre_crop
 from attnlabels.shards.shards import Sample, Shards, write_shards
-from attnlabels.training.encoders import Augmentation, Clean, Views, make_view
+from attnlabels.training.samples import Augmentation, Clean, Views, make_view
 from attnlabels.training.views import Drawn, draw_view
 
 BOUNDS = {224: 3.0, 64: 2.8}
@@ -134,7 +134,7 @@ def training_samples(shards: Shards, *, size: int) -> Views:
 def two_views(
     data: bytes, image: tuple[int, int], *, size: int, seed: list[int]
 ) -> list[np.ndarray]:
-    """As attnlabels.training.encoders.Views makes them."""
+    """As attnlabels.training.samples.Views makes them."""
     drawn = draw_two(image, np.random.default_rng(seed))
     times = reduction(data, side=shortest(image, drawn), size=size)
     pixels = decode_reduced(data, size=image, reduction=times, name="image")

@@ -22,6 +22,7 @@ import make_scenes
 import prepare_attention
 import train_simclr
 from attnlabels.models.files import write_weights
+from attnlabels.models.student import build_student
 from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import load, read
 from attnlabels.pipeline.script import run
@@ -259,7 +260,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     row = load(train_simclr.Row, "main", "contrastive_attn_teacher", path=folder / "params.yaml")
     config = train_simclr.student_config(p, row)
-    built = train_simclr.build_student(p, config, n_classes=3)
+    built = build_student(config, n_classes=3)
     write_weights(folder / "student.safetensors", built, {**config, "seed": 0, "run": "untrained"})
     return folder / "student.safetensors"
 

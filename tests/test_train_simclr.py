@@ -1,7 +1,6 @@
 import csv
 import dataclasses
 import json
-import math
 import os
 import signal
 import subprocess
@@ -21,7 +20,9 @@ from attnlabels.evaluation.agreement import FrozenStudent, align
 from attnlabels.losses import objective
 from attnlabels.models.files import read_config
 from attnlabels.pipeline.params import read
-from attnlabels.training import encoders as encoder_training
+from attnlabels.processes.resumable import Resumable
+from attnlabels.shards import labelled_squares
+from attnlabels.training import encoders, probe, samples, students
 
 SOURCES = Path(train_simclr.__file__).parent
 KEPT = Path(__file__).with_name("assets") / "train_simclr.json"
@@ -75,19 +76,19 @@ def train(params, labels, words) -> Train:
 def steps(monkeypatch) -> list[int]:
     """The steps made so far, filled while a run trains."""
     made: list[int] = []
-    done = encoder_training.Resumable.done
+    done = Resumable.done
 
     def noted(self, step: int, state) -> None:
         made.append(step - 1)
         done(self, step, state)
 
-    monkeypatch.setattr(encoder_training.Resumable, "done", noted)
+    monkeypatch.setattr(Resumable, "done", noted)
     return made
 
 
 def interrupt(monkeypatch, *, before: int) -> None:
     """Let whatever trains within this patch be interrupted before a step."""
-    step_once, made = encoder_training.Training.step, []
+    step_once, made = encoders.Training.step, []
 
     def stopping(self, batch, *, rate: float) -> dict[str, float]:
         if len(made) == before:
@@ -95,7 +96,7 @@ def interrupt(monkeypatch, *, before: int) -> None:
         made.append(rate)
         return step_once(self, batch, rate=rate)
 
-    monkeypatch.setattr(encoder_training.Training, "step", stopping)
+    monkeypatch.setattr(encoders.Training, "step", stopping)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -327,7 +328,7 @@ def test_cotraining_interrupted_goes_on_to_the_same_bytes(
 
 def test_training_images_held_out_are_scored_in_the_place_of_validation_images(train, monkeypatch):
     seen = set()
-    sample = encoder_training.Views.__getitem__
+    sample = samples.Views.__getitem__
 
     def noted(self, item: tuple[int, int]) -> dict[str, Any]:
         made = sample(self, item)
@@ -337,11 +338,11 @@ def test_training_images_held_out_are_scored_in_the_place_of_validation_images(t
     def refuse(*_: Any) -> None:
         raise AssertionError("a validation image was read")
 
-    monkeypatch.setattr(encoder_training.Views, "__getitem__", noted)
-    monkeypatch.setattr(train_simclr.Listed, "__call__", refuse)
+    monkeypatch.setattr(samples.Views, "__getitem__", noted)
+    monkeypatch.setattr(labelled_squares.Listed, "__call__", refuse)
     scored = report(train("out", development=1 / 3, epochs=9))["probe"]
     assert list(scored) == ["development_top1"]
-    kept, held_out = encoder_training.hold_out(18, 1 / 3)
+    kept, held_out = probe.hold_out(18, 1 / 3)
     assert len(held_out) == 6 and sorted([*kept, *held_out]) == list(range(18))
     assert seen == set(kept.tolist())
 
@@ -421,32 +422,17 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_terms(train):
 
 
 def test_a_gradient_that_is_not_finite_stops_with_the_step_and_the_images(train, monkeypatch):
-    spread = train_simclr.spread  # asked once a step, within the loss
+    spread = students.spread  # asked once a step, within the loss
 
     def infinite(z: torch.Tensor) -> torch.Tensor:
         z.register_hook(lambda gradient: gradient * torch.inf)
         return spread(z)
 
-    monkeypatch.setattr(train_simclr, "spread", infinite)
+    monkeypatch.setattr(students, "spread", infinite)
     what = r"step 0: the gradient of the loss by z0 is not finite; the batch begins with image\d"
     with pytest.raises(ValueError, match=what):
         train("out")
     assert not list(Path().glob("out/*"))
-
-
-@pytest.mark.parametrize(
-    ("row", "why"),
-    [
-        ({"spread": 0.001, "contrastive": 3.0}, "collapsed to a point"),
-        ({"spread": 0.5, "contrastive": 2 * math.log(15)}, "no better than chance"),
-        ({"spread": 0.5, "contrastive": 3.0}, ""),
-        ({"spread": 0.5}, ""),
-    ],
-)
-def test_a_collapse_is_seen(row, why):
-    assert why in train_simclr.collapsed(row, n=8) and bool(why) == bool(
-        train_simclr.collapsed(row, n=8)
-    )
 
 
 def test_a_collapse_is_in_the_log_and_in_the_report(train, capsys):
@@ -539,7 +525,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     params, fail, full_disk, monkeypatch, words, keep_state, file
 ):
     if not keep_state:
-        monkeypatch.setattr(encoder_training.Scratch, "write", lambda self, state: None)
+        monkeypatch.setattr(encoders.Scratch, "write", lambda self, state: None)
     arguments = words("out")
     before = sorted(path for path in Path().rglob("*") if path.is_file())
     with full_disk(10_000):

@@ -14,7 +14,7 @@ from attnlabels.evaluation.agreement import FrozenStudent, align
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.pipeline.params import read
-from attnlabels.training import encoders as encoder_training
+from attnlabels.training import encoders
 
 RUNS = ("supervised_resnet10", "supervised_resnet10_attn_teacher")
 TERMS = ["classification", "kld", "nss"]
@@ -144,7 +144,7 @@ def test_classification_reaches_the_encoder(train):
 
 def test_a_run_interrupted_goes_on_to_the_same_bytes(train, monkeypatch):
     whole, made = contents(train("whole")), []
-    step = encoder_training.Training.step
+    step = encoders.Training.step
 
     def stopping(self, batch, *, rate: float) -> dict[str, float]:
         if len(made) == 4:
@@ -153,7 +153,7 @@ def test_a_run_interrupted_goes_on_to_the_same_bytes(train, monkeypatch):
         return step(self, batch, rate=rate)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(encoder_training.Training, "step", stopping)
+        patch.setattr(encoders.Training, "step", stopping)
         train("cut")
     assert not list(Path().glob("cut/*"))
     assert contents(train("cut")) == whole

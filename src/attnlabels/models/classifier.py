@@ -1,10 +1,14 @@
 """The supervised network with the student's attention head (paper §4.3, Table 1's lower half)."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnlabels.models.attention_head import AttentionHead
+from attnlabels.models.encoder import Encoder
+from attnlabels.models.probe import linear_probe
 from attnlabels.models.student import detach, encode
 
 
@@ -38,3 +42,14 @@ class Classifier(nn.Module):
         assert seen is not None
         logits = self.probe(classified.last.mean(dim=(2, 3))).unsqueeze(1)
         return Outputs(logits, self.attention(detach(seen) if stop_gradient else seen))
+
+
+def build_classifier(config: Mapping[str, Any], *, n_classes: int) -> Classifier:
+    """The network that `config` says, with weights drawn from torch's generator.
+
+    `config` holds the arguments of its `encoder` and its `attention`, a readout.
+    """
+    encoder = Encoder(**config["encoder"])
+    head = {key: config["attention"][key] for key in ("select", "output", "size")}
+    classifier = linear_probe(encoder.n_features, n_classes)
+    return Classifier(encoder, AttentionHead(**head), classifier)

@@ -1,13 +1,16 @@
 """The contrastive student with its attention head and its concurrent probe (paper §3.3, §4.3)."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlabels.models.attention_maps import Contrast, Gather, alone
-from attnlabels.models.encoder import Stages
+from attnlabels.models.attention_maps import Contrast, Gather, alone, build_attention
+from attnlabels.models.encoder import Encoder, Stages
+from attnlabels.models.probe import linear_probe
+from attnlabels.models.projector import projector
 
 
 class Outputs(NamedTuple):
@@ -82,3 +85,14 @@ def encode(
 def detach(stages: Stages) -> Stages:
     """The same maps, through which no gradient passes."""
     return Stages(*(each.detach() for each in stages))
+
+
+def build_student(config: Mapping[str, Any], *, n_classes: int) -> Student:
+    """The student that `config` says, with weights drawn from torch's generator.
+
+    `config` holds the arguments of its `encoder`, `projector` and `attention`.
+    """
+    encoder = Encoder(**config["encoder"])
+    head = projector(encoder.n_features, **config["projector"])
+    probe = linear_probe(encoder.n_features, n_classes)
+    return Student(encoder, head, build_attention(**config["attention"]), probe)

@@ -1,258 +1,113 @@
-"""What the trainings of encoders share: views of labelled shards, updates, the loop, the score."""
+"""The training of encoders on labelled shards: what their methods share (paper §3.3, §4.1, §4.3).
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+A method is a script: its network, whose parts are an `encoder`, an `attention` and a `probe` and
+whichever others it has, the parts of a batch that it is shown, and the weights of its terms.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
-from attnlabels.images.crops import centre_box, count_points, crop_map
-from attnlabels.images.decoding import decode, decode_reduced, reduction
-from attnlabels.images.folder import Manifest
-from attnlabels.images.squares import resize_centre_crop, resize_square
-from attnlabels.models.encoder import features
+from attnlabels.losses.objective import Targets, objective
+from attnlabels.models.attention_head import Output, Select
+from attnlabels.models.encoder import Stem, Taps
 from attnlabels.models.files import write_weights
 from attnlabels.pipeline.writing import replacing, write_json, write_rows
-from attnlabels.processes.checkpoint import Scratch
-from attnlabels.processes.loading import as_input, start_worker
-from attnlabels.processes.resumable import Resumable
+from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import World, joined
 from attnlabels.shards.labelled_squares import Squares
-from attnlabels.shards.shards import Sample, Shards
-from attnlabels.training.lars import Lars
-from attnlabels.training.order import Batches
-from attnlabels.training.schedule import warmup_cosine
-from attnlabels.training.step import Forward, Step, set_determinism
-from attnlabels.training.views import Drawn, crop, draw_view, view
+from attnlabels.training.loop import Batch, Loop, fit
+from attnlabels.training.loop import Row as Epoch
+from attnlabels.training.optimizers import Optimizer, build_optimizer
+from attnlabels.training.probe import score_probe
+from attnlabels.training.samples import Recorded, Views
+from attnlabels.training.step import Forward, Precision, Step, set_determinism
 
-IMAGES = ("view0", "view1", "clean")  # the parts of a batch that are images
-Batch = dict[str, Tensor]
-TermedLoss = Callable[[Any, Sequence[Tensor]], tuple[Tensor, dict[str, Tensor]]]
-Optimizer = Literal["lars", "sgd", "adamw"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(gt=0)]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """What is random in a view; see `attnlabels.training.views.draw_view`."""
-
-    area: tuple[float, float]
-    jittered: float
-    strength: float
-    hue: float
-    grey: float
-    blurred: float
+Loss = Callable[[Any, Mapping[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clean:
-    """How an image is shown that is attended to: the sides of image and map, in pixels.
+class Recipe:
+    """What all runs of a method share, whichever it is; params.yaml says what each value is."""
 
-    `crop` is the central share of the shorter side, 1 the whole image (A6).
+    width: Count
+    stem: Stem
+    zero_init: bool
+    image_size: Count
+    attention_taps: Taps
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count
+    warmup_epochs: NotNegative
+    optimizer: Optimizer
+    learning_rate: Positive
+    attention_learning_rate: Positive
+    weight_decay: NotNegative
+    clean_crop: Annotated[float, Field(gt=0, le=1)]
+    eval_crop: Annotated[float, Field(gt=0, le=1)]
+    crop_area: tuple[Share, Share]
+    precision: Precision
+    processes: Count  # which the stage starts; the training takes the world as it is
+    workers: Annotated[int, Field(ge=0)]
+    checkpoint_minutes: NotNegative
+    checkpoint_steps: Annotated[int, Field(ge=0)]
+    compile: bool
+    deterministic: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a run of any method has of its own; its row in a table of params.yaml."""
+
+    labels: str
+    attention_select: Select
+    attention_output: Output
+    map_size: Count
+    joint_batch_norm: bool
+    stop_gradient: bool
+    weights: dict[str, NotNegative]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training of a method: what list_runs wrote of it, its parameters, and where results go.
+
+    `code` is what `attnlabels.pipeline.code.code_of` says of the script, `config` what a later
+    stage needs to build the network again, and `outputs` are its weights, its curve and its report.
     """
 
-    image_size: int
-    map_size: int
-    crop: float
+    method: str
+    name: str
+    listed: Path
+    seed: int
+    recipe: Recipe
+    row: Row
+    code: Mapping[str, str]
+    config: Mapping[str, Any]
+    outputs: tuple[Path, Path, Path]
 
-    def parts(self, sample: Sample, image: UInt8[np.ndarray, "h w 3"]) -> dict[str, np.ndarray]:
-        """The image, its map and how many points fall on each of the map's pixels."""
-        box, size = centre_box(*sample["image_size"], self.crop), (self.map_size, self.map_size)
-        return {
-            "clean": resize_centre_crop(image, size=self.image_size, crop=self.crop),
-            "map": crop_map(sample["map"], box, size=size),
-            "fixations": count_points(sample["points"], grid=sample["grid"], box=box, size=size),
-        }
-
-
-class Views(Dataset[dict[str, Any]]):
-    """`n_views` of each image, its label, and its clean parts if any; named (epoch, index).
-
-    Images are uint8 [h, w, 3]. The draws depend on (seed, epoch, index) alone, so they are the
-    same in whichever process and after whichever interruption a sample is made. `chosen` are the
-    numbers of the samples that there are to train on.
-    """
-
-    def __init__(
-        self,
-        samples: Shards,
-        chosen: Int[np.ndarray, "n"],
-        *,
-        n_views: int,
-        augmentation: Augmentation,
-        image_size: int,
-        clean: Clean | None,
-        seed: int,
-    ) -> None:
-        self.samples, self.chosen, self.n_views, self.seed = samples, chosen, n_views, seed
-        self.augmentation, self.image_size, self.clean = augmentation, image_size, clean
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
-        epoch, index = item[0], int(self.chosen[item[1]])
-        sample = self.samples[index]
-        height, width = sample["image_size"]
-        rng = np.random.default_rng([self.seed, epoch, index])
-        drawn = [
-            draw_view(height, width, rng=rng, **vars(self.augmentation))
-            for _ in range(self.n_views)
-        ]
-        # Paper: a JPEG of which every part that is used shrinks to a half or less is decoded at
-        # 1/2, 1/4 or 1/8: the same crops, from pixels that differ by some grey levels.
-        whole = [int(self.clean.crop * min(height, width))] if self.clean else []
-        side = min(*whole, *(side for each in drawn for side in each.box[2:]))
-        times = reduction(sample["image"], side=side, size=self.image_size)
-        image = decode_reduced(
-            sample["image"],
-            size=(height, width),
-            reduction=times,
-            name=f"{self.samples.folder}: {sample['key']}",
-        )
-        return {
-            **{
-                f"view{i}": make_view(image, each, size=self.image_size, reduction=times)
-                for i, each in enumerate(drawn)
-            },
-            **(self.clean.parts(sample, image) if self.clean else {}),
-            "label": sample["label"],
-            "index": index,
-        }
-
-
-def make_view(
-    image: UInt8[np.ndarray, "h w 3"], drawn: Drawn, *, size: int, reduction: int
-) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The view that was drawn, of the image decoded at a `reduction`-th of its size."""
-    # Paper: SimCLR's bicubic is not antialiased and skips pixels where it shrinks. Torchvision, in
-    # PyTorch's SimCLRs, antialiases, and so do we, here as in the clean view.
-    return view(resize_square(crop(image, drawn.box, reduction=reduction), size=size), drawn)
-
-
-class Recorded(Dataset[dict[str, Any]]):
-    """The clean parts of images and people's recordings of them; named (epoch, index)."""
-
-    def __init__(self, samples: Shards, clean: Clean) -> None:
-        self.samples, self.clean = samples, clean
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
-        sample = self.samples[item[1]]
-        name = f"{self.samples.folder}: {sample['key']}"
-        return self.clean.parts(sample, decode(sample["image"], name=name))
-
-
-def require_same_classes(samples: Shards, listed: Manifest, *, manifest: Path) -> None:
-    """Raises ValueError unless the labelled and the listed images are of the same classes."""
-    if listed.classes != samples.classes:
-        raise ValueError(
-            f"{manifest} lists {len(listed.classes)} classes and {samples.folder} labels "
-            f"{len(samples.classes)}, or others; the probe needs the same class folders in both"
-        )
-
-
-def encoder_config(
-    section: Any, row: Any, *, backbone: str, block: str, source: str, **more: Any
-) -> dict[str, Any]:
-    """What a later stage needs to build an encoder and its attention again, and to feed them.
-
-    `section` and `row` are a training's parameters, which have keys of these names.
-    """
-    return {
-        "encoder": {
-            "backbone": backbone,
-            "width": section.width,
-            "stem": section.stem,
-            "taps": section.attention_taps,
-            "zero_init": section.zero_init,
-            "block": block,
-        },
-        "attention": {
-            "source": source,
-            "select": row.attention_select,
-            "output": row.attention_output,
-            "size": row.map_size,
-        },
-        **more,
-        "image_size": section.image_size,
-        "clean_crop": section.clean_crop,
-        "eval_crop": section.eval_crop,
-    }
-
-
-def hold_out(n: int, share: float) -> tuple[Int[np.ndarray, "a"], Int[np.ndarray, "b"]]:
-    """The numbers below `n` to train on, in order, and those held out for choosing (§4.1).
-
-    They are the same for every run and seed, so that choices are made on the same images.
-    """
-    order = np.random.default_rng(0).permutation(n)
-    n_held = round(share * n)
-    return np.sort(order[n_held:]), np.sort(order[:n_held])
-
-
-def build_optimizer(
-    name: Optimizer,
-    trained: Iterable[nn.Module],
-    probe: nn.Linear,
-    attention: nn.Module,
-    *,
-    learning_rate: float,
-    attention_learning_rate: float,
-    weight_decay: float,
-) -> torch.optim.Optimizer:
-    """Kernels decay and, under LARS, adapt; gains and biases do neither.
-
-    So does SimCLR (lars_optimizer.py). The probe's kernel decays but does not adapt. The few
-    parameters of the attention, where it has any, have a rate of their own,
-    `attention_learning_rate` times the others' (A12). SGD has Nesterov's momentum of 0.9.
-    """
-    own = [each for part in trained for each in part.parameters()]
-    groups: list[dict[str, Any]] = [
-        {"params": [each for each in own if each.ndim > 1], "adapt": True, "decays": True},
-        {"params": [probe.weight], "adapt": False, "decays": True},
-        {
-            "params": [each for each in own if each.ndim == 1 and each.requires_grad]
-            + [probe.bias],
-            "adapt": False,
-            "decays": False,
-        },
-        {
-            "params": list(attention.parameters()),
-            "adapt": False,
-            "decays": False,
-            "rate": attention_learning_rate,
-        },
-    ]
-    groups = [group for group in groups if group["params"]]
-    for group in groups:
-        group["base"] = group["lr"] = learning_rate * group.pop("rate", 1.0)
-        group["weight_decay"] = weight_decay if group.pop("decays") else 0.0
-        if name != "lars":
-            group.pop("adapt")
-    if name == "lars":
-        momentum, trust = 0.9, 1e-3
-        return Lars(
-            groups, lr=learning_rate, momentum=momentum, weight_decay=0.0, trust_coefficient=trust
-        )
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=learning_rate)
+    def mark(self, folders: Iterable[Path]) -> str:
+        """What its state is kept under; changes with parameters, code and the shards' `folders`."""
+        made_of = [vars(self.recipe), vars(self.row), self.seed, self.code]
+        # the run's file tells its block's code
+        files = [self.listed, *(folder / "index.json" for folder in folders)]
+        return f"{self.method}-{fingerprint(made_of, files)}"
 
 
 class Training:
     """A network with its optimizer and its loss, one update at a time.
 
-    `inputs` and `targets` name the parts of a batch that `forward` and `loss` are given; `loss`
-    returns the total and the terms it is made of.
+    `inputs` and `targets` name the parts of a batch that `forward` and `loss` are given, the
+    targets by their names; `loss` returns the total and the terms it is made of.
     """
 
     def __init__(
@@ -262,7 +117,7 @@ class Training:
         inputs: Sequence[str],
         targets: Sequence[str],
         forward: Forward,
-        loss: TermedLoss,
+        loss: Loss,
     ) -> None:
         self.update, self.inputs, self.targets = update, inputs, targets
         self.forward, self.loss = forward, loss
@@ -276,10 +131,11 @@ class Training:
         values: dict[str, Tensor] = {}
 
         def loss(outputs: Any, rows: Sequence[Tensor]) -> Tensor:
-            total, terms = self.loss(outputs, rows)
+            total, terms = self.loss(outputs, dict(zip(self.targets, rows)))
             values.update({"loss": total, **terms})
             return total
 
+        self.update.model.train()
         for group in self.update.optimizer.param_groups:
             group["lr"] = group["base"] * rate
         images = [batch[key] for key in self.inputs]
@@ -289,182 +145,126 @@ class Training:
         numbers = torch.stack([value.detach().float() for value in values.values()]).tolist()
         return dict(zip(values, numbers))
 
+    def end_epoch(self, means: dict[str, float], *, epoch: int, step: int) -> Epoch:
+        """The epoch's row of the curve: the last learning rate, and the mean losses."""
+        rate = self.update.optimizer.param_groups[0]["lr"]
+        return {"epoch": epoch, "step": step, "lr": rate, **means}
 
-@dataclass(frozen=True, kw_only=True)
-class Loop:
-    """How long a training lasts, and how often its state is kept."""
+    def state_dict(self) -> dict[str, Any]:
+        """What an uninterrupted run knows between two steps."""
+        return self.update.state_dict()
 
-    batch_size: int
-    epochs: int
-    warmup_epochs: float
-    workers: int
-    checkpoint_minutes: float
-    checkpoint_steps: int
-    deterministic: bool
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.update.load_state_dict(state)
 
-    @classmethod
-    def of(cls, section: Any) -> "Loop":
-        """That of a section of params.yaml, which has keys of these names."""
-        return cls(**{each.name: getattr(section, each.name) for each in fields(cls)})
+
+def on_device(
+    network: nn.Module, p: Recipe, *, learning_rate: float, world: World, chunks: int = 1
+) -> Step:
+    """The updates of a network, which is moved to this process's device for them."""
+    network.to(world.device).to(memory_format=torch.channels_last)
+    if p.compile:
+        network.get_submodule("encoder").compile()
+    optimizer = build_optimizer(
+        p.optimizer,
+        network,
+        learning_rate=learning_rate,
+        attention_learning_rate=p.attention_learning_rate,
+        weight_decay=p.weight_decay,
+    )
+    return Step(network, optimizer, world=world, precision=p.precision, chunks=chunks)
+
+
+def weigh(
+    weights: Mapping[str, float],
+    *,
+    temperature: float | None = None,
+    watched: Callable[[Any], dict[str, Tensor]] = lambda outputs: {},
+) -> Loss:
+    """The loss that `weights` names the terms of; `watched` numbers are reported beside these."""
+
+    def loss(outputs: Any, rows: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        targets = Targets(rows["label"], rows.get("map"), rows.get("fixations"), temperature)
+        total, terms = objective(outputs, targets, weights=weights)
+        return total, terms | watched(outputs)
+
+    return loss
 
 
 def train(
+    run: Run,
     build: Callable[[World], Training],
     views: Views,
     squares: Squares,
-    loop: Loop,
     *,
-    mark: str,
-    run: str,
-    seed: int,
-    config: Mapping[str, Any],
-    outputs: tuple[Path, Path, Path],
-    summarise: Callable[[list[dict[str, Any]], float], dict[str, Any]],
+    summarise: Callable[[list[Epoch], float], dict[str, Any]],
     beside: tuple[Recorded, int] | None = None,
-    watch: Callable[[dict[str, Any]], str] = lambda epoch: "",
+    watch: Callable[[Epoch], str] = lambda epoch: "",
 ) -> None:
-    """Train what `build` makes, score its probe on `squares`, and write the `outputs`.
+    """Train what `build` makes, score its probe on `squares`, and write the run's outputs.
 
-    These are the weights, with `config` beside them, the curve, one row of mean losses an epoch,
-    and the report, which `summarise` makes of that and of the top-1 accuracy. `mark` names the
-    training: its state is kept under that name until they are written. `beside`: other images,
-    and how many of them join each batch with their clean parts. `watch` says of an epoch's row
-    what is wrong with it, or "".
+    These are the weights, with the config beside them, the curve, a row of mean losses an epoch,
+    and the report, which `summarise` makes of that and of the top-1 accuracy. Its state is kept
+    until they are written. `beside`: other images, and how many of them join each batch with their
+    clean parts. `watch` says of an epoch's row what is wrong with it, or "".
     """
+    p, folders = run.recipe, [views.samples.folder]
+    mark = run.mark([*folders, beside[0].samples.folder] if beside else folders)
     with joined() as world:
         world.agree("the training", mark)
-        set_determinism(loop.deterministic)
-        torch.manual_seed(seed)
+        set_determinism(p.deterministic)
+        torch.manual_seed(run.seed)
         training, scratch = build(world), Scratch(mark)
         history = fit(
             training,
             views,
-            loop,
-            beside=beside,
-            seed=seed,
+            Loop.of(p),
+            seed=run.seed,
             scratch=scratch,
             world=world,
-            title=f"{run} {seed}",
+            title=f"{run.name} {run.seed}",
+            beside=beside,
             watch=watch,
         )
         network = training.update.model
-        top1 = score_probe(network, squares, workers=loop.workers, world=world)
+        top1 = score_probe(network, squares, workers=p.workers, world=world)
         if not world.first:
             return
-        weights, curve, report = outputs
+        weights, curve, report = run.outputs
         with replacing(weights) as aside:
-            write_weights(aside, network, {**config, "seed": seed, "run": run})
+            write_weights(aside, network, {**run.config, "seed": run.seed, "run": run.name})
         write_rows(curve, history, columns=list(history[0]))
         write_json(report, summarise(history, top1))
         scratch.clear()
 
 
-def fit(
-    training: Training,
-    views: Views,
-    loop: Loop,
-    *,
-    beside: tuple[Recorded, int] | None,
-    seed: int,
-    scratch: Scratch,
-    world: World,
-    title: str,
-    watch: Callable[[dict[str, Any]], str],
-) -> list[dict[str, Any]]:
-    """Train to the last step, from wherever `scratch` has it; returns a row an epoch.
-
-    The images `beside` are in an order and in epochs of their own.
-    """
-    step, history, sums = 0, [], {}
-    update = training.update
-    with Resumable(
-        scratch, world, minutes=loop.checkpoint_minutes, steps=loop.checkpoint_steps
-    ) as kept:
-        if state := kept.read():
-            update.load_state_dict(state)
-            step, history, sums = state["step"], state["history"], state["sums"]
-        share = {"seed": seed, "start": step, "rank": world.rank, "size": world.size}
-        batches = Batches(len(views), batch_size=loop.batch_size, epochs=loop.epochs, **share)
-        warmup_steps = round(loop.warmup_epochs * batches.steps_per_epoch)
-        loaded = load_batches(views, batches, workers=loop.workers, device=world.device)
-        if beside:
-            recorded, n = beside
-            if len(recorded) < n:
-                raise ValueError(
-                    f"{recorded.samples.folder} has {len(recorded)} images and {n} are to join "
-                    "each batch; lower cotrain.images of the run"
-                )
-            epochs = -(-batches.total // (len(recorded) // n))
-            others = Batches(len(recorded), batch_size=n, epochs=epochs, **share)
-            more = load_batches(recorded, others, workers=loop.workers, device=world.device)
-            loaded = ({**own, **other} for own, other in zip(loaded, more))
-
-        def everything() -> dict[str, Any]:
-            return {**update.state_dict(), "history": history, "sums": sums}
-
-        update.model.train()
-        quiet = None if world.first else True
-        with tqdm(desc=title, total=batches.total, initial=step, disable=quiet) as progress:
-            for batch in loaded:
-                factor = warmup_cosine(step, warmup_steps=warmup_steps, total_steps=batches.total)
-                try:
-                    terms = training.step(batch, rate=factor)
-                except FloatingPointError as error:
-                    keys = [views.samples[i]["key"] for i in batch["index"][:5].tolist()]
-                    raise ValueError(
-                        f"step {step}: {error}; the batch begins with {', '.join(keys)}; look at "
-                        "these images, lower learning_rate or use fp32"
-                    ) from error
-                step += 1
-                for key, value in terms.items():
-                    sums[key] = sums.get(key, 0.0) + value / batches.steps_per_epoch
-                if step % batches.steps_per_epoch == 0:
-                    epoch = step // batches.steps_per_epoch
-                    rate = update.optimizer.param_groups[0]["lr"]
-                    history.append({"epoch": epoch, "step": step, "lr": rate, **sums})
-                    progress.set_postfix({key: f"{value:.3f}" for key, value in sums.items()})
-                    sums = {}
-                    if world.first and (why := watch(history[-1])):
-                        tqdm.write(f"warning: epoch {epoch}: {why}", file=sys.stderr)
-                progress.update()
-                kept.done(step, everything)
-        kept.save(step, everything)  # what follows may still fail, and would cost the run
-    return history
+def encoder_config(
+    p: Recipe, row: Row, *, backbone: str, block: str, source: str, **more: Any
+) -> dict[str, Any]:
+    """What a later stage needs to build an encoder and its attention again, and to feed them."""
+    return {
+        "encoder": {
+            "backbone": backbone,
+            "width": p.width,
+            "stem": p.stem,
+            "taps": p.attention_taps,
+            "zero_init": p.zero_init,
+            "block": block,
+        },
+        "attention": {
+            "source": source,
+            "select": row.attention_select,
+            "output": row.attention_output,
+            "size": row.map_size,
+        },
+        **more,
+        "image_size": p.image_size,
+        "clean_crop": p.clean_crop,
+        "eval_crop": p.eval_crop,
+    }
 
 
-def load_batches(
-    samples: Dataset[dict[str, Any]], batches: Batches, *, workers: int, device: torch.device
-) -> Iterator[Batch]:
-    """Batches on the device; images become float [n, 3, h, w] in [0, 1], channels last."""
-    loader: DataLoader[Any] = DataLoader(
-        samples,
-        batch_sampler=batches,
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=start_worker,
-    )
-    for batch in loader:
-        moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
-        yield {key: as_input(rows) if key in IMAGES else rows for key, rows in moved.items()}
-
-
-@torch.no_grad()
-def score_probe(network: Any, squares: Squares, *, workers: int, world: World) -> float:
-    """Top-1 accuracy of `network.probe` on its encoder's features, shared among the processes."""
-    network.eval()
-    n = len(squares)
-    loader: DataLoader[Any] = DataLoader(
-        squares,
-        batch_size=256,
-        sampler=range(world.rank, n, world.size),
-        num_workers=workers,
-        worker_init_fn=start_worker,
-    )
-    hits, seen = 0, 0
-    quiet = None if world.first else True
-    for images, labels in tqdm(loader, desc="probe", disable=quiet):
-        logits = network.probe(features(network.encoder(as_input(images.to(world.device)))))
-        hits += int((logits.argmax(dim=1).cpu() == labels).sum())
-        seen += len(labels)
-    assert world.total(seen) == n  # each image once
-    return world.total(hits) / n
+def summary(row: Row, history: list[Epoch]) -> dict[str, Any]:
+    """The last epoch's losses, and how many steps there were."""
+    last = history[-1]
+    return {"loss": {key: last[key] for key in ("loss", *row.weights)}, "steps": last["step"]}

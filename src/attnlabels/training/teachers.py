@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from attnlabels.images.crops import WHOLE, Box, count_points, crop_map
@@ -20,12 +20,10 @@ from attnlabels.losses.attention import kld, nss
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.teacher import Output, Teacher
 from attnlabels.processes.checkpoint import Scratch
-from attnlabels.processes.loading import as_input, start_worker
-from attnlabels.processes.resumable import Resumable
+from attnlabels.processes.loading import as_input
 from attnlabels.processes.world import World
 from attnlabels.shards.shards import Shards
-from attnlabels.training.order import Batches
-from attnlabels.training.schedule import warmup_cosine
+from attnlabels.training.loop import Batch, Loop, fit
 from attnlabels.training.step import Precision, Step, set_determinism
 from attnlabels.training.views import draw_jitter, jitter_colour
 
@@ -89,6 +87,10 @@ class Recordings(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.images)
 
+    def key_of(self, index: int) -> str:
+        """The key of the image of that number."""
+        return self.keys[index]
+
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
         """One augmented sample, drawn from (seed, epoch, index): one box for all three."""
         epoch, index = item
@@ -148,7 +150,17 @@ def train(
     for module in teacher.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = recipe.norm_momentum
-    history = fit(teacher, recordings, dev, recipe=recipe, scratch=scratch, world=world)
+    learning = Learning(teacher, dev, recipe=recipe, world=world)
+    history = fit(
+        learning,
+        recordings,
+        Loop.of(recipe),
+        seed=recipe.seed,
+        scratch=scratch,
+        world=world,
+        title="teacher",
+    )
+    teacher.load_state_dict(learning.best)
     return teacher, history
 
 
@@ -163,94 +175,59 @@ class Maps(NamedTuple):
     maps: Float[Tensor, "n h w"]
 
 
-def fit(
-    teacher: Teacher,
-    train: Recordings,
-    dev: Recordings,
-    *,
-    recipe: Recipe,
-    scratch: Scratch,
-    world: World,
-) -> list[dict[str, float | int]]:
-    """A row an epoch; leaves `teacher` with the mean weights of the epoch best on `dev`.
+class Learning:
+    """A teacher, its optimizer and the mean of its weights over steps, one update at a time.
 
-    The mean over steps (decay `average` a step) is what is scored and kept; with an
-    `average` of 0 it is the weights themselves.
+    The mean (decay `average` a step) is what is scored on `dev` and kept; with an `average` of 0 it
+    is the weights themselves. `best` is the mean of the epoch with the best score.
     """
-    optimizer = torch.optim.AdamW(
-        teacher.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    update = Step(teacher, optimizer, world=world, precision=recipe.precision)
-    mean = {key: value.detach().clone() for key, value in teacher.state_dict().items()}
-    best, step, history, loss_sum = mean, 0, [], 0.0
-    with Resumable(
-        scratch, world, minutes=recipe.checkpoint_minutes, steps=recipe.checkpoint_steps
-    ) as kept:
-        if state := kept.read():
-            update.load_state_dict(state)
-            mean, best = (
-                {key: value.to(world.device) for key, value in state[name].items()}
-                for name in ("mean", "best")
-            )
-            step, history, loss_sum = state["step"], state["history"], state["loss_sum"]
-        batches = Batches(
-            len(train),
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            seed=recipe.seed,
-            start=step,
-            rank=world.rank,
-            size=world.size,
+
+    def __init__(self, teacher: Teacher, dev: Recordings, *, recipe: Recipe, world: World) -> None:
+        self.teacher, self.dev, self.recipe, self.world = teacher, dev, recipe, world
+        optimizer = torch.optim.AdamW(
+            teacher.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        warmup_steps = round(recipe.warmup_epochs * batches.steps_per_epoch)
-        loader: DataLoader[Any] = DataLoader(
-            train, batch_sampler=batches, num_workers=recipe.workers, worker_init_fn=start_worker
+        self.update = Step(teacher, optimizer, world=world, precision=recipe.precision)
+        self.mean = {key: value.detach().clone() for key, value in teacher.state_dict().items()}
+        self.best, self.best_cc, self.steps = self.mean, -1.0, 0
+
+    def step(self, batch: Batch, *, rate: float) -> dict[str, float]:
+        """One update at `rate` times the learning rate, and the mean moved after it."""
+        for group in self.update.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * rate
+        self.teacher.train()
+        loss = train_step(self.update, batch, recipe=self.recipe)
+        average = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
+        move_mean(self.mean, self.teacher, average=average)
+        self.steps += 1
+        return {"loss": loss}
+
+    def end_epoch(self, means: dict[str, float], *, epoch: int, step: int) -> dict[str, Any]:
+        """The epoch's mean loss and the score of the mean weights, kept if it is the best."""
+        own = {key: value.clone() for key, value in self.teacher.state_dict().items()}
+        self.teacher.load_state_dict(self.mean)
+        dev_cc = mean_cc(self.teacher, self.dev, recipe=self.recipe, world=self.world)
+        self.teacher.load_state_dict(own)
+        if dev_cc > self.best_cc:
+            self.best_cc = dev_cc
+            self.best = {key: value.clone() for key, value in self.mean.items()}
+        return {"epoch": epoch, "step": step, **means, "dev_cc": dev_cc}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an uninterrupted run knows between two steps."""
+        own = {"mean": self.mean, "best": self.best, "best_cc": self.best_cc, "steps": self.steps}
+        return {**self.update.state_dict(), **own}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.update.load_state_dict(state)
+        self.mean, self.best = (
+            {key: value.to(self.world.device) for key, value in state[name].items()}
+            for name in ("mean", "best")
         )
-
-        def everything() -> dict[str, Any]:
-            progress = {"history": history, "loss_sum": loss_sum}
-            return {**update.state_dict(), "mean": mean, "best": best, **progress}
-
-        quiet = None if world.first else True
-        with tqdm(desc="teacher", total=batches.total, initial=step, disable=quiet) as progress:
-            for batch in loader:
-                factor = warmup_cosine(step, warmup_steps=warmup_steps, total_steps=batches.total)
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.learning_rate * factor
-                teacher.train()
-                try:
-                    loss = train_step(update, batch, recipe=recipe, device=world.device)
-                except FloatingPointError as error:
-                    names = ", ".join(train.keys[i] for i in batch["index"][:5].tolist())
-                    raise ValueError(
-                        f"step {step}: {error}; the batch begins with {names}; look at these "
-                        "images, lower learning_rate or use fp32"
-                    ) from error
-                move_mean(mean, teacher, average=min(recipe.average, (1 + step) / (10 + step)))
-                loss_sum += loss / batches.steps_per_epoch
-                step += 1
-                progress.update()
-                if step % batches.steps_per_epoch == 0:
-                    own = {key: value.clone() for key, value in teacher.state_dict().items()}
-                    teacher.load_state_dict(mean)
-                    dev_cc = mean_cc(teacher, dev, recipe=recipe, world=world)
-                    if dev_cc > max((each["dev_cc"] for each in history), default=-1.0):
-                        best = {key: value.clone() for key, value in mean.items()}
-                    teacher.load_state_dict(own)
-                    epoch = step // batches.steps_per_epoch
-                    row = {"epoch": epoch, "step": step, "loss": loss_sum, "dev_cc": dev_cc}
-                    history.append(row)
-                    progress.set_postfix(loss=f"{loss_sum:.3f}", dev_cc=f"{dev_cc:.3f}")
-                    loss_sum = 0.0
-                kept.done(step, everything)
-        kept.save(step, everything)  # what follows may still fail, and would cost the run
-    teacher.load_state_dict(best)
-    return history
+        self.best_cc, self.steps = state["best_cc"], state["steps"]
 
 
-def train_step(
-    update: Step, batch: dict[str, Tensor], *, recipe: Recipe, device: torch.device
-) -> float:
+def train_step(update: Step, batch: Batch, *, recipe: Recipe) -> float:
     """One update by λ·KLD - β·NSS, the student's loss; the paper names none for the teacher.
 
     Returns the loss of the whole batch, of which `batch` is this process's share. Raises
@@ -271,8 +248,7 @@ def train_step(
         values.append(float(value.detach()))
         return value
 
-    images, *targets = (batch[key].to(device) for key in ("image", "map", "points"))
-    update([as_input(images)], targets, forward=forward, loss=loss)
+    update([batch["image"]], [batch["map"], batch["points"]], forward=forward, loss=loss)
     return values[0]
 
 

@@ -53,7 +53,7 @@ def close(found, expected):
     for key, value in expected.items():
         atol = 1e-6 * max(1.0, float(value.abs().max()))
         torch.testing.assert_close(
-            found[key], value, rtol=0, atol=atol, msg=lambda words: f"{key}: {words}"
+            found[key], value, rtol=0, atol=atol, msg=lambda words, key=key: f"{key}: {words}"
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from attnlabels.images.squares import resize_square
-from attnlabels.training.encoders import make_view as apply
+from attnlabels.training.samples import make_view as apply
 from attnlabels.training.views import (
     GREY,
     Drawn,

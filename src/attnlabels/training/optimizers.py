@@ -1,15 +1,69 @@
-"""LARS as SimCLR runs it (google-research/simclr:lars_optimizer.py, `classic_momentum`)."""
+"""The optimizers of encoders: which parameters decay and adapt, and LARS as SimCLR runs it."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, nn
+
+Optimizer = Literal["lars", "sgd", "adamw"]
 
 
-class Lars(Optimizer):
+def build_optimizer(
+    name: Optimizer,
+    network: nn.Module,
+    *,
+    learning_rate: float,
+    attention_learning_rate: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """Kernels decay and, under LARS, adapt; gains and biases do neither.
+
+    So does SimCLR (lars_optimizer.py). The kernel of `network.probe` decays but does not adapt. The
+    few parameters of `network.attention`, where it has any, have a rate of their own,
+    `attention_learning_rate` times the others' (A12). SGD has Nesterov's momentum of 0.9.
+    """
+    groups = [group for group in parameter_groups(network) if group["params"]]
+    for group in groups:
+        rate = attention_learning_rate if group.pop("own_rate") else 1.0
+        group["base"] = group["lr"] = learning_rate * rate
+        group["weight_decay"] = weight_decay if group.pop("decays") else 0.0
+        if name != "lars":
+            group.pop("adapt")
+    if name == "lars":
+        momentum, trust = 0.9, 1e-3
+        return Lars(
+            groups, lr=learning_rate, momentum=momentum, weight_decay=0.0, trust_coefficient=trust
+        )
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=learning_rate)
+
+
+def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """The trained parameters of a network, by what is done to them; some may be empty.
+
+    Its `probe` and its `attention` are apart; whatever other parts it has are trained alike.
+    """
+    probe, attention = network.probe, network.attention
+    assert isinstance(probe, nn.Linear) and isinstance(attention, nn.Module)
+    parts = [each for each in network.children() if each not in (probe, attention)]
+    own = [each for part in parts for each in part.parameters() if each.requires_grad]
+    kernels = [each for each in own if each.ndim > 1]
+    gains = [each for each in own if each.ndim == 1]
+    plain = {"adapt": False, "decays": False, "own_rate": False}
+    return [
+        plain | {"params": kernels, "adapt": True, "decays": True},
+        plain | {"params": [probe.weight], "decays": True},
+        plain | {"params": [*gains, probe.bias]},
+        plain | {"params": list(attention.parameters()), "own_rate": True},
+    ]
+
+
+class Lars(torch.optim.Optimizer):
     """SGD with momentum whose step is scaled to each tensor's norm.
+
+    As google-research/simclr:lars_optimizer.py runs it, with `classic_momentum`.
 
     Each group says `adapt`. True: the step has the ratio trust_coefficient * |w| / |g|, where g has
     the weight decay in it. False, for biases, normalisation and linear heads: plain momentum. To

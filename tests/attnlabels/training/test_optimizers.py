@@ -4,7 +4,7 @@ import timm.optim
 import torch
 from torch import nn
 
-from attnlabels.training.lars import Lars
+from attnlabels.training.optimizers import Lars, build_optimizer, parameter_groups
 
 
 def tensor(*values: float) -> nn.Parameter:
@@ -149,3 +149,50 @@ def test_each_group_must_say_whether_it_adapts() -> None:
             weight_decay=0.0,
             trust_coefficient=0.001,
         )
+
+
+def network() -> nn.Module:
+    """Parts as a student's, and one that is of no network here."""
+    parts = {
+        "encoder": nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)),
+        "another": nn.Linear(4, 4),
+        "attention": nn.Conv1d(2, 1, 1),
+        "probe": nn.Linear(4, 3),
+    }
+    module = nn.Module()
+    for name, part in parts.items():
+        module.add_module(name, part)
+    module.another.bias.requires_grad_(False)
+    return module
+
+
+def test_each_trained_parameter_is_in_one_group_and_a_frozen_one_in_none() -> None:
+    model = network()
+    names = {id(each): name for name, each in model.named_parameters()}
+    groups = [{names[id(w)] for w in group["params"]} for group in parameter_groups(model)]
+    assert groups == [
+        {"encoder.0.weight", "another.weight"},
+        {"probe.weight"},
+        {"encoder.0.bias", "encoder.1.weight", "encoder.1.bias", "probe.bias"},
+        {"attention.weight", "attention.bias"},
+    ]
+
+
+@pytest.mark.parametrize("name", ["lars", "sgd", "adamw"])
+def test_kernels_decay_and_the_attention_has_a_rate_of_its_own(name) -> None:
+    optimizer = build_optimizer(
+        name, network(), learning_rate=0.2, attention_learning_rate=10.0, weight_decay=0.01
+    )
+    groups = optimizer.param_groups
+    assert [group["base"] for group in groups] == [0.2, 0.2, 0.2, 2.0]
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.01, 0.0, 0.0]
+    assert all(("adapt" in group) == (name == "lars") for group in groups)
+
+
+def test_an_attention_without_parameters_has_no_group() -> None:
+    model = network()
+    model.attention = nn.Identity()
+    optimizer = build_optimizer(
+        "sgd", model, learning_rate=0.2, attention_learning_rate=10.0, weight_decay=0.01
+    )
+    assert len(optimizer.param_groups) == 3

@@ -1,0 +1,205 @@
+"""The loop of every training: batches in their order, a row an epoch, a state to go on from."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from attnlabels.processes.checkpoint import Scratch
+from attnlabels.processes.loading import as_input, start_worker
+from attnlabels.processes.resumable import Resumable
+from attnlabels.processes.world import World
+from attnlabels.training.order import Batches
+from attnlabels.training.schedule import warmup_cosine
+
+IMAGES = ("image", "view0", "view1", "clean")  # the parts of a batch that are images
+Batch = dict[str, Tensor]
+Row = dict[str, Any]  # of the curve: an epoch's numbers
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """What is trained on; an item is named (epoch, index) and has its number as `index`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]: ...
+
+    def key_of(self, index: int) -> str:
+        """The name of the image of that number."""
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """What is trained, an update at a time, and all that an uninterrupted run knows of it."""
+
+    def step(self, batch: Batch, *, rate: float) -> dict[str, float]:
+        """One update at `rate` times the learning rate; the numbers whose mean an epoch reports.
+
+        `batch` is this process's share. Raises FloatingPointError if a number is not finite.
+        """
+
+    def end_epoch(self, means: dict[str, float], *, epoch: int, step: int) -> Row:
+        """The epoch's row of the curve, of the means of what its steps returned."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """How long a training lasts, and how often its state is kept."""
+
+    batch_size: int
+    epochs: int
+    warmup_epochs: float
+    workers: int
+    checkpoint_minutes: float
+    checkpoint_steps: int
+
+    @classmethod
+    def of(cls, section: Any) -> "Loop":
+        """That of a section of params.yaml, which has keys of these names."""
+        return cls(**{each.name: getattr(section, each.name) for each in fields(cls)})
+
+
+@dataclass
+class Progress:
+    """How far a training has come: the rows of past epochs, and the sums of the one begun."""
+
+    step: int = 0
+    history: list[Row] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+def fit(
+    training: Trained,
+    samples: Samples,
+    loop: Loop,
+    *,
+    seed: int,
+    scratch: Scratch,
+    world: World,
+    title: str,
+    beside: tuple[Samples, int] | None = None,
+    watch: Callable[[Row], str] = lambda row: "",
+) -> list[Row]:
+    """Train to the last step, from wherever `scratch` has it; returns a row an epoch.
+
+    `beside`: other samples, and how many of them join each batch. `watch` says of an epoch's row
+    what is wrong with it, or "". Raises ValueError, with the step and the batch's first images, if
+    a number is not finite.
+    """
+    so_far = Progress()
+    with Resumable(
+        scratch, world, minutes=loop.checkpoint_minutes, steps=loop.checkpoint_steps
+    ) as kept:
+        if state := kept.read():
+            training.load_state_dict(state)
+            so_far = Progress(state["step"], state["history"], state["sums"])
+        order, loaded = open_batches(
+            samples, loop, beside, seed=seed, start=so_far.step, world=world
+        )
+        warmup_steps = round(loop.warmup_epochs * order.steps_per_epoch)
+
+        def everything() -> dict[str, Any]:
+            return {**training.state_dict(), **vars(so_far)}
+
+        quiet = None if world.first else True
+        with tqdm(desc=title, total=order.total, initial=so_far.step, disable=quiet) as bar:
+            for batch in loaded:
+                rate = warmup_cosine(
+                    so_far.step, warmup_steps=warmup_steps, total_steps=order.total
+                )
+                with naming_images(batch, samples, step=so_far.step):
+                    terms = training.step(batch, rate=rate)
+                if row := advance(so_far, terms, training, steps_per_epoch=order.steps_per_epoch):
+                    bar.set_postfix(readable(row))
+                    if world.first and (why := watch(row)):
+                        tqdm.write(f"warning: epoch {row['epoch']}: {why}", file=sys.stderr)
+                bar.update()
+                kept.done(so_far.step, everything)
+        kept.save(so_far.step, everything)  # what follows may still fail, and would cost the run
+    return so_far.history
+
+
+def advance(
+    so_far: Progress, terms: dict[str, float], training: Trained, *, steps_per_epoch: int
+) -> Row | None:
+    """Count a step with what it returned; the epoch's row if that was its last."""
+    so_far.step += 1
+    for key, value in terms.items():
+        so_far.sums[key] = so_far.sums.get(key, 0.0) + value / steps_per_epoch
+    if so_far.step % steps_per_epoch:
+        return None
+    epoch = so_far.step // steps_per_epoch
+    row = training.end_epoch(so_far.sums, epoch=epoch, step=so_far.step)
+    so_far.history.append(row)
+    so_far.sums = {}
+    return row
+
+
+def readable(row: Row) -> dict[str, str]:
+    """What the progress bar shows of an epoch."""
+    return {key: f"{row[key]:.3f}" for key in row if key not in ("epoch", "step", "lr")}
+
+
+@contextmanager
+def naming_images(batch: Batch, samples: Samples, *, step: int) -> Iterator[None]:
+    """In this block a FloatingPointError becomes a ValueError that says where to look."""
+    try:
+        yield
+    except FloatingPointError as error:
+        keys = [samples.key_of(i) for i in batch["index"][:5].tolist()]
+        raise ValueError(
+            f"step {step}: {error}; the batch begins with {', '.join(keys)}; look at these "
+            "images, lower learning_rate or use fp32"
+        ) from error
+
+
+def open_batches(
+    samples: Samples,
+    loop: Loop,
+    beside: tuple[Samples, int] | None,
+    *,
+    seed: int,
+    start: int,
+    world: World,
+) -> tuple[Batches, Iterator[Batch]]:
+    """The order of the batches from step `start` on, and this process's share of each.
+
+    The samples `beside` are in an order and in epochs of their own.
+    """
+    share = {"seed": seed, "start": start, "rank": world.rank, "size": world.size}
+    order = Batches(len(samples), batch_size=loop.batch_size, epochs=loop.epochs, **share)
+    loaded = load_batches(samples, order, workers=loop.workers, device=world.device)
+    if not beside:
+        return order, loaded
+    others, n = beside
+    epochs = -(-order.total // (len(others) // n))
+    joining = Batches(len(others), batch_size=n, epochs=epochs, **share)
+    more = load_batches(others, joining, workers=loop.workers, device=world.device)
+    return order, ({**own, **other} for own, other in zip(loaded, more))
+
+
+def load_batches(
+    samples: Samples, order: Batches, *, workers: int, device: torch.device
+) -> Iterator[Batch]:
+    """Batches on the device; images become float [n, 3, h, w] in [0, 1], channels last."""
+    loader: DataLoader[Any] = DataLoader(
+        cast(Dataset[Any], samples),
+        batch_sampler=order,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=start_worker,
+    )
+    for batch in loader:
+        moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+        yield {key: as_input(rows) if key in IMAGES else rows for key, rows in moved.items()}
