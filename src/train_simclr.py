@@ -55,7 +55,9 @@ def main(
         clean=None if row.cotrain or row.attention == "none" else clean,
         seed=seed,
     )
-    beside = row.cotrain and read_beside(Path(row.cotrain.shards), clean, images=row.cotrain.images)
+    beside = None
+    if row.cotrain:
+        beside = read_beside(Path(row.cotrain.shards), clean, images=row.cotrain.images)
     config = student_config(p, row)
 
     def build(world: World) -> Training:

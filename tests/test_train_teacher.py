@@ -17,7 +17,7 @@ from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.pipeline.params import load
 from attnlabels.shards.shards import Sample, Shards, write_shards
-from attnlabels.training import teachers as teaching
+from attnlabels.training import teachers
 
 N_EPOCHS = 3
 Train = Callable[..., Path]
@@ -98,7 +98,7 @@ def test_a_run_interrupted_before_any_step_goes_on_there_to_the_same_bytes(
 ):
     whole, n_steps = contents(train("whole", checkpoint_minutes=0.0)), 0
     total = int(rows(Path("whole"))[-1]["step"])
-    train_step, stop = teaching.train_step, before
+    train_step, stop = teachers.train_step, before
 
     def interrupted(*args, **kwargs):
         nonlocal n_steps
@@ -107,7 +107,7 @@ def test_a_run_interrupted_before_any_step_goes_on_there_to_the_same_bytes(
         n_steps += 1
         return train_step(*args, **kwargs)
 
-    monkeypatch.setattr(teaching, "train_step", interrupted)
+    monkeypatch.setattr(teachers, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train("cut", checkpoint_minutes=0.0)
     assert not list(Path().glob("cut/*"))
@@ -165,7 +165,7 @@ def test_image_map_and_points_stay_on_one_another_under_any_augmentation(params,
         name="spot.png",
     )
     write_shards(folder, [sample], maximum_count=1, maps_by={"kind": "human"}, classes=[])
-    samples = teaching.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
+    samples = teachers.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
     places = []
     for epoch in range(20):
         sample = samples[epoch, 0]
@@ -210,7 +210,7 @@ def test_a_teacher_whose_branches_all_died_is_trained_to_its_end(train, monkeypa
             torch.nn.init.constant_(branch.collapse.bias, -200.0)
         return teacher
 
-    monkeypatch.setattr(teaching, "Teacher", dead)
+    monkeypatch.setattr(teachers, "Teacher", dead)
     out = train("out", **{"teacher.output": output})
     assert [row["dev_cc"] for row in rows(out)] == [0, 0, 0]
     assert json.loads((out / "report.json").read_text())["epoch"] == 1

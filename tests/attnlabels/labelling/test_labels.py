@@ -486,7 +486,8 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(photos, teacher):
         (
             ["label", "photos", "--teacher", "TEACHER", "--out", "o"],
             1,
-            "photos: a/notes.txt: neither JPEG nor PNG; convert or remove it, or pass --broken skip",
+            "photos: a/notes.txt: neither JPEG nor PNG; convert or remove it, "
+            "or pass --broken skip",
         ),
         (["label", "photos", "--out", "o"], 2, "--teacher"),
         (

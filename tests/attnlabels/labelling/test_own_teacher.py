@@ -15,7 +15,7 @@ from attnlabels.labelling.own_teacher import describe, input_size, split
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
 from attnlabels.recordings.salicon import read_json
-from attnlabels.training import teachers as teaching
+from attnlabels.training import teachers
 
 SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc", "floor")
 
@@ -151,7 +151,7 @@ def test_the_input_has_the_images_shape_in_multiples_of_the_stride(recorded, sha
 
 def test_it_goes_on_where_it_was_killed(recorded, monkeypatch):
     tiny(recorded, "whole.safetensors", epochs=3)
-    train_step, left = teaching.train_step, 2
+    train_step, left = teachers.train_step, 2
 
     def interrupted(*args, **kwargs):
         nonlocal left
@@ -160,7 +160,7 @@ def test_it_goes_on_where_it_was_killed(recorded, monkeypatch):
         left -= 1
         return train_step(*args, **kwargs)
 
-    monkeypatch.setattr(teaching, "train_step", interrupted)
+    monkeypatch.setattr(teachers, "train_step", interrupted)
     clock = iter(range(0, 10**6, 600))  # ten minutes a look: the state is kept after every step
     monkeypatch.setattr("attnlabels.processes.resumable.time.monotonic", clock.__next__)
     with pytest.raises(KeyboardInterrupt):
