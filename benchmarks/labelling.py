@@ -37,7 +37,9 @@ import label_images
 from attnlabels.images.decoding import decode, resize
 from attnlabels.images.folder import STRINGS, Manifest, write_manifest
 from attnlabels.images.tree import ImageFiles
-from attnlabels.labelling import labels as labelling
+from attnlabels.labelling.batches import cut
+from attnlabels.labelling.labeller import read_teacher
+from attnlabels.labelling.photographs import Photographs, collate, key_of
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import load, read
@@ -82,11 +84,11 @@ def measure(teacher: Path, images: Path, count: int, *, rounds: int) -> tuple[Ti
         classes=listed.classes,
     )
 
-    folded = labelling.read_teacher(teacher).to(memory_format=torch.channels_last)
-    photographs = labelling.Photographs(ImageFiles(images, listed), p.image_size)
+    folded = read_teacher(teacher).to(memory_format=torch.channels_last)
+    photographs = Photographs(ImageFiles(images, listed), p.image_size)
     batches = [
-        as_input(labelling.collate([photographs[i] for i in rows]).pixels)
-        for rows in labelling.cut(range(min(count, 4 * p.batch_size)), p.batch_size)
+        as_input(collate([photographs[i] for i in rows]).pixels)
+        for rows in cut(range(min(count, 4 * p.batch_size)), p.batch_size)
     ]
 
     def loop() -> None:
@@ -105,7 +107,7 @@ def measure(teacher: Path, images: Path, count: int, *, rounds: int) -> tuple[Ti
 
     @torch.no_grad()
     def forward() -> None:
-        for i in range(len(labelling.cut(range(count), p.batch_size))):
+        for i in range(len(cut(range(count), p.batch_size))):
             folded(batches[i % len(batches)])
 
     ways = {"plain loop": loop, "stage": stage, "forward alone": forward}
@@ -182,7 +184,7 @@ def by_loop(
         map = F.interpolate(teacher(pixels[None])[None], size, mode="area")[0, 0].numpy()
         samples.append(
             Sample(
-                key=labelling.key_of(name.rpartition(".")[0]),
+                key=key_of(name.rpartition(".")[0]),
                 image=data,
                 map=map,
                 points=fixations(map, p=p),

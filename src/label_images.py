@@ -9,6 +9,7 @@ first shard that is not finished. EXAMPLES are the labels of a few images of REC
 people's attention, so that one may look at both.
 """
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,19 +20,11 @@ from pydantic import Field
 from attnlabels.images.decoding import decode, resize
 from attnlabels.images.folder import read_manifest
 from attnlabels.images.tree import ImageFiles
-from attnlabels.labelling.labels import (
-    Labeller,
-    Photographs,
-    Source,
-    Unlabelled,
-    alone_in,
-    collect,
-    cut,
-    end_share,
-    label_parts,
-    read_teacher,
-    shared_keys,
-)
+from attnlabels.labelling.batches import Labelling, cut, label_parts
+from attnlabels.labelling.labeller import Drawing, Labeller, read_teacher
+from attnlabels.labelling.photographs import Photographs, require_distinct_keys
+from attnlabels.labelling.shares import alone_in, collect
+from attnlabels.labelling.skipped import Unlabelled
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.params import load, record
@@ -77,65 +70,35 @@ def main(
     require_distinct_keys(source)
     keep_freed_memory()
     labeller = build_labeller(weights, p)
-    parts = cut(range(len(listed.paths)), p.shard_size)
-    names = [shard_name(number) for number in range(len(parts))]
+    photographs = Photographs(source, p.image_size)
+    labelling = Labelling(photographs, labeller, p.broken, p.batch_size, p.workers)
+    rows = cut(range(len(photographs)), p.shard_size)
+    parts = {shard_name(number): some for number, some in enumerate(rows)}
     values = {key: value for key, value in vars(p).items() if key not in CHANGE_NO_SHARD}
     with joined() as world:
         about = [values, str(images), world.device.type, code_of(Path(__file__))]
         scratch = Scratch(f"labels-{fingerprint(about, [weights, manifest])}")
         with alone_in(scratch, world):
-            labeller.to(world.device)
             try:
-                label_parts(
-                    parts,
-                    Photographs(source, p.image_size),
-                    labeller,
-                    scratch.folder,
-                    names=names,
-                    batch_size=p.batch_size,
-                    broken=p.broken,
-                    workers=p.workers,
-                    world=world,
-                )
+                label_parts(labelling, parts, scratch.folder, world=world)
             except Unlabelled as error:
                 raise ValueError(
                     f"{error}; list the images again if one goes, or set label_images.broken to "
                     "skip"
                 ) from error
-            end_share(scratch.folder, world)
             if not world.first:
                 return
             drawn_by = {"kind": "teacher", "sha256": sha256_of(weights)}
-            with replacing(shards) as aside:
-                collect(
-                    scratch.folder, aside, names=names, maps_by=drawn_by, classes=listed.classes
-                )
+            collect(scratch.folder, shards, [*parts], maps_by=drawn_by, classes=listed.classes)
             write_examples(examples, people, labeller, count=p.examples)
             scratch.clear()
 
 
-def require_distinct_keys(source: Source) -> None:
-    """Raise ValueError, before hours of work, if two images would have one key."""
-    for key, names in shared_keys(source).items():
-        raise ValueError(
-            f"{' and '.join(names)} have one key, {key!r}; rename or remove one and list the "
-            "images again"
-        )
-
-
 def build_labeller(weights: Path, p: LabelImages) -> Labeller:
     """The teacher, as the parameters have it label."""
-    return Labeller(
-        read_teacher(weights),
-        image_size=p.image_size,
-        map_size=p.map_size,
-        sigma_px=p.sigma_px,
-        sigma_width=p.sigma_width,
-        threshold=p.threshold,
-        maximum_points=p.maximum_points,
-        mirror=p.mirror,
-        precision=p.precision,
-    )
+    keys = {each.name for each in fields(Drawing)}
+    drawing = Drawing(**{key: value for key, value in vars(p).items() if key in keys})
+    return Labeller(read_teacher(weights), drawing)
 
 
 def write_examples(path: Path, people: Shards, labeller: Labeller, *, count: int) -> None:

@@ -11,7 +11,7 @@ images take some minutes on one core.
 
 import zlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from tqdm import tqdm
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing
-from attnlabels.recordings.human_maps import draw_samples
+from attnlabels.recordings.human_maps import Maps, draw_samples
 from attnlabels.recordings.salicon import Recording, read_json, read_mat, read_osie
 from attnlabels.shards.shards import write_shards
 
@@ -49,12 +49,42 @@ class PrepareAttention:
 
 def main(name: str, images: Path, annotations: Path, out: Path) -> None:
     p = load(PrepareAttention, "prepare_attention", name)
+    recordings = choose_recordings(name, annotations, p)
+    maps = Maps(
+        folder=Path(p.maps) if p.maps is not None else None,
+        sigma_px=p.sigma_px,
+        sigma_width=p.sigma_width,
+        count=p.count,
+        size=p.map_size,
+    )
+    skipped: list[str] = []
+    with_keys = [(Path(each.name).stem, each) for each in recordings]
+    with replacing(out) as aside:
+        write_shards(
+            aside,
+            draw_samples(
+                tqdm(with_keys, desc=name, disable=None),
+                images,
+                skipped,
+                maps=maps,
+                broken=p.broken,
+                source=annotations.name,
+            ),
+            maximum_count=p.shard_size,
+            maps_by=provenance(annotations, recordings, p),
+            classes=[],
+            skipped=skipped,
+        )
+    print(f"{name}: {len(recordings) - len(skipped)} images, {len(skipped)} skipped")
+
+
+def choose_recordings(name: str, annotations: Path, p: PrepareAttention) -> list[Recording]:
+    """The recordings in the folds kept. Raises ValueError if they or the row do not fit."""
     where = f"params.yaml: prepare_attention.{name}"
     if max(p.keep) >= p.folds or len(set(p.keep)) < len(p.keep):
         raise ValueError(f"{where}.keep is {p.keep}; expected different folds of 0..{p.folds - 1}")
     if p.points == "location" and p.layout != "salicon_mat":
         raise ValueError(f"{where}.points: {p.layout} has no `location`; expected `fixations`")
-
     recordings = [
         each
         for each in read_recordings(annotations, layout=p.layout, points=p.points)
@@ -67,7 +97,14 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
             f"{annotations}: {len(recordings)} images in the folds kept, {p.expected} expected; "
             f"complete the data, or mend {where}.expected"
         )
-    maps_by = {
+    return recordings
+
+
+def provenance(
+    annotations: Path, recordings: list[Recording], p: PrepareAttention
+) -> dict[str, Any]:
+    """What the shards say of where their maps come from."""
+    return {
         "kind": "human",
         "annotations": annotations.name,
         "layout": p.layout,
@@ -80,29 +117,6 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
         "keep": p.keep,
         "clipped_points": sum(each.n_clipped for each in recordings),
     }
-    skipped: list[str] = []
-    with_keys = [(Path(each.name).stem, each) for each in recordings]
-    with replacing(out) as aside:
-        write_shards(
-            aside,
-            draw_samples(
-                tqdm(with_keys, desc=name, disable=None),
-                images,
-                skipped,
-                maps=Path(p.maps) if p.maps is not None else None,
-                sigma_px=p.sigma_px,
-                sigma_width=p.sigma_width,
-                count=p.count,
-                map_size=p.map_size,
-                broken=p.broken,
-                source=annotations.name,
-            ),
-            maximum_count=p.shard_size,
-            maps_by=maps_by,
-            classes=[],
-            skipped=skipped,
-        )
-    print(f"{name}: {len(recordings) - len(skipped)} images, {len(skipped)} skipped")
 
 
 def read_recordings(annotations: Path, *, layout: Layout, points: Points) -> list[Recording]:

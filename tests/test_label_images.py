@@ -18,7 +18,8 @@ import torch.nn.functional as F
 import label_images
 from attnlabels.images.decoding import read_image, resize
 from attnlabels.images.folder import read_manifest
-from attnlabels.labelling import labels as labelling
+from attnlabels.labelling import batches
+from attnlabels.labelling.labeller import Labeller
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.files import load_weights, write_weights
 from attnlabels.models.teacher import Teacher
@@ -34,11 +35,11 @@ SOURCES = Path(label_images.__file__).parent
 KILLED = """
 import os, signal
 import label_images
-from attnlabels.labelling import labels as labelling
+from attnlabels.labelling import batches
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.script import run
 
-keep, made = labelling.keep_shard, []
+keep, made = batches.keep_shard, []
 
 def keep_one(path, samples, **about):
     if os.environ.get("RANK", "0") == os.environ["KILLED"] and made:
@@ -47,7 +48,7 @@ def keep_one(path, samples, **about):
     made.append(path)
     keep(path, samples, **about)
 
-labelling.keep_shard = keep_one
+batches.keep_shard = keep_one
 run(label_images.main, before=lambda: launch(int(os.environ["PROCESSES"])))
 """
 
@@ -257,7 +258,7 @@ def test_weights_of_another_network_are_refused(params, fail, student, world):
 
 
 def test_missing_recordings_stop_before_any_image_is_labelled(params, monkeypatch, teacher, world):
-    monkeypatch.setattr(labelling.Labeller, "draw_maps", None)
+    monkeypatch.setattr(Labeller, "draw_maps", None)
     arguments = words(Path("out"), teacher, world)
     arguments[3] = Path("nowhere")
     with pytest.raises(FileNotFoundError, match="nowhere/index.json: not here"):
@@ -308,19 +309,19 @@ def run_stage(
 def made(monkeypatch) -> list[int]:
     """Grows by the number of each shard that is made."""
     numbers: list[int] = []
-    keep = labelling.keep_shard
+    keep = batches.keep_shard
 
     def noted(path: Path, samples, **about) -> None:
         keep(path, samples, **about)
         numbers.append(int(path.stem.removeprefix("shard-")))
 
-    monkeypatch.setattr(labelling, "keep_shard", noted)
+    monkeypatch.setattr(batches, "keep_shard", noted)
     return numbers
 
 
 def stop_in(shard: int, monkeypatch) -> None:
     """Interrupt the labelling when it has begun a shard."""
-    keep = labelling.keep_shard
+    keep = batches.keep_shard
 
     def stopping(path: Path, samples, **about) -> None:
         def until(samples):
@@ -329,7 +330,7 @@ def stop_in(shard: int, monkeypatch) -> None:
 
         keep(path, until(samples) if path.stem == f"shard-{shard:06d}" else samples, **about)
 
-    monkeypatch.setattr(labelling, "keep_shard", stopping)
+    monkeypatch.setattr(batches, "keep_shard", stopping)
 
 
 @pytest.mark.parametrize("processes", [2, 3])
@@ -524,7 +525,7 @@ def test_shards_are_copied_where_they_cannot_be_linked(label, monkeypatch):
 def test_two_images_of_one_key_are_refused_before_any_is_labelled(
     params, fail, monkeypatch, teacher, world
 ):
-    monkeypatch.setattr(labelling.Labeller, "draw_maps", None)
+    monkeypatch.setattr(Labeller, "draw_maps", None)
     arguments = words(Path("out"), teacher, world)
     rows = arguments[2].read_text() + "n00000003/a.b.jpg,2,9\nn00000003/a_b.png,2,9\n"
     arguments[2] = Path("doubled.csv")

@@ -18,6 +18,7 @@ import label_images
 import relabel_images
 from attnlabels.images.decoding import read_image
 from attnlabels.images.squares import resize_centre_crop
+from attnlabels.labelling import relabelling
 from attnlabels.labelling import sources as label_sources
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.contracam import contracam, queries
@@ -492,8 +493,9 @@ def run_script(*words: str | Path, script: str = "") -> "subprocess.CompletedPro
 KILLED = """
 import os, signal
 import relabel_images
+from attnlabels.labelling import relabelling
 
-keep, made = relabel_images.keep_shard, []
+keep, made = relabelling.keep_shard, []
 
 def keep_one(path, samples, **about):
     if made:
@@ -502,7 +504,7 @@ def keep_one(path, samples, **about):
     made.append(path)
     keep(path, samples, **about)
 
-relabel_images.keep_shard = keep_one
+relabelling.keep_shard = keep_one
 relabel_images.run(relabel_images.main)
 """
 
@@ -511,7 +513,7 @@ relabel_images.run(relabel_images.main)
 def made(monkeypatch) -> list[str]:
     """Grows by the name of each shard that is made and by "cells" for each batch of ContraCAM's."""
     names: list[str] = []
-    keep, find = relabel_images.keep_shard, label_sources.contracam
+    keep, find = relabelling.keep_shard, label_sources.contracam
 
     def kept(path: Path, samples, **about) -> None:
         keep(path, samples, **about)
@@ -522,7 +524,7 @@ def made(monkeypatch) -> list[str]:
         names.append("cells")
         return maps
 
-    monkeypatch.setattr(relabel_images, "keep_shard", kept)
+    monkeypatch.setattr(relabelling, "keep_shard", kept)
     monkeypatch.setattr(label_sources, "contracam", found)
     return names
 
@@ -569,7 +571,7 @@ def interrupted(relabel, monkeypatch) -> Callable[..., None]:
     """Relabels as far as the third shard."""
 
     def call(*words: str, **about: Any) -> None:
-        keep = relabel_images.keep_shard
+        keep = relabelling.keep_shard
 
         def stop(path: Path, samples, **more) -> None:
             if path.stem == "shard-000002":
@@ -577,7 +579,7 @@ def interrupted(relabel, monkeypatch) -> Callable[..., None]:
             keep(path, samples, **more)
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(relabel_images, "keep_shard", stop)
+            patch.setattr(relabelling, "keep_shard", stop)
             relabel(*words, **about)
 
     return call

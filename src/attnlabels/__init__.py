@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     from attnlabels.evaluation.evaluate import Running as Running
     from attnlabels.evaluation.evaluate import evaluate as evaluate
     from attnlabels.evaluation.exporting import export as export
+    from attnlabels.labelling.labeller import Drawing as Drawing
+    from attnlabels.labelling.labels import Work as Work
     from attnlabels.labelling.labels import label as label
+    from attnlabels.labelling.own_teacher import Reading as Reading
     from attnlabels.labelling.own_teacher import train_teacher as train_teacher
     from attnlabels.shards.contact_sheet import show as show
     from attnlabels.shards.faults import check as check
 
 MODULES = {
+    "Drawing": "attnlabels.labelling.labeller",
+    "Reading": "attnlabels.labelling.own_teacher",
     "Running": "attnlabels.evaluation.evaluate",
     "Scoring": "attnlabels.evaluation.benchmarks",
     "Shown": "attnlabels.evaluation.encoders",
+    "Work": "attnlabels.labelling.labels",
     "check": "attnlabels.shards.faults",
     "evaluate": "attnlabels.evaluation.evaluate",
     "export": "attnlabels.evaluation.exporting",

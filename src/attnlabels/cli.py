@@ -124,7 +124,7 @@ def label_(
         --broken skip --processes 8 --workers 12
     attnlabels label 'tars/train-{000..146}.tar' --teacher teacher.safetensors --out labels
     """
-    from attnlabels.labelling.labels import Unlabelled, label
+    from attnlabels.labelling.labels import Drawing, Unlabelled, Work, label
     from attnlabels.pipeline.launch import launch
     from attnlabels.processes.memory import keep_freed_memory
 
@@ -132,6 +132,16 @@ def label_(
     keep_freed_memory()
     logging.basicConfig(format="attnlabels: %(message)s")
     logging.getLogger("attnlabels").setLevel(logging.INFO)  # names each file that is left out
+    drawing = Drawing(
+        image_size=image_size,
+        map_size=map_size,
+        sigma_px=sigma_px,
+        sigma_width=sigma_width,
+        threshold=threshold,
+        maximum_points=maximum_points,
+        mirror=mirror,
+        precision=precision,
+    )
     try:
         shards = label(
             images,
@@ -139,18 +149,9 @@ def label_(
             out=out,
             classes=classes,
             broken=broken,
-            image_size=image_size,
-            map_size=map_size,
-            sigma_px=sigma_px,
-            sigma_width=sigma_width,
-            threshold=threshold,
-            maximum_points=maximum_points,
-            mirror=mirror,
-            precision=precision,
-            batch_size=batch_size,
-            workers=workers,
-            shard_size=shard_size,
             n_overlays=overlay,
+            drawing=drawing,
+            work=Work(batch_size=batch_size, workers=workers, shard_size=shard_size),
         )
     except Unlabelled as error:
         raise ValueError(f"{error}, or pass --broken skip") from error
@@ -482,19 +483,19 @@ def train_teacher_(
         --out teacher.safetensors --broken skip
     """
     from attnlabels import train_teacher
-    from attnlabels.labelling.own_teacher import describe
+    from attnlabels.labelling.own_teacher import Reading, describe
 
     report = train_teacher(
         data,
         out,
         images=images,
-        origin=1 if origin else 0,
         sigma=sigma,
         side=side,
         epochs=epochs,
         seed=seed,
-        broken=broken,
-        trust_coordinates=trust_coordinates,
+        reading=Reading(
+            origin=1 if origin else 0, broken=broken, trust_coordinates=trust_coordinates
+        ),
     )
     print(describe(report))
 

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from attnlabels.pipeline.writing import replacing, write_json, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
 from attnlabels.recordings.fixation_csv import Origin, read_csv
-from attnlabels.recordings.human_maps import draw_samples
+from attnlabels.recordings.human_maps import Maps, draw_samples
 from attnlabels.recordings.plausibility import require_not_transposed
 from attnlabels.recordings.salicon import Recording, read_json
 from attnlabels.shards.shards import Shards, read_index, write_shards
@@ -35,86 +36,63 @@ STRIDE = 32  # of the teacher: the sides of its input are multiples
 SHARD_SIZE = 1000
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a file of recordings is read, and what is made of its faults."""
+
+    origin: Origin = 0  # what a CSV file counts pixels from
+    broken: Literal["stop", "skip"] = "stop"  # at an image that is missing or unreadable
+    trust_coordinates: bool = (
+        False  # x and y were not exchanged (attnlabels.recordings.plausibility)
+    )
+
+
 def train_teacher(
     data: Path,
     out: Path,
     *,
     images: Path | None = None,
-    origin: Origin = 0,
     sigma: float = 0.03,
     side: int = 384,
     epochs: int | None = None,
     seed: int = 0,
-    broken: Literal["stop", "skip"] = "stop",
-    trust_coordinates: bool = False,
+    reading: Reading = Reading(),
 ) -> dict[str, Any]:
     """Train a teacher on the recordings `data` and score it on images it never saw.
 
-    `data` is a JSON file in SALICON's layout or a CSV file (image,x,y[,observer,t,duration], pixels
-    counted from `origin`) of the photographs in the folder `images` (by default `images` beside
-    it). The points become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03 is
-    SALICON's and OSIE's, 1 degree of visual angle). Photographs are resized so that their longer
-    side is `side`. A fifth of the images is held out and scored; a tenth chooses the epoch. Which,
-    depends on the names of all. `epochs` is 30 or what makes 750 steps, if that is more.
+    `data` is a JSON file in SALICON's layout or a CSV file (image,x,y[,observer,t,duration], in
+    pixels) of the photographs in the folder `images` (by default `images` beside it). The points
+    become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03 is SALICON's and
+    OSIE's, 1 degree of visual angle). Photographs are resized so that their longer side is `side`.
+    A fifth of the images is held out and scored; a tenth chooses the epoch. Which, depends on the
+    names of all. `epochs` is 30 or what makes 750 steps, if that is more.
 
     Writes the weights to `out`, a .safetensors file, and beside it the report (.json) and the curve
     of the training (.csv). Returns the report: counts, scores of the teacher, of a centre prior
     and, if every image held out has two observers or more, of one half of them and the other.
     A run that was killed goes on where it was.
 
-    Raises ValueError or OSError for input that does not fit; `trust_coordinates` leaves out the
-    check whether x and y were exchanged (see attnlabels.recordings.plausibility).
+    Raises ValueError or OSError for input that does not fit.
     """
-    if out.suffix != ".safetensors":
-        raise ValueError(f"{out}: the teacher's file ends in .safetensors; name it so")
-    if data.resolve() in (out.with_suffix(suffix).resolve() for suffix in (".json", ".csv")):
-        raise ValueError(f"{data} would be replaced by what is written beside {out}; rename it")
+    _require_names(data, out)
     images = images or data.parent / "images"
-    if not images.is_dir():
-        raise FileNotFoundError(f"{images}: no such folder; say where the photographs are")
-    recordings, skipped = _read(data, images, origin=origin, broken=broken)
-    if len(recordings) < LEAST:
-        raise ValueError(f"{data}: {len(recordings)} images; expected at least {LEAST}")
-    if not trust_coordinates:
-        require_not_transposed(recordings, images)
+    recordings, skipped = _read(data, images, reading)
     size = input_size(recordings, side=side)
-    parts = split(recordings)
+    maps = _maps(size, sigma=sigma)
     with TemporaryDirectory(prefix="attnlabels-") as folder:
         counts = {}
-        for name, part in parts.items():
-            left_out: list[str] = []
-            samples = draw_samples(
-                tqdm(_with_keys(part), desc=f"drawing {name}", disable=None),
-                images,
-                left_out,
-                maps=None,
-                sigma_px=sigma,
-                sigma_width=1,
-                count="binary",
-                map_size=(size[0] // 2, size[1] // 2),
-                broken=broken,
-                source=data.name,
+        for name, part in split(recordings).items():
+            place = Path(folder, name)
+            skipped += _write_part(
+                place, part, images, maps=maps, source=data.name, broken=reading.broken
             )
-            about = {"kind": "human", "sigma_px": sigma, "sigma_width": 1, "count": "binary"}
-            write_shards(
-                Path(folder, name),
-                samples,
-                maximum_count=SHARD_SIZE,
-                maps_by=about,
-                classes=[],
-                skipped=left_out,
-            )
-            skipped += left_out
-            counts[name] = read_index(Path(folder, name))["samples"]
+            counts[name] = read_index(place)["samples"]
         if min(counts["train"], counts["val"]) < 2:
             raise ValueError(
                 f"{data}: of {len(recordings)} images {len(skipped)} were skipped, too many to "
                 "train and score on the rest; fetch them again"
             )
-        batch_size = min(BATCH_SIZE, counts["train"])
-        if epochs is None:
-            epochs = max(EPOCHS, -(-STEPS // (counts["train"] // batch_size)))
-        recipe = _recipe(size, batch_size=batch_size, epochs=epochs, seed=seed)
+        recipe = _recipe(size, n_train=counts["train"], epochs=epochs, seed=seed)
         report = _train_and_score(recipe, Path(folder), out, sigma=sigma)
     report = {"images": {**counts, "skipped": len(skipped)}, **report}
     write_json(out.with_suffix(".json"), report)
@@ -175,14 +153,62 @@ def input_size(recordings: Sequence[Recording], *, side: int) -> tuple[int, int]
     return max(STRIDE, round(h / STRIDE) * STRIDE), max(STRIDE, round(w / STRIDE) * STRIDE)
 
 
-def _read(
-    data: Path, images: Path, *, origin: Origin, broken: Literal["stop", "skip"]
-) -> tuple[list[Recording], list[str]]:
+def _require_names(data: Path, out: Path) -> None:
+    if out.suffix != ".safetensors":
+        raise ValueError(f"{out}: the teacher's file ends in .safetensors; name it so")
+    if data.resolve() in (out.with_suffix(suffix).resolve() for suffix in (".json", ".csv")):
+        raise ValueError(f"{data} would be replaced by what is written beside {out}; rename it")
+
+
+def _read(data: Path, images: Path, reading: Reading) -> tuple[list[Recording], list[str]]:
+    """Recordings enough to train on, and the names of those that were left out."""
+    if not images.is_dir():
+        raise FileNotFoundError(f"{images}: no such folder; say where the photographs are")
+    skipped: list[str] = []
     if data.suffix.lower() == ".csv":
-        return read_csv(data, images, origin=origin, broken=broken)
-    if data.suffix.lower() == ".json":
-        return read_json(data), []
-    raise ValueError(f"{data}: expected a .json file in SALICON's layout or a .csv file")
+        recordings, skipped = read_csv(data, images, origin=reading.origin, broken=reading.broken)
+    elif data.suffix.lower() == ".json":
+        recordings = read_json(data)
+    else:
+        raise ValueError(f"{data}: expected a .json file in SALICON's layout or a .csv file")
+    if len(recordings) < LEAST:
+        raise ValueError(f"{data}: {len(recordings)} images; expected at least {LEAST}")
+    if not reading.trust_coordinates:
+        require_not_transposed(recordings, images)
+    return recordings, skipped
+
+
+def _maps(size: tuple[int, int], *, sigma: float) -> Maps:
+    half = (size[0] // 2, size[1] // 2)
+    return Maps(folder=None, sigma_px=sigma, sigma_width=1, count="binary", size=half)
+
+
+def _write_part(
+    folder: Path,
+    part: Sequence[Recording],
+    images: Path,
+    *,
+    maps: Maps,
+    source: str,
+    broken: Literal["stop", "skip"],
+) -> list[str]:
+    """Write shards of a part of the recordings; the names of the images left out."""
+    left_out: list[str] = []
+    bar = tqdm(_with_keys(part), desc=f"drawing {folder.name}", disable=None)
+    write_shards(
+        folder,
+        draw_samples(bar, images, left_out, maps=maps, broken=broken, source=source),
+        maximum_count=SHARD_SIZE,
+        maps_by={
+            "kind": "human",
+            "sigma_px": maps.sigma_px,
+            "sigma_width": maps.sigma_width,
+            "count": maps.count,
+        },
+        classes=[],
+        skipped=left_out,
+    )
+    return left_out
 
 
 def _with_keys(recordings: Sequence[Recording]) -> list[tuple[str, Recording]]:
@@ -190,7 +216,10 @@ def _with_keys(recordings: Sequence[Recording]) -> list[tuple[str, Recording]]:
     return [(f"{number:07d}", each) for number, each in enumerate(recordings)]
 
 
-def _recipe(size: tuple[int, int], *, batch_size: int, epochs: int, seed: int) -> Recipe:
+def _recipe(size: tuple[int, int], *, n_train: int, epochs: int | None, seed: int) -> Recipe:
+    batch_size = min(BATCH_SIZE, n_train)
+    if epochs is None:
+        epochs = max(EPOCHS, -(-STEPS // (n_train // batch_size)))
     # The values that were found on OSIE's mouse recordings (params/real.yaml).
     return Recipe(
         seed=seed,

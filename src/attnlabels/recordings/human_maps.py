@@ -1,8 +1,9 @@
 """Samples of shards from recordings of people: photographs with the maps of where they looked."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,34 +15,42 @@ from attnlabels.recordings.salicon import Recording
 from attnlabels.shards.shards import Sample
 
 
+@dataclass(frozen=True, kw_only=True)
+class Maps:
+    """What the maps of recordings are: read, or drawn from the points at the image's size.
+
+    They are drawn by a Gaussian of `sigma_px` pixels where an image is `sigma_width` wide.
+    """
+
+    folder: Path | None  # of ready-made maps, `<stem>.png` for an image; None: draw them
+    sigma_px: float
+    sigma_width: int
+    count: Count
+    size: tuple[int, int]  # height and width that they are reduced to
+
+
 def draw_samples(
     recordings: Iterable[tuple[str, Recording]],
     images: Path,
     skipped: list[str],
     *,
-    maps: Path | None,
-    sigma_px: float,
-    sigma_width: int,
-    count: Count,
-    map_size: tuple[int, int],
+    maps: Maps,
     broken: Literal["stop", "skip"],
     source: str,
 ) -> Iterator[Sample]:
-    """A sample for each recording, which comes with its key.
+    """A sample for each recording, which comes with its key; `images` is the photographs' folder.
 
-    `maps` is a folder of ready-made maps, `<stem>.png` for an image; without one they are drawn
-    from the points, at the image's size, by a Gaussian of `sigma_px` pixels where an image is
-    `sigma_width` wide, and then reduced to `map_size` (height, width). At an image that is missing,
-    cut short or of another size, ValueError or FileNotFoundError is raised, or its name is appended
-    to `skipped`, as `broken` has it.
+    At an image that is missing, cut short or of another size, ValueError or FileNotFoundError is
+    raised, or its name is appended to `skipped`, as `broken` has it.
     """
+    blur: dict[str, Any] = {"sigma_px": maps.sigma_px, "sigma_width": maps.sigma_width}
     for key, recording in recordings:
         try:
             image = read_photograph(images, recording)
-            if maps is None:
-                map = draw_map(recording, sigma_px=sigma_px, sigma_width=sigma_width, count=count)
+            if maps.folder is None:
+                map = draw_map(recording, **blur, count=maps.count)
             else:
-                map = read_map(maps / f"{Path(recording.name).stem}.png", recording)
+                map = read_map(maps.folder / f"{Path(recording.name).stem}.png", recording)
         except (ValueError, FileNotFoundError):
             if broken == "stop":
                 raise
@@ -51,7 +60,7 @@ def draw_samples(
         yield Sample(
             key=key,
             image=image,
-            map=resize(map, *map_size).clip(min=0),
+            map=resize(map, *maps.size).clip(min=0),
             points=recording.points,
             observers=recording.observers,
             label=-1,
@@ -65,7 +74,7 @@ def draw_samples(
 def draw_map(
     recording: Recording, *, sigma_px: float, sigma_width: int, count: Count
 ) -> Float[np.ndarray, "h w"]:
-    """The density of the recorded points at the image's size, `sigma_px` as in `draw_samples`."""
+    """The density of the recorded points at the image's size, `sigma_px` as in `Maps`."""
     return density(
         recording.points,
         height=recording.height,

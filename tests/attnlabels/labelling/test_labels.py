@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,24 @@ import torch
 from PIL import Image
 
 import label_images
-from attnlabels import check, label
+from attnlabels import Drawing, Work, check, label
 from attnlabels.images.folder import list_images, write_manifest
-from attnlabels.labelling import labels as labelling
+from attnlabels.labelling import batches, labels
+from attnlabels.labelling.labeller import Labeller
 from attnlabels.models.files import write_weights
 from attnlabels.models.teacher import Teacher
 from attnlabels.shards.shards import Shards
 
-SOURCES = Path(labelling.__file__).parents[2]
+SOURCES = Path(labels.__file__).parents[2]
 SMALL: dict[str, Any] = {"map_size": 12, "batch_size": 4, "shard_size": 5, "workers": 0}
 COMMAND = "from attnlabels.cli import main; main()"
 KILLED = """
 # Process KILLED ends by force as it begins its second shard.
 import os, signal, sys
-from attnlabels.labelling import labels as labelling
+from attnlabels.labelling import batches
 from attnlabels.cli import main
 
-keep, made = labelling.keep_shard, []
+keep, made = batches.keep_shard, []
 
 def keep_one(path, samples, **about):
     if os.environ.get("RANK", "0") == os.environ.get("KILLED") and made:
@@ -45,7 +47,7 @@ def keep_one(path, samples, **about):
     made.append(path)
     keep(path, samples, **about)
 
-labelling.keep_shard = keep_one
+batches.keep_shard = keep_one
 main()
 """
 Label = Callable[..., Shards]
@@ -76,12 +78,24 @@ def draw(path: Path, seed: int, *, size: tuple[int, int] = (30, 40)) -> Path:
     return path
 
 
+def sorted_out(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as `label` takes them: those of a record in the record."""
+
+    def taken(kind: type) -> Any:
+        return kind(
+            **{each.name: options.pop(each.name) for each in fields(kind) if each.name in options}
+        )
+
+    options = dict(options)
+    return {"drawing": taken(Drawing), "work": taken(Work), **options}
+
+
 @pytest.fixture
 def labelled(teacher: Path) -> Label:
     """Labels images into a new folder, with small maps and shards of five."""
 
     def call(images: Path | str, out: str = "out", **options: Any) -> Shards:
-        shards = label(images, teacher=teacher, out=Path(out), **(SMALL | options))
+        shards = label(images, teacher=teacher, out=Path(out), **sorted_out(SMALL | options))
         assert shards is not None
         return shards
 
@@ -293,7 +307,7 @@ def test_what_is_no_image_by_its_name_stops_the_labelling_at_once_or_is_left_out
     for name in ("notes.txt", "a/moving.gif"):
         (photos / name).write_bytes(b"something else")
     with monkeypatch.context() as patch:
-        patch.setattr(labelling.Labeller, "draw_maps", None)
+        patch.setattr(Labeller, "draw_maps", None)
         with pytest.raises(ValueError, match="a/moving.gif, notes.txt: neither JPEG nor PNG;"):
             labelled(photos)
     assert labelled(photos, broken="skip").index["skipped"] == ["a/moving.gif", "notes.txt"]
@@ -343,7 +357,7 @@ def test_maps_are_no_larger_than_the_teacher_draws_them(labelled, photos):
 def test_options_out_of_range_are_refused_before_any_image_is_read(
     labelled, photos, monkeypatch, options, message
 ):
-    monkeypatch.setattr(labelling, "find_images", None)
+    monkeypatch.setattr(labels, "find_images", None)
     with pytest.raises(ValueError, match=message):
         labelled(photos, **options)
 
@@ -360,7 +374,7 @@ def test_pictures_to_look_at_are_drawn_from_all_over_the_set(labelled, photos):
 
 def stop_in(shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt the labelling when it has begun a shard."""
-    keep = labelling.keep_shard
+    keep = batches.keep_shard
 
     def stopping(path: Path, samples, **about) -> None:
         def until(samples):
@@ -369,20 +383,20 @@ def stop_in(shard: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         keep(path, until(samples) if f"-{shard:06d}" in path.name else samples, **about)
 
-    monkeypatch.setattr(labelling, "keep_shard", stopping)
+    monkeypatch.setattr(batches, "keep_shard", stopping)
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by the number of each shard that is made."""
     numbers: list[int] = []
-    keep = labelling.keep_shard
+    keep = batches.keep_shard
 
     def noted(path: Path, samples, **about) -> None:
         keep(path, samples, **about)
         numbers.append(int(path.name.split("-")[1]))
 
-    monkeypatch.setattr(labelling, "keep_shard", noted)
+    monkeypatch.setattr(batches, "keep_shard", noted)
     return numbers
 
 
@@ -433,7 +447,7 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
         about = {"teacher": network, "image_size": [24, 32]}
         write_weights(Path("other"), Teacher(**network), about)
     weights = Path("other") if change == "teacher" else teacher
-    label(photos, teacher=weights, out=Path("out"), **(SMALL | options))
+    label(photos, teacher=weights, out=Path("out"), **sorted_out(SMALL | options))
     assert made == ([0, 2] if change == "image" else [0, 1, 2])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnlabels import train_teacher
+from attnlabels import Reading, train_teacher
 from attnlabels.cli import main
 from attnlabels.labelling.own_teacher import describe, input_size, split
 from attnlabels.models.files import load_weights, read_config
@@ -45,7 +45,10 @@ def write_csv(path: Path, *, columns=("image", "x", "y", "observer"), origin=1) 
 
 
 def tiny(data: Path | str, out: str = "t.safetensors", **changes) -> dict:
-    return train_teacher(Path(data), Path(out), **({"side": 32, "epochs": 2} | changes))
+    names = {"origin", "broken", "trust_coordinates"} & changes.keys()
+    reading = Reading(**{name: changes.pop(name) for name in names})
+    options = {"side": 32, "epochs": 2, "reading": reading}
+    return train_teacher(Path(data), Path(out), **(options | changes))
 
 
 def contents(*names: str) -> list[bytes]:

@@ -1,0 +1,126 @@
+"""Other labels for images that are labelled: their shards again, with another source's maps."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate, chain, islice
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from tqdm import tqdm
+
+from attnlabels.labelling.pseudo_fixations import pseudo_fixations
+from attnlabels.labelling.shares import end_share, is_finished
+from attnlabels.labelling.skipped import Broken, leave_out
+from attnlabels.labelling.sources import Draw, Label, Unknown
+from attnlabels.processes.world import World
+from attnlabels.shards.kept import keep_shard
+from attnlabels.shards.shards import Sample, Shards
+
+Amount = Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsTheTeacher:
+    """What labels of every source have in common with the teacher's: keys of `label_images`."""
+
+    map_size: Amount
+    sigma_px: Annotated[float, Field(gt=0)]
+    sigma_width: Amount
+    threshold: Annotated[float, Field(gt=0, le=1)]
+    maximum_points: Amount
+
+
+@dataclass(frozen=True)
+class Relabel:
+    """Gives the samples of shards other labels."""
+
+    shards: Shards
+    draw: Draw
+    source: str
+    teachers: AsTheTeacher
+    missing: Broken  # what an image without a label does
+    cure: str
+
+    def __call__(self, numbers: Iterable[int], skipped: list[str]) -> Iterator[Sample]:
+        """The samples of these numbers; the name of one without a label is added to `skipped`."""
+        for i in numbers:
+            sample = self.shards[i]
+            try:
+                label = with_points(self.draw(i, sample), self.teachers)
+            except Unknown as unknown:
+                why = f"{sample['name']}: {unknown}; {self.cure}"
+                leave_out(skipped, sample["name"], why, broken=self.missing)
+            else:
+                yield relabelled(sample, label, source=self.source)
+
+
+def parts_of(shards: Shards) -> dict[str, range]:
+    """The numbers of the images of each shard, by its name."""
+    names = [each["name"] for each in shards.index["shards"]]
+    ends = list(accumulate(each["count"] for each in shards.index["shards"]))
+    return dict(zip(names, map(range, [0, *ends], ends)))
+
+
+def relabel_parts(
+    relabel: Relabel, parts: Mapping[str, range], folder: Path, *, title: str, world: World
+) -> None:
+    """Make this process's share of the shards in `folder`, each of the images of an old one.
+
+    The first process returns once all shares are done.
+    """
+    shards = relabel.shards
+    share = list(parts)[world.rank :: world.size]
+    left = [
+        name
+        for name in share
+        if not is_finished(folder / name, shards.folder, broken=relabel.missing)
+    ]
+    total, to_do = (sum(len(parts[name]) for name in some) for some in (share, left))
+    quiet = None if world.first else True
+    every = chain.from_iterable(parts[name] for name in left)
+    with tqdm(every, title, total, initial=total - to_do, disable=quiet) as progress:
+        numbers = iter(progress)
+        for name in left:
+            skipped: list[str] = []
+            keep_shard(
+                folder / name,
+                relabel(islice(numbers, len(parts[name])), skipped),
+                n_classes=len(shards.classes),
+                images=shards.folder,
+                skipped=skipped,
+            )
+    end_share(folder, world)
+
+
+def with_points(label: Label, p: AsTheTeacher) -> Label:
+    """The label with pseudo fixations, if it has no points of its own."""
+    if label.points is not None:
+        return label
+    h, w = label.map.shape
+    points, counts = pseudo_fixations(
+        torch.from_numpy(label.map).unsqueeze(0),
+        sigma_px=p.sigma_px * w / p.sigma_width,
+        threshold=p.threshold,
+        maximum=p.maximum_points,
+    )
+    if not counts.item():
+        raise Unknown("its map is the same everywhere")
+    return label._replace(points=points[0, : counts.item()].numpy(), grid=(h, w))
+
+
+def relabelled(sample: Sample, label: Label, *, source: str) -> Sample:
+    assert label.points is not None and label.grid is not None
+    return Sample(
+        key=sample["key"],
+        image=sample["image"],
+        map=label.map,
+        points=label.points,
+        observers=label.observers,
+        label=sample["label"],
+        grid=label.grid,
+        image_size=sample["image_size"],
+        source=source,
+        name=sample["name"],
+    )

@@ -1,0 +1,73 @@
+import cv2
+import numpy as np
+import pytest
+
+from attnlabels.images.tree import ImageFiles, list_tree
+from attnlabels.labelling.photographs import (
+    Photographs,
+    collate,
+    find_images,
+    key_of,
+    mark_of,
+    require_distinct_keys,
+    shared_keys,
+)
+from attnlabels.shards.shards import KEY
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Three images, of which two would have one key, and one that is broken."""
+    for seed, name in enumerate(("a/x.png", "a-x.png", "b.png", "c.png")):
+        pixels = np.random.default_rng(seed).integers(0, 256, (8, 10, 3), np.uint8)
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), pixels)
+    (tmp_path / "c.png").write_bytes(b"no photograph")
+    listed, _ = list_tree(tmp_path, classes=False)
+    return ImageFiles(tmp_path, listed)
+
+
+@pytest.mark.parametrize(
+    ("stem", "key"), [("a/b.c", "a-b_c"), ("n01/n01_7", "n01-n01_7"), ("x-1", "x-1")]
+)
+def test_a_key_is_the_name_without_what_would_end_it(stem, key):
+    assert key_of(stem) == key
+
+
+def test_a_name_that_makes_no_key_gets_one_with_a_digest_of_the_whole():
+    keys = {key_of(stem) for stem in ("Füße", "Fuesse (1)", "long" * 40, "long" * 41)}
+    assert len(keys) == 4 and all(KEY.fullmatch(key) for key in keys)
+
+
+def test_images_of_one_key_are_found_and_told_apart(source):
+    assert shared_keys(source) == {"a-x": ["a/x.png", "a-x.png"]}
+    with pytest.raises(ValueError, match="a/x.png and a-x.png have one key, 'a-x'; rename or rem"):
+        require_distinct_keys(source)
+    photographs = Photographs(source, (4, 4), apart=shared_keys(source))
+    assert len({photographs.key(i) for i in range(len(photographs))}) == 4
+
+
+def test_a_batch_has_the_pixels_of_those_that_are_whole(source):
+    photographs = Photographs(source, (4, 6))
+    batch = collate([photographs[i] for i in range(len(photographs))])
+    assert [bool(each.error) for each in batch.photographs] == [False, False, False, True]
+    assert batch.pixels.shape == (3, 4, 6, 3)
+    assert (batch.photographs[0].height, batch.photographs[0].width) == (8, 10)
+
+
+def test_a_mark_changes_with_the_image_and_with_its_key(source, tmp_path):
+    photographs = Photographs(source, (4, 4))
+    before = [mark_of(photographs, rows) for rows in (range(2), range(2, 4))]
+    apart = Photographs(source, (4, 4), apart=["b"])
+    assert mark_of(apart, range(2)) == before[0] and mark_of(apart, range(2, 4)) != before[1]
+    (tmp_path / "c.png").write_bytes(b"another file")
+    after = [mark_of(photographs, rows) for rows in (range(2), range(2, 4))]
+    assert after[0] == before[0] and after[1] != before[1]
+
+
+def test_a_folder_and_tars_are_sources(source, tmp_path):
+    found, strangers = find_images(tmp_path, classes=False)
+    assert found.listed.paths.tolist() == source.listed.paths.tolist() and strangers == []
+    (tmp_path / "d.tar").touch()
+    with pytest.raises(ValueError, match="beside tars; name a folder of one kind"):
+        find_images(tmp_path, classes=False)
