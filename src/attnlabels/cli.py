@@ -124,7 +124,9 @@ def label_(
         --broken skip --processes 8 --workers 12
     attnlabels label 'tars/train-{000..146}.tar' --teacher teacher.safetensors --out labels
     """
-    from attnlabels.labelling.labels import Drawing, Unlabelled, Work, label
+    from attnlabels.labelling.labeller import Drawing
+    from attnlabels.labelling.labels import Work, label
+    from attnlabels.labelling.skipped import Unlabelled
     from attnlabels.pipeline.launch import launch
     from attnlabels.processes.memory import keep_freed_memory
 
