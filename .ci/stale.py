@@ -1,0 +1,48 @@
+"""Say which stages would run although nothing but data is missing: their locks are out of step.
+
+    python .ci/stale.py
+
+For a fresh clone, in the project's root. Leaves with status 1 if a stage of the main chain would
+run; those of studies are named alone, as a study may wait. What depends on a stage may not be
+named.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DRY_RUN = [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing", "--keep-going"]
+
+
+def main() -> None:
+    chain = stale("dvc.yaml")
+    report("dvc.yaml", chain)
+    for study in sorted(Path("stages").glob("*/dvc.yaml")):
+        report(str(study), [name for name in stale(str(study)) if name.startswith(f"{study}:")])
+    if chain:
+        raise SystemExit(
+            "dvc.lock is not of this code; `dvc repro`, or `dvc commit` where outputs "
+            "were shown unmoved, and commit it"
+        )
+
+
+def stale(pipeline: str) -> list[str]:
+    """The stages that DVC would run to bring a pipeline up to date."""
+    done = subprocess.run([*DRY_RUN, pipeline], capture_output=True, text=True)
+    would_run = re.findall(r"^Running stage '(.+)'", done.stdout, re.MULTILINE)
+    # Where it would run but its dependencies are not there, DVC says that it failed.
+    failed = re.findall(r"failed to reproduce(?: stages:)? ('.+')$", done.stderr, re.MULTILINE)
+    would_run += [name for names in failed for name in re.findall("'(.+?)'", names)]
+    if done.returncode and not would_run:
+        raise SystemExit(f"{' '.join(DRY_RUN[1:])} {pipeline} failed:\n{done.stderr}")
+    return would_run
+
+
+def report(pipeline: str, stages: list[str]) -> None:
+    said = "in step" if not stages else f"{len(stages)} would run: {', '.join(stages)}"
+    print(f"{pipeline}: {said}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

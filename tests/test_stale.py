@@ -1,0 +1,96 @@
+"""The gate of `.ci/run`, on a project of three stages and a study, as a fresh clone has it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / ".ci" / "stale.py"
+CHAIN = """
+stages:
+  list: {cmd: "head -n 1 code > listed", deps: [code], outs: [listed]}
+  train: {cmd: cp listed weights, deps: [listed], outs: [weights]}
+  score: {cmd: cp weights score, deps: [weights], metrics: [score: {cache: false}]}
+"""
+STUDY = """
+stages:
+  train: {wdir: ../.., cmd: cp listed other, deps: [listed], outs: [other]}
+"""
+
+
+def dvc(folder: Path, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *words, "-q"], cwd=folder, check=True)
+
+
+def gate(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """What it says of a clone: without data, and without what DVC keeps."""
+    clone = folder.with_name("clone")
+    shutil.copytree(folder, clone, ignore=shutil.ignore_patterns("cache", "tmp"))
+    for data in ("listed", "weights", "other"):
+        (clone / data).unlink()
+    done = subprocess.run([sys.executable, SCRIPT], cwd=clone, capture_output=True, text=True)
+    shutil.rmtree(clone)
+    return done
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gate") / "project"
+    (folder / "stages/study").mkdir(parents=True)
+    (folder / "dvc.yaml").write_text(CHAIN)
+    (folder / "stages/study/dvc.yaml").write_text(STUDY)
+    (folder / "code").write_text("one\n# a comment\n")
+    dvc(folder, "init", "--no-scm")
+    dvc(folder, "repro", "--all-pipelines")
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "project"))
+
+
+def test_locks_in_step_pass_without_any_data(project: Path) -> None:
+    done = gate(project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "dvc.yaml: in step\nstages/study/dvc.yaml: in step\n"
+
+
+def test_edited_code_fails(project: Path) -> None:
+    (project / "code").write_text("two\n")
+    done = gate(project)
+    assert done.returncode == 1 and "dvc.lock is not of this code" in done.stderr
+    assert "dvc.yaml: 1 would run: list\n" in done.stdout
+
+
+def test_code_that_was_only_listed_again_fails_by_the_stages_that_watch_it(project: Path) -> None:
+    (project / "code").write_text("two\n")
+    dvc(project, "repro", "list")
+    done = gate(project)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "dvc.yaml: 1 would run: train",
+        "stages/study/dvc.yaml: 1 would run: stages/study/dvc.yaml:train",
+    ]
+
+
+def test_a_comment_that_was_listed_passes(project: Path) -> None:
+    (project / "code").write_text("one\n# another comment\n")
+    dvc(project, "repro", "list")
+    assert gate(project).returncode == 0
+
+
+def test_a_study_out_of_step_is_named_and_does_not_fail(project: Path) -> None:
+    (project / "code").write_text("two\n")
+    dvc(project, "repro")
+    done = gate(project)
+    assert done.returncode == 0 and "dvc.yaml: in step\n" in done.stdout
+    assert "1 would run: stages/study/dvc.yaml:train\n" in done.stdout
+
+
+def test_a_pipeline_that_dvc_cannot_read_is_an_error(project: Path) -> None:
+    (project / "dvc.yaml").write_text("stages: 3\n")
+    done = gate(project)
+    assert done.returncode == 1 and "dvc.yaml failed:" in done.stderr
