@@ -5,9 +5,9 @@
 STUDIES are tables of params.yaml joined by "+", such as main+table1. Their runs' scores are read
 below METRICS, the images' scores below DATA (attnlabels.pipeline.results says where), and no other
 file. Each table is left as CSV and Markdown in TABLES, all of them for the report in tables.json
-there; their numbers are in REPORT. Means are over seeds and "±" is their standard error; the tests
-over images first average an image's CC over seeds. A cell is empty where a run has no such score,
-and says why where the score cannot be told.
+there, and in made_by.json what machines their scores are of; their numbers are in REPORT. Means are
+over seeds and "±" is their standard error; the tests over images first average an image's CC over
+seeds. A cell is empty where a run has no such score, and says why where the score cannot be told.
 
 accuracy          top-1 of the probes beside Table 1 of the paper
 robustness_*      top-1 for each corruption, beside the paper's poster (§4.4)
@@ -47,7 +47,7 @@ from attnlabels.reporting.paper import (
     teachers_of,
     texts_of,
 )
-from attnlabels.reporting.scores import ABLATIONS, read_cc, read_scores
+from attnlabels.reporting.scores import ABLATIONS, read_cc, read_makers, read_scores
 from attnlabels.reporting.tables import Table, as_numbers, write_tables
 
 
@@ -101,6 +101,7 @@ def main(studies: str, metrics: Path, data: Path, tables: Path, report: Path) ->
     with replacing(tables) as aside:
         aside.mkdir()
         write_tables(aside, made, texts=texts)
+        write_json(aside / "made_by.json", {"made_by": read_makers(metrics, runs.values())})
     write_json(report, {key: as_numbers(table) for key, table in made.items()})
 
 

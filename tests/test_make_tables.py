@@ -330,6 +330,21 @@ def test_a_number_that_one_seed_lacks_is_named(world):
         tabulate(world)
 
 
+def test_what_made_the_scores_is_no_score_and_is_listed_once(world):
+    before = tabulate(world)
+    machine = {"processor": "Some CPU", "threads": 2, "torch": "2.13"}
+    for path in (world / "metrics").glob("*/*.json"):
+        made_by = machine | {"threads": 1 if path.parent.name == "probe_linear" else 2}
+        if path.stem != "contrastive-0":  # of an older day
+            write(path, json.loads(path.read_text()) | {"made_by": made_by})
+    assert tabulate(world) == before
+    made_by = json.loads((world / "tables/made_by.json").read_text())["made_by"]
+    assert made_by == [
+        machine | {"files": 12},  # four stages of three runs
+        machine | {"threads": 1, "files": 3},
+    ]
+
+
 def test_an_image_that_one_seed_lacks_is_named(world):
     write_cc(
         world / "data/alignment/contrastive-1.csv",

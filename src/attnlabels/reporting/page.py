@@ -24,7 +24,13 @@ from attnlabels.reporting.charts import (
     line_styles,
     parts,
 )
-from attnlabels.reporting.finding import show_differences
+from attnlabels.reporting.finding import (
+    Difference,
+    draw,
+    find_differences,
+    show_differences,
+    tell,
+)
 from attnlabels.reporting.legend import show
 from attnlabels.reporting.pictures import (
     address_of_text,
@@ -36,14 +42,17 @@ from attnlabels.reporting.provenance import (
     PIPELINES,
     as_yaml,
     describe_data,
+    describe_maker,
     describe_runs,
     describe_scale,
     is_synthetic,
     parameters_of,
 )
-from attnlabels.reporting.tables import read_tables
+from attnlabels.reporting.tables import Printed, PrintedColumn, read_tables
 
 LARGEST = 15_000_000  # bytes of a page
+# Of a table, in letters, so that it is within a window of 1,280 px in the widest of usual types.
+WIDTH, LABEL, LEAST, BETWEEN = 128, 22, 7, 2
 TABLE_SECTIONS = {  # by the first word of a table's key; others are further tables
     "accuracy": "accuracy",
     "robustness": "robustness",
@@ -90,14 +99,16 @@ def gather(
         "retrieval": chart_retrieval(results, retrieval_corruption),
         "training": chart_training(results),
     }
+    made = [each["made"] for each in tables["further"]]
     shown = {
         "examples": show_examples(results, examples),
         "extremes": show_extremes(results),
-        "forests": show_differences([each["made"] for each in tables["further"]]),
+        "forests": show_differences(made),
     }
     charts |= choose_parts(shown, first)
     return {
         "studies": names,
+        "finding": sum_up(find_differences(made, baselines), level=tree["make_tables"]["level"]),
         "charts": charts,
         "lines": line_styles(results.runs),
         "tables": tables,
@@ -106,8 +117,24 @@ def gather(
         "ablations": score_ablations(results, tree),
         "scores": list(SCORES),
         **describe(results.runs, tree, names),
+        "makers": read_makers(beside),
         "gaps": results.gaps,
     }
+
+
+def read_makers(beside: Path) -> list[str]:
+    """The machines that the tables' scores were made on, where these say."""
+    path = beside / "tables" / "made_by.json"
+    if not path.is_file():  # tables of before they said
+        return []
+    return [describe_maker(each) for each in read_json(path, stage="make_tables")["made_by"]]
+
+
+def sum_up(found: Sequence[Sequence[Difference]], *, level: float) -> dict[str, Any] | None:
+    """What the page opens with; None where no run was compared with another."""
+    if not found:
+        return None
+    return {"sentences": tell(found, level=level), "level": f"{100 * level:.3g} %", **draw(found)}
 
 
 def choose_parts(shown: Mapping[str, Mapping[str, Any]], first: str) -> Tree:
@@ -118,6 +145,21 @@ def choose_parts(shown: Mapping[str, Mapping[str, Any]], first: str) -> Tree:
         "forests": chooser("part", ["shown"], parts(forests), start=[*forests][:1]),
         "extremes": chooser("part", ["run"], parts(extremes), start=[show(first)]),
     }
+
+
+def bands_of(table: Printed) -> list[list[PrintedColumn]]:
+    """The columns of a table in as many parts, one below the other, as its width asks for."""
+    bands: list[list[PrintedColumn]] = [[]]
+    left = WIDTH - LABEL
+    for column in table.columns:
+        cells = [row.cells[column.key].text for row in table.rows if column.key in row.cells]
+        width = BETWEEN + max(LEAST, *map(len, [*column.label.split(), *cells]))
+        if width > left and bands[-1]:
+            bands.append([])
+            left = WIDTH - LABEL
+        bands[-1].append(column)
+        left -= width
+    return bands
 
 
 def describe(
@@ -194,6 +236,7 @@ def sort_tables(results: Results, beside: Path) -> dict[str, list[Table]]:
         tables[section].append(
             {
                 "made": each,
+                "bands": bands_of(each),
                 "number": sum(map(len, tables.values())),
                 "csv": address_of_text((folder / f"{each.key}.csv").read_bytes(), kind="csv"),
                 "markdown": address_of_text(

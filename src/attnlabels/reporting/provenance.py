@@ -101,6 +101,16 @@ def describe_data(parameters: Tree) -> list[tuple[str, str]]:
     ]
 
 
+def describe_maker(made_by: Tree) -> str:
+    """A machine and its software in words, as make_tables lists them with their `files`."""
+    words = dict(made_by)
+    files, processor, threads = words.pop("files"), words.pop("processor"), words.pop("threads")
+    versions = "".join(f", {name} {version}" for name, version in words.items())
+    n_threads = f"{threads} thread{'' if threads == 1 else 's'}"
+    n_files = f"{files} file{'' if files == 1 else 's'} of metrics"
+    return f"{processor}, {n_threads}{versions}: {n_files}"
+
+
 def parameters_of(studies: Sequence[str], tree: Tree) -> dict[str, Any]:
     """All but what other studies alone read, which changes nothing here."""
     left_out = {"study_seeds"} if [*studies] == [MAIN] else set()

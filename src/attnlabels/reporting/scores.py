@@ -1,6 +1,7 @@
 """The scores that runs left, a row a seed, and their images' agreement with people."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ from attnlabels.reporting.tables import Row
 EVALUATIONS = ("probe_linear", "score_robustness", "score_retrieval", "align_attention")
 READOUTS = ("as_trained", "refitted")
 ALIGNMENT_SETS = ("val", "eye")
+MADE_BY = "made_by"  # of each file of metrics: attnlabels.pipeline.machine
 ABLATIONS = "ablations"  # the study that scores other teachers
 CC_COLUMNS = ("set", "image", "readout", "cc")  # of the images' scores
 ACCURACY = {  # of `train`, whatever stage that is
@@ -50,16 +52,9 @@ def read_scores(metrics: Path, run: Run) -> Scores:
     A study need not make every evaluation: a run lacks the numbers of those that its study has
     no folder of.
     """
-    folder = folder_of(metrics, run.study)
-    made = [each for each in EVALUATIONS if run.study == MAIN or (folder / each).is_dir()]
-    stages = {"train": run.trained_by, **{each: each for each in made}}
+    stages = _stages_of(metrics, run)
     by_seed = {
-        seed: _flatten(
-            {
-                key: read_json(run.file(metrics, stage, seed, suffix=".json"), stage=stage)
-                for key, stage in stages.items()
-            }
-        )
+        seed: _flatten({key: _read(metrics, run, stage, seed) for key, stage in stages.items()})
         for seed in run.seeds
     }
     first = run.seeds[0]
@@ -71,6 +66,19 @@ def read_scores(metrics: Path, run: Run) -> Scores:
                 f"run the stage {stages[key.split('.')[0]]} for both again"
             )
     return pd.DataFrame.from_dict(by_seed, orient="index")
+
+
+def read_makers(metrics: Path, runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """What made the metrics of some runs: each `made_by` once, with how many `files` are of it.
+
+    A file that does not say is not counted.
+    """
+    counts: Counter[tuple[tuple[str, Any], ...]] = Counter()
+    for run in runs:
+        for stage, seed in product(_stages_of(metrics, run).values(), run.seeds):
+            if made_by := _read(metrics, run, stage, seed).get(MADE_BY):
+                counts[tuple(made_by.items())] += 1
+    return [{**dict(made_by), "files": files} for made_by, files in counts.items()]
 
 
 def of_seeds(scores: Scores, path: str) -> pd.Series | None:
@@ -143,9 +151,22 @@ def over_images(by_seed: pd.DataFrame) -> Float[np.ndarray, "n"]:
     return by_seed.mean(axis=1).to_numpy()
 
 
+def _stages_of(metrics: Path, run: Run) -> dict[str, str]:
+    """The stages that left metrics of a run, by what its numbers' names begin with."""
+    folder = folder_of(metrics, run.study)
+    made = [each for each in EVALUATIONS if run.study == MAIN or (folder / each).is_dir()]
+    return {"train": run.trained_by, **{each: each for each in made}}
+
+
+def _read(metrics: Path, run: Run, stage: str, seed: int) -> dict[str, Any]:
+    return read_json(run.file(metrics, stage, seed, suffix=".json"), stage=stage)
+
+
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, node in tree.items():
+        if key == MADE_BY:  # no score
+            continue
         path = f"{prefix}{key}"
         flat |= _flatten(node, f"{path}.") if isinstance(node, Mapping) else {path: node}
     return flat

@@ -18,10 +18,11 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from attnlabels.pipeline.gaps import Results
-from attnlabels.pipeline.params import read
+from attnlabels.pipeline.params import check, read
 from attnlabels.pipeline.results import runs_of
 from attnlabels.reporting.charts import ALL_RUNS
-from attnlabels.reporting.page import SCORES, gather, score_ablations, write_page
+from attnlabels.reporting.page import SCORES, bands_of, gather, score_ablations, write_page
+from attnlabels.reporting.tables import Printed
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 GUIDED = "contrastive_attn_teacher"
@@ -184,6 +185,7 @@ def write_tables(where):
             "caption": "",
             "columns": [{"key": key, "label": key} for key in ("difference", "se", "p_holm")],
             "rows": [
+                {"key": "imagenet_top1", "label": "top1", "cells": difference(0.25, None)},
                 {"key": "mean", "label": "mean", "cells": difference(0.3, 0.1)},
                 {"key": "map", "label": "map", "cells": difference(-0.2, None)},
                 {"key": "cc", "label": "cc", "cells": {}},
@@ -312,13 +314,64 @@ def test_differences_of_all_runs_stand_on_one_scale_with_zero(text):
     page = Elements(text)
     assert f"{NASTY} minus contrastive" in page.words
     assert "+0.3000 ± 0.1000" in page.words and "-0.2000" in page.words
-    places = [
+    assert places(text.split('<section id="further">')[1]) == [
+        *([0], [100, 0], [100]),
+        *([0], [50, 50], [75]),  # 0.3 ± 0.1 of 0..0.4
+        *([100], [0, 0], [0]),  # -0.2..0
+    ]
+    assert [*drawn(text)["charts"]["forests"]["tree"]] == ["top1", "mean", "map"]
+
+
+def places(text):
+    """Of zero, the whisker and its middle, of each that is drawn."""
+    return [
         [float(number) for number in re.findall(r"[\d.]+", each["style"])]
-        for each in page.of("i")
+        for each in Elements(text).of("i")
         if each.get("class") in ("zero", "whisker", "dot")
     ]
-    assert places == [[0], [50, 50], [75], [100], [0, 0], [0]]  # 0.3 ± 0.1 of 0..0.4; -0.2..0
-    assert [*drawn(text)["charts"]["forests"]["tree"]] == ["mean", "map"]
+
+
+def test_the_page_opens_with_two_sentences_and_a_picture(text):
+    before, opening = text.split('<section id="finding"')[0], text.split('<section id="finding"')[1]
+    opening, after = opening.split("</section>")[0], opening.split("</section>")[1]
+    assert "<section" not in before.split("<body>")[1] and "<nav" in after
+    label = NASTY_FILE.replace("_", " ")
+    page = Elements(f"<section{opening}")
+    assert len([each for each in page.of("p") if each.get("class") == "sentence"]) == 2
+    assert f"Beside its baseline (contrastive), {label} is higher in probe top-1 (+0.250)" in (
+        page.words
+    )
+    assert "With one seed there is no error" in page.words and "On synthetic data" in page.words
+    assert places(opening) == [[0], [100, 0], [100]]
+
+
+def test_a_page_without_differences_opens_with_what_to_run(world):
+    Path("metrics/table1/tables/tables.json").unlink()
+    opening = report().split('<section id="finding"')[1].split("</section>")[0]
+    assert "run <code>dvc repro stages/table1/dvc.yaml</code>" in opening
+
+
+def test_a_wide_table_is_in_parts_that_fit_and_lose_no_column():
+    rows = [{"key": "a", "label": "a", "cells": {}}]
+    columns = [{"key": f"k{i}", "label": f"imagenet c minus {i}"} for i in range(30)]
+    cell = {"text": "0.5000 ± 0.0100", "value": 0.5, "se": 0.01}
+    rows[0]["cells"] = {column["key"]: cell for column in columns[:3]}
+    made = {"key": "a", "title": "", "caption": "", "columns": columns, "rows": rows}
+    bands = bands_of(check(Printed, made, where="made"))
+    assert [column.key for band in bands for column in band] == [each["key"] for each in columns]
+    assert [len(band) for band in bands] == [8, 10, 10, 2]  # 3 of 17 and 5 of 10 letters; of 106
+    assert [*map(len, bands_of(check(Printed, made | {"columns": []}, where="made")))] == [0]
+
+
+def test_machines_are_listed_where_the_metrics_say_them(world):
+    assert "made on" not in report()
+    machine = {"processor": "Some CPU (AVX2)", "threads": 2, "torch": "2.13", "dvc": "3.60"}
+    made_by = [machine | {"files": 9}, machine | {"threads": 1, "files": 1}]
+    path = Path("metrics/table1/tables/made_by.json")
+    path.write_text(json.dumps({"made_by": made_by}))
+    words = Elements(report()).words
+    assert "Some CPU (AVX2), 2 threads, torch 2.13, dvc 3.60: 9 files of metrics" in words
+    assert "Some CPU (AVX2), 1 thread, torch 2.13, dvc 3.60: 1 file of metrics" in words
 
 
 def test_curves_of_retrieval_are_found_by_set_corruption_and_severity(text):
@@ -695,6 +748,19 @@ def test_nothing_reaches_over_the_edge_of_a_narrow_screen(browser, width):
         ".map((e) => e.outerHTML.slice(0, 200))"
     )
     assert browser.ask(outside) == []
+
+
+def test_no_table_is_cut_off_on_a_common_screen(browser):
+    browser.resize(1280)
+    browser.ask("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
+    browser.ask("document.querySelectorAll('[data-part]').forEach((e) => { e.hidden = false; })")
+    browser.settle()
+    cut = (
+        "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth)"
+        ".map((e) => e.getAttribute('aria-label'))"
+    )
+    assert browser.ask(cut) == []
+    assert browser.ask("document.documentElement.scrollWidth") <= 1280
 
 
 def test_on_paper_what_is_folded_is_open_and_choosers_are_words(browser):
