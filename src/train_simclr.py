@@ -55,13 +55,12 @@ def main(
         clean=None if row.cotrain or row.attention == "none" else clean,
         seed=seed,
     )
-    beside = None
-    if row.cotrain:
-        beside = read_beside(Path(row.cotrain.shards), clean, images=row.cotrain.images)
-    config = student_config(p, row)
+    others = row.cotrain
+    beside = read_beside(Path(others.shards), clean, images=others.images) if others else None
+    config, n_classes = student_config(p, row), len(samples.classes)
 
     def build(world: World) -> Training:
-        return build_training(p, row, config, n_classes=len(samples.classes), world=world)
+        return build_training(p, row, config, n_classes=n_classes, world=world)
 
     def summarise(history: list[dict[str, Any]], top1: float) -> dict[str, Any]:
         scored = {"development_top1" if p.development else "top1": top1}

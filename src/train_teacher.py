@@ -33,17 +33,17 @@ def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: P
     with joined() as world:
         world.agree("the training", mark)
         scratch = Scratch(f"teacher-{mark}")
-        teacher, history = train_on(
+        teacher, history, measured = train_on(
             p, design, recordings=recordings, dev=held_out, scratch=scratch, world=world
         )
         if not world.first:
             return
         best = max(history, key=lambda each: each["dev_cc"])
         with replacing(weights) as aside:
-            config = {"teacher": architecture(p, design), "image_size": p.image_size}
+            config = {"teacher": architecture(p, design), "image_size": p.image_size, **measured}
             write_weights(aside, teacher, config)
         write_rows(curve, history, columns=list(best))
-        write_json(report, {"dev_cc": best["dev_cc"], "epoch": best["epoch"], "loss": best["loss"]})
+        write_json(report, {key: best[key] for key in ("dev_cc", "epoch", "loss")} | measured)
         scratch.clear()
 
 

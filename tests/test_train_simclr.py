@@ -22,7 +22,7 @@ from attnlabels.models.files import read_config
 from attnlabels.pipeline.params import read
 from attnlabels.processes.resumable import Resumable
 from attnlabels.shards import labelled_squares
-from attnlabels.training import encoders, probe, samples, students
+from attnlabels.training import encoders, probe, samples, step, students
 
 SOURCES = Path(train_simclr.__file__).parent
 KEPT = Path(__file__).with_name("assets") / "train_simclr.json"
@@ -413,6 +413,25 @@ def test_a_row_that_cannot_be_trained_is_refused(train, labels, slots, message):
 def test_every_option_trains(train, changed):
     out = train("out", epochs=1, warmup_epochs=0.0, **changed)
     assert rows(out)[0]["loss"] > 0
+
+
+@pytest.mark.parametrize("taken", ["fp32", "bf16"])
+def test_a_measured_precision_is_recorded_kept_and_gives_what_asking_for_it_does(
+    train, monkeypatch, taken
+):
+    found = iter([taken])
+    monkeypatch.setattr(step, "faster", lambda trial, *, world: next(found))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, before=3)
+        train("auto", precision="auto", checkpoint_minutes=0.0)
+    train("auto", precision="auto", checkpoint_minutes=0.0)  # and is not measured again
+    asked = train("asked", precision=taken)
+    assert rows(Path("auto")) == rows(asked)
+    weights, expected = (load_file(Path(each, "student.safetensors")) for each in ("auto", asked))
+    assert all(torch.equal(weights[key], expected[key]) for key in expected)
+    assert report(Path("auto")) == report(asked) | {"precision": taken}
+    config = read_config(asked / "student.safetensors")
+    assert read_config(Path("auto", "student.safetensors")) == config | {"precision": taken}
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_terms(train):

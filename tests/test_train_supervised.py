@@ -165,6 +165,7 @@ def test_a_run_interrupted_goes_on_to_the_same_bytes(train, monkeypatch):
         {"optimizer": "adamw", "learning_rate": 1e-3},
         {"optimizer": "lars"},
         {"precision": "bf16"},
+        {"precision": "auto"},
         {"backbone": "resnet18", "attention_output": "sigmoid", "joint_batch_norm": False},
     ],
     ids=lambda changed: "-".join(changed),

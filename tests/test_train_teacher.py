@@ -17,7 +17,7 @@ from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.pipeline.params import load
 from attnlabels.shards.shards import Sample, Shards, write_shards
-from attnlabels.training import teachers
+from attnlabels.training import step, teachers
 
 N_EPOCHS = 3
 Train = Callable[..., Path]
@@ -115,6 +115,16 @@ def test_a_run_interrupted_before_any_step_goes_on_there_to_the_same_bytes(
     assert contents(train("cut", checkpoint_minutes=0.0)) == whole
     assert n_steps == total - before
     assert not list(Path("scratch").iterdir())
+
+
+def test_a_measured_precision_is_recorded_and_gives_what_asking_for_it_does(train, monkeypatch):
+    monkeypatch.setattr(step, "faster", lambda trial, *, world: "bf16")
+    auto, asked = train("auto", precision="auto"), train("asked", precision="bf16")
+    assert (auto / "curve.csv").read_bytes() == (asked / "curve.csv").read_bytes()
+    measured = {"precision": "bf16"}
+    configs = [read_config(out / "teacher.safetensors") for out in (auto, asked)]
+    reports = [json.loads((out / "report.json").read_text()) for out in (auto, asked)]
+    assert configs[0] == configs[1] | measured and reports[0] == reports[1] | measured
 
 
 @pytest.mark.parametrize(

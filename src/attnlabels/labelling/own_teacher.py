@@ -253,7 +253,7 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -
     mark = fingerprint([vars(recipe), vars(DESIGN), code_of(Path(__file__))], indices)
     scratch = Scratch(f"teacher-{mark}")
     with joined() as world:
-        teacher, history = train(
+        teacher, history, _ = train(
             recipe, DESIGN, recordings=recordings, dev=dev, scratch=scratch, world=world
         )
     best = max(history, key=lambda each: each["dev_cc"])

@@ -19,6 +19,7 @@ from attnlabels.models.encoder import Stem, Taps
 from attnlabels.models.files import write_weights
 from attnlabels.pipeline.writing import replacing, write_json, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
+from attnlabels.processes.precision import Choice
 from attnlabels.processes.world import World, joined
 from attnlabels.shards.labelled_squares import Squares
 from attnlabels.training.loop import Batch, Loop, fit
@@ -26,7 +27,7 @@ from attnlabels.training.loop import Row as Epoch
 from attnlabels.training.optimizers import Optimizer, build_optimizer
 from attnlabels.training.probe import score_probe
 from attnlabels.training.samples import Recorded, Views
-from attnlabels.training.step import Forward, Precision, Step, set_determinism
+from attnlabels.training.step import Forward, Step, set_determinism
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -55,7 +56,7 @@ class Recipe:
     clean_crop: Annotated[float, Field(gt=0, le=1)]
     eval_crop: Annotated[float, Field(gt=0, le=1)]
     crop_area: tuple[Share, Share]
-    precision: Precision
+    precision: Choice
     processes: Count  # which the stage starts; the training takes the world as it is
     workers: Annotated[int, Field(ge=0)]
     checkpoint_minutes: NotNegative
@@ -231,10 +232,12 @@ def train(
         if not world.first:
             return
         weights, curve, report = run.outputs
+        measured = training.update.measured()
+        about = {**run.config, **measured, "seed": run.seed, "run": run.name}
         with replacing(weights) as aside:
-            write_weights(aside, network, {**run.config, "seed": run.seed, "run": run.name})
+            write_weights(aside, network, about)
         write_rows(curve, history, columns=list(history[0]))
-        write_json(report, summarise(history, top1))
+        write_json(report, summarise(history, top1) | measured)
         scratch.clear()
 
 

@@ -3,16 +3,16 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from attnlabels.processes.precision import DTYPE, Choice, Precision, faster, untouched
 from attnlabels.processes.world import World
 from attnlabels.training.batch_norm import frozen_statistics, synchronise
 
-Precision = Literal["fp32", "bf16", "fp16"]
 Inputs = Sequence[Tensor]
 Forward = Callable[..., Any]  # (model, *inputs) -> a NamedTuple of rows
 Loss = Callable[[Any, Inputs], Tensor]  # (the NamedTuple, targets) of the whole batch
@@ -27,6 +27,9 @@ class Step:
     their gradient needs, and then, a chunk at a time, once more with it (GradCache, Gao et al.
     2021), so memory is that of a chunk. BN takes its statistics over all processes, but a chunk at
     a time: SimCLR's over the whole batch cannot be had this way.
+
+    With the `precision` "auto", the first step measures on its own images which is faster here, and
+    leaves no trace but the choice, which `state_dict` keeps.
     """
 
     def __init__(
@@ -35,12 +38,12 @@ class Step:
         optimizer: torch.optim.Optimizer,
         *,
         world: World,
-        precision: Precision,
+        precision: Choice,
         chunks: int = 1,
     ) -> None:
         self.model, self.optimizer, self.world = model, optimizer, world
         self.chunks = chunks
-        self.autocast = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self.asked = self.precision = precision
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=precision == "fp16")
         self.parallel = model
         if world.size > 1:
@@ -58,6 +61,8 @@ class Step:
         left out and the loss scaled less.
         """
         parts = list(zip(*(rows.chunk(self.chunks) for rows in inputs)))
+        if self.precision == "auto":
+            self.precision = self._faster(forward, parts[0])
         if self.chunks == 1:
             local = self._outputs(self.parallel, forward, inputs)
         else:
@@ -93,16 +98,43 @@ class Step:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "precision": self.precision,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
+        self.precision = state["precision"]
 
-    def _outputs(self, model: nn.Module, forward: Forward, inputs: Inputs) -> Any:
-        kind, dtype = self.world.device.type, self.autocast
-        with torch.autocast(kind, dtype, enabled=dtype is not None):
+    def measured(self) -> dict[str, str]:
+        """What a result says beside its parameters: the `precision`, if these leave it open."""
+        return {"precision": self.precision} if self.asked == "auto" else {}
+
+    def _faster(self, forward: Forward, inputs: Inputs) -> Precision:
+        parameters = [each for each in self.model.parameters() if each.requires_grad]
+
+        def trial(precision: Precision, share: float) -> None:
+            few = [rows[: max(2, round(share * len(rows)))] for rows in inputs]
+            outputs = self._outputs(self.model, forward, few, precision=precision)
+            rows = [each for each in outputs if each.requires_grad]
+            ones = [torch.ones_like(each) for each in rows]
+            # Not backward(): that would leave gradients, and have DDP exchange them.
+            torch.autograd.grad(rows, parameters, ones, allow_unused=True)
+
+        with untouched(self.model, self.world.device):
+            return faster(trial, world=self.world)
+
+    def _outputs(
+        self,
+        model: nn.Module,
+        forward: Forward,
+        inputs: Inputs,
+        *,
+        precision: Precision | None = None,
+    ) -> Any:
+        dtype = DTYPE[precision or self.precision]
+        with torch.autocast(self.world.device.type, dtype, enabled=dtype is not None):
             return forward(model, *inputs)
 
     def _exchanging(self, now: bool) -> AbstractContextManager[Any]:

@@ -21,10 +21,11 @@ from attnlabels.metrics.saliency import cc
 from attnlabels.models.teacher import Output, Teacher
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.loading import as_input
+from attnlabels.processes.precision import Choice
 from attnlabels.processes.world import World
 from attnlabels.shards.shards import Shards
 from attnlabels.training.loop import Batch, Loop, fit
-from attnlabels.training.step import Precision, Step, set_determinism
+from attnlabels.training.step import Step, set_determinism
 from attnlabels.training.views import draw_jitter, jitter_colour
 
 Count = Annotated[int, Field(gt=0)]
@@ -59,7 +60,7 @@ class Recipe:
     zoom: Annotated[float, Field(gt=0, le=1)]
     jitter_strength: NotNegative
     jitter_hue: Annotated[float, Field(ge=0, le=0.5)]
-    precision: Precision
+    precision: Choice
     processes: Count  # which the stage starts; the training takes the world as it is
     workers: Annotated[int, Field(ge=0)]
     checkpoint_minutes: NotNegative
@@ -137,11 +138,11 @@ def train(
     dev: Recordings,
     scratch: Scratch,
     world: World,
-) -> tuple[Teacher, list[dict[str, float | int]]]:
+) -> tuple[Teacher, list[dict[str, float | int]], dict[str, str]]:
     """A teacher from random weights, those of the epoch with the best mean CC on `dev`.
 
-    Also returns a row an epoch: epoch, step, loss, dev_cc. The state of the training is kept in
-    `scratch`, and one that is found there goes on.
+    Also returns a row an epoch (epoch, step, loss, dev_cc) and what was measured (`Step.measured`).
+    The state of the training is kept in `scratch`, and one that is found there goes on.
     """
     set_determinism(recipe.deterministic)
     torch.manual_seed(recipe.seed)
@@ -161,7 +162,7 @@ def train(
         title="teacher",
     )
     teacher.load_state_dict(learning.best)
-    return teacher, history
+    return teacher, history, learning.update.measured()
 
 
 def architecture(recipe: Recipe, design: Design) -> dict[str, Any]:

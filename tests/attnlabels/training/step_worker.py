@@ -14,6 +14,7 @@ from attnlabels.models.attention_maps import Source, build_attention
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Student
+from attnlabels.processes.precision import Choice
 from attnlabels.processes.world import World, joined
 from attnlabels.training.step import Step
 
@@ -53,11 +54,12 @@ def make_step(
     source: Source = "readout",
     block: str = "none",
     attended: int = N,
+    precision: Choice = "fp32",
 ) -> dict[str, torch.Tensor]:
     """What `steps` steps of this process leave: the loss, all gradients, parameters and buffers."""
     model = student(source, block).train(training)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    step = Step(model, optimizer, world=world, precision="fp32", chunks=chunks)
+    step = Step(model, optimizer, world=world, precision=precision, chunks=chunks)
     losses = []
 
     def forward(model, *views):
@@ -89,5 +91,6 @@ if __name__ == "__main__":
             "contracam": make_step(world, source="contracam"),
             "second order": make_step(world, source="contracam_second_order"),
             "cotrain": make_step(world, attended=18),
+            "auto": make_step(world, precision="auto"),
         }
         torch.save(found, out / f"{os.environ['RANK']}.pt")

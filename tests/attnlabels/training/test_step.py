@@ -11,6 +11,7 @@ import torch
 
 from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.student import Outputs
+from attnlabels.processes import precision
 from attnlabels.processes.world import World
 from attnlabels.training.batch_norm import frozen_statistics
 from attnlabels.training.step import Step
@@ -67,6 +68,7 @@ def close(found, expected):
         ("contracam", {"source": "contracam"}),
         ("second order", {"source": "contracam_second_order"}),
         ("cotrain", {"attended": 18}),
+        ("auto", {}),
     ],
 )
 def test_loss_gradients_and_statistics_are_those_of_one_process(together, name, how):
@@ -169,3 +171,97 @@ def test_frozen_statistics_stay_and_are_freed_again(training):
     free = model(*inputs, joint=True, stop_gradient=False)
     torch.testing.assert_close(frozen.z0, free.z0)
     assert any(not value.equal(before[key]) for key, value in model.named_buffers()) == training
+
+
+def three_steps(choice, *, chunks=1):
+    """A step of a new student, three times; the state it leaves and torch's generator's."""
+    model = worker.student().float()
+    inputs, targets = ([rows.float() for rows in part] for part in worker.batch())
+    step = Step(
+        model,
+        torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9),
+        world=ALONE,
+        precision=choice,
+        chunks=chunks,
+    )
+    targets[0] = targets[0].long()
+    for _ in range(3):
+        step(
+            inputs,
+            targets,
+            forward=lambda model, *views: model(*views, joint=True, stop_gradient=False),
+            loss=lambda outputs, rows: objective(
+                outputs, Targets(*rows, 0.1), weights=worker.WEIGHTS
+            )[0],
+        )
+    return step, step.state_dict(), torch.get_rng_state()
+
+
+def same(found, expected):
+    """Equal to the bit, in whatever nesting."""
+    if isinstance(expected, torch.Tensor):
+        return torch.equal(found, expected)
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(same(found[k], expected[k]) for k in found)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    return found == expected
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+@pytest.mark.parametrize("taken", ["fp32", "bf16"])
+def test_a_measured_precision_trains_as_if_it_had_been_asked_for(monkeypatch, taken, chunks):
+    monkeypatch.setattr(
+        precision,
+        "seconds",
+        lambda trial, name, share, *, world: [
+            trial(name, share),
+            torch.rand(3),
+            1.0 if name == taken else 3.0,
+        ][-1],
+    )
+    asked, state, generator = three_steps(taken, chunks=chunks)
+    auto, found, left = three_steps("auto", chunks=chunks)
+    assert same(found, state) and torch.equal(left, generator)
+    assert found["precision"] == taken
+    assert (asked.measured(), auto.measured()) == ({}, {"precision": taken})
+
+
+def test_measuring_leaves_no_trace(monkeypatch):
+    tried = []
+
+    def seconds(trial, name, share, *, world):
+        trial(name, share)
+        tried.append((name, share))
+        return 1.0
+
+    monkeypatch.setattr(precision, "seconds", seconds)
+    model = worker.student().train()
+    model.attention.register_forward_hook(lambda *_: torch.rand(1) and None)  # as dropout would
+    weight = next(model.parameters())
+    weight.grad = torch.ones_like(weight)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    generator = torch.get_rng_state()
+    step = Step(model, torch.optim.SGD(model.parameters(), 0.1), world=ALONE, precision="auto")
+    forward = lambda model, *views: model(*views, joint=True, stop_gradient=False)  # noqa: E731
+    assert step._faster(forward, worker.batch()[0]) == "fp32"
+    assert [*dict.fromkeys(tried)] == [
+        (name, share) for share in precision.SHARES for name in ("fp32", "bf16")
+    ]
+    assert same(model.state_dict(), before) and torch.equal(torch.get_rng_state(), generator)
+    gradients = {name: each.grad for name, each in model.named_parameters()}
+    assert torch.equal(weight.grad, torch.ones_like(weight))
+    assert [name for name, grad in gradients.items() if grad is not None] == [
+        "encoder.conv1.weight"
+    ]
+    assert not step.optimizer.state
+
+
+def test_a_state_that_goes_on_keeps_its_precision(monkeypatch):
+    monkeypatch.setattr(precision, "seconds", lambda trial, name, share, *, world: 1.0)
+    model = worker.student()
+    how = {"world": ALONE, "precision": "auto"}
+    state = Step(model, torch.optim.SGD(model.parameters(), 0.1), **how).state_dict()
+    again = Step(model, torch.optim.SGD(model.parameters(), 0.1), **how)
+    again.load_state_dict(state | {"precision": "bf16"})
+    assert again.precision == "bf16" and again.measured() == {"precision": "bf16"}
