@@ -18,8 +18,7 @@ import label_images
 import relabel_images
 from attnlabels.images.decoding import read_image
 from attnlabels.images.squares import resize_centre_crop
-from attnlabels.labelling import relabelling
-from attnlabels.labelling import sources as label_sources
+from attnlabels.labelling import relabelling, sources
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.contracam import contracam, queries
 from attnlabels.models.encoder import Encoder
@@ -322,7 +321,7 @@ def test_the_number_of_workers_changes_nothing(relabel):
 def test_wider_stages_have_finer_maps_of_the_same_weights(student, expand, cells):
     encoder, _ = network(student)
     before = [each.clone() for each in encoder.parameters()]
-    label_sources.widen(encoder, expand)
+    sources.widen(encoder, expand)
     assert all(map(torch.equal, before, encoder.parameters()))
     assert encoder(torch.rand(1, 3, 24, 24)).last.shape[2:] == (cells, cells)
 
@@ -475,12 +474,12 @@ def test_any_number_of_processes_leaves_the_same_bytes(
 def run_script(*words: str | Path, script: str = "") -> "subprocess.CompletedProcess[str]":
     """The stage as a command, or `script`, on one thread of the CPU."""
     Path("stage.py").write_text(script)
-    sources = Path(relabel_images.__file__).parent
+    scripts = Path(relabel_images.__file__).parent
     return subprocess.run(
-        [sys.executable, "stage.py" if script else sources / "relabel_images.py", *words],
+        [sys.executable, "stage.py" if script else scripts / "relabel_images.py", *words],
         env=os.environ
         | {
-            "PYTHONPATH": str(sources),
+            "PYTHONPATH": str(scripts),
             "OMP_NUM_THREADS": "1",
             "CUDA_VISIBLE_DEVICES": "",
         },
@@ -513,7 +512,7 @@ relabel_images.run(relabel_images.main)
 def made(monkeypatch) -> list[str]:
     """Grows by the name of each shard that is made and by "cells" for each batch of ContraCAM's."""
     names: list[str] = []
-    keep, find = relabelling.keep_shard, label_sources.contracam
+    keep, find = relabelling.keep_shard, sources.contracam
 
     def kept(path: Path, samples, **about) -> None:
         keep(path, samples, **about)
@@ -525,7 +524,7 @@ def made(monkeypatch) -> list[str]:
         return maps
 
     monkeypatch.setattr(relabelling, "keep_shard", kept)
-    monkeypatch.setattr(label_sources, "contracam", found)
+    monkeypatch.setattr(sources, "contracam", found)
     return names
 
 
@@ -551,7 +550,7 @@ def test_contracam_that_is_interrupted_goes_on_with_the_batch_it_was_at(
 ):
     relabel("contracam", "whole")
     made.clear()
-    find = label_sources.contracam
+    find = sources.contracam
 
     def stop(*about, **more) -> torch.Tensor:
         if made.count("cells") == batch:
@@ -559,7 +558,7 @@ def test_contracam_that_is_interrupted_goes_on_with_the_batch_it_was_at(
         return find(*about, **more)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(label_sources, "contracam", stop)
+        patch.setattr(sources, "contracam", stop)
         relabel("contracam", "cut")
     relabel("contracam", "cut")
     assert made.count("cells") == 24 // 6
