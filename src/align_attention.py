@@ -17,9 +17,10 @@ from pydantic import Field
 from attnlabels.evaluation.agreement import Aligned, FrozenStudent, align, refit
 from attnlabels.images.decoding import resize
 from attnlabels.metrics.alignment import SCORES
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_json, write_rows
+from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.shards.shards import Shards
 
 NotNegative = Annotated[float, Field(ge=0)]
@@ -40,6 +41,7 @@ class AlignAttention:
 def main(
     weights: Path, labels: Path, val: Path, eye: Path, scores: Path, examples: Path, report: Path
 ) -> None:
+    threads = take_threads()
     p = load(AlignAttention, "align_attention")
     student = FrozenStudent(weights, batch_size=p.batch_size)
     loss = refit(
@@ -69,7 +71,7 @@ def main(
             **{f"extreme_{key}": array for key, array in pictures(aligned, ends).items()},
         )
     write_rows(scores, rows, columns=("set", "image", "readout", *SCORES))
-    write_json(report, summary)
+    write_metrics(report, summary, threads=threads)
 
 
 def worst_and_best(aligned: Aligned, *, count: int) -> list[int]:

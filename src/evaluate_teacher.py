@@ -19,9 +19,10 @@ from attnlabels.images.decoding import resize
 from attnlabels.metrics.statistics import spearman_brown
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.teacher import Teacher
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_json, write_rows
+from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 
 
 @record
@@ -35,6 +36,7 @@ class EvaluateTeacher:
 
 
 def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, report: Path) -> None:
+    threads = take_threads()
     p = load(EvaluateTeacher, "evaluate_teacher")
     config = read_config(weights, "teacher", "image_size")
     teacher = Teacher(**config["teacher"])
@@ -68,7 +70,7 @@ def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, repo
         for image, row in scored.rows()
     )
     write_rows(scores, rows, columns=("set", "image", "readout", *COLUMNS))
-    write_json(report, summary)
+    write_metrics(report, summary, threads=threads)
 
 
 def write_examples(path: Path, shown: list[Example]) -> None:

@@ -10,7 +10,6 @@ ResNet-50 the features of one run take 5 GB for ImageNet's training images and 1
 from pathlib import Path
 from typing import Annotated, Literal
 
-import cv2
 import torch
 from pydantic import Field
 
@@ -18,6 +17,7 @@ from attnlabels.evaluation.extraction import encode_squares, write_features
 from attnlabels.evaluation.students import read_encoder
 from attnlabels.images.folder import read_manifest
 from attnlabels.models.files import read_config
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing
@@ -62,11 +62,11 @@ def main(
     cifar10_c: Path,
     out: Path,
 ) -> None:
+    take_threads()
     p = load(ExtractFeatures, "extract_features")
     config = read_config(weights, "encoder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encode = read_encoder(weights, device=device, precision=p.precision)
-    cv2.setNumThreads(0)
     # All sets are opened, and so checked, before the hours of the first.
     sets = open_class_folders(train_images, train_manifest, val_images, val_manifest)
     sets += [cifar10_images(cifar10, split=split) for split in SPLITS]

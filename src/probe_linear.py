@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from threadpoolctl import threadpool_limits
 
 from attnlabels.evaluation.features import read_features
 from attnlabels.metrics.linear_probe import choose_probe
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_json
+from attnlabels.pipeline.writing import replacing, write_metrics
 
 SETS = {  # train, test
     "imagenet": ("imagenet_train", "imagenet_val"),
@@ -32,14 +32,11 @@ class ProbeLinear:
     development: Annotated[float, Field(gt=0, lt=1)]
     tolerance: Annotated[float, Field(gt=0)]
     maximum_iterations: Annotated[int, Field(gt=0)]
-    threads: Annotated[int, Field(gt=0)]
 
 
 def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -> None:
+    threads = take_threads()
     p = load(ProbeLinear, "probe_linear")
-    # BLAS takes all cores, but on products as thin as a few classes its threads wait for each
-    # other; on a machine that does something else, too, the fits took ten times as long.
-    threadpool_limits(p.threads, user_api="blas")
     weights: dict[str, Any] = {}
     scores = {}
     for key, (train, test) in SETS.items():
@@ -56,7 +53,7 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
 
     with replacing(classifier) as aside, aside.open("wb") as file:
         np.savez(file, **weights)
-    write_json(report, scores)
+    write_metrics(report, scores, threads=threads)
     print(f"{name}, seed {seed}:", *(f"{key} {scores[key]['top1']:.4f}" for key in SETS))
 
 

@@ -17,9 +17,10 @@ from tqdm import tqdm
 
 from attnlabels.evaluation.features import read_features, require_same_images
 from attnlabels.metrics.retrieval import retrieve, split_queries
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import write_json, write_rows
+from attnlabels.pipeline.writing import write_metrics, write_rows
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 
 SETS = {  # clean, corrupted
@@ -38,6 +39,7 @@ class ScoreRetrieval:
 
 
 def main(name: str, seed: int, features: Path, curves: Path, report: Path) -> None:
+    threads = take_threads()
     p = load(ScoreRetrieval, "score_retrieval")
     scores: dict[str, dict[str, Any]] = {}
     rows: list[tuple[Any, ...]] = []
@@ -64,7 +66,7 @@ def main(name: str, seed: int, features: Path, curves: Path, report: Path) -> No
         scores[corrupted_set]["map"] = float(np.mean(means))
 
     write_rows(curves, [dict(zip(COLUMNS, row)) for row in rows], columns=COLUMNS)
-    write_json(report, scores)
+    write_metrics(report, scores, threads=threads)
     print(f"{name}, seed {seed}, mAP:", *(f"{key} {scores[key]['map']:.4f}" for key in scores))
 
 

@@ -18,8 +18,9 @@ import numpy as np
 from attnlabels.evaluation.features import read_features, require_same_images
 from attnlabels.metrics.linear_probe import top1
 from attnlabels.metrics.robustness import robustness
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import write_json
+from attnlabels.pipeline.writing import write_metrics
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 
 SETS = {  # clean, corrupted
@@ -29,6 +30,7 @@ SETS = {  # clean, corrupted
 
 
 def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -> None:
+    threads = take_threads()
     if not classifier.is_file():
         raise FileNotFoundError(f"{classifier} is missing; run the stage probe_linear")
     with np.load(classifier) as file:
@@ -49,7 +51,7 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
             generated=bool(json.loads((folder / "set.json").read_text())["generated"]),
             alexnet=key == "imagenet",  # its errors are known on ImageNet-C alone
         )
-    write_json(report, scores)
+    write_metrics(report, scores, threads=threads)
     print(f"{name}, seed {seed}:", *(f"{key} {scores[key]['mean']:.4f}" for key in scores))
 
 

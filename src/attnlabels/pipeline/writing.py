@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attnlabels.pipeline.machine import made_by
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -48,6 +50,11 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     _check(tree, f"{path.name}: ", separator="")
     with replacing(path) as aside:
         aside.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
+
+
+def write_metrics(path: Path, scores: Mapping[str, Any], *, threads: int) -> None:
+    """`write_json` of a stage's scores, and of what their last digits may depend on (`made_by`)."""
+    write_json(path, {**scores, "made_by": made_by(threads)})
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
