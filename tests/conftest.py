@@ -37,6 +37,7 @@ DATA = ROOT.parent / "shared" / "data"
 # all, so that the losses that are kept do not move when the embedded run is tuned.
 TINY: dict[str, Any] = {
     "seeds": [0],
+    "threads": 1,
     "make_scenes.scenes.workers": 1,
     "make_scenes.scenes.size": 24,
     "make_scenes.scenes.n_classes": 3,

@@ -50,6 +50,7 @@ def align(params, student, labels, world) -> Align:
         params({f"align_attention.{key}": value for key, value in changed.items()})
         align_attention.main(*words(Path("out"), student, labels, world))
         report = json.loads(Path("out/report.json").read_text())
+        assert report.pop("made_by")["threads"] == 1
         return report, pd.read_csv("out/scores.csv")
 
     return call

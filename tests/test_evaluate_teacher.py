@@ -38,6 +38,7 @@ def evaluate(params, teacher, world) -> Evaluate:
     def call() -> tuple[dict[str, Any], pd.DataFrame]:
         evaluate_teacher.main(*words(Path("out"), teacher, world))
         report = json.loads(Path("out/report.json").read_text())
+        assert report.pop("made_by")["threads"] == 1
         return report, pd.read_csv("out/scores.csv")
 
     return call

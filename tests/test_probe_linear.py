@@ -6,12 +6,12 @@ import pytest
 import probe_linear
 
 PARAMS = """
+threads: 1
 probe_linear:
   l2: [0.001, 0.1]
   development: 0.25
   tolerance: 1.0e-5
   maximum_iterations: 500
-  threads: 1
 """
 
 
@@ -44,7 +44,9 @@ def world(tmp_path, monkeypatch):
 def probe(world, *, name="contrastive", seed=0):
     probe_linear.main(name, seed, world, world / "classifier.npz", world / "report.json")
     with np.load(world / "classifier.npz") as classifier:
-        return json.loads((world / "report.json").read_text()), dict(classifier)
+        report = json.loads((world / "report.json").read_text())
+        assert report.pop("made_by")["threads"] == 1
+        return report, dict(classifier)
 
 
 def test_the_report_has_its_keys_and_beats_chance(world):

@@ -8,7 +8,7 @@ import score_retrieval
 from attnlabels.metrics.retrieval import split_queries
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
-PARAMS = "score_retrieval: {{seed: 3, queries: 0.25, corrupted: {}}}\n"
+PARAMS = "threads: 1\nscore_retrieval: {{seed: 3, queries: 0.25, corrupted: {}}}\n"
 LABELS = np.repeat([0, 1], 10)
 NAMES = [f"{c}-{s}" for c in (*CORRUPTIONS, *EXTRA) for s in range(1, 6)]
 
@@ -35,7 +35,9 @@ def write(folder, name, x):
 def score(world, *, name="contrastive", seed=0):
     score_retrieval.main(name, seed, world, world / "curves.csv", world / "report.json")
     with open(world / "curves.csv", newline="") as file:
-        return json.loads((world / "report.json").read_text()), list(csv.DictReader(file))
+        report = json.loads((world / "report.json").read_text())
+        assert report.pop("made_by")["threads"] == 1
+        return report, list(csv.DictReader(file))
 
 
 def by_hand_in_order():

@@ -11,11 +11,13 @@ LABELS = np.array([0, 1] * 5)
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, monkeypatch):
     """Ten images that the classifier knows by their larger feature, one of them wrong when clean.
 
     Severity s spoils s + 1 images of the standard corruptions; the extra ones spoil nothing more.
     """
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("threads: 1\n")
     x = np.eye(2)[LABELS]
     for clean, corrupted, generated in (
         ("imagenet_val", "imagenet_c", 0),
@@ -53,7 +55,9 @@ def spoil(x, n):
 
 def score(world):
     score_robustness.main("contrastive", 0, world, world / "classifier.npz", world / "report.json")
-    return json.loads((world / "report.json").read_text())
+    report = json.loads((world / "report.json").read_text())
+    assert report.pop("made_by")["threads"] == 1
+    return report
 
 
 def test_scores_are_those_counted_by_hand(world):

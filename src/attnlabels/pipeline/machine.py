@@ -22,11 +22,12 @@ PACKAGES = ("torch", "dvc", "attnlabels")
 
 
 def take_threads(path: Path = PARAMS) -> int:
-    """Take the `threads` of the parameter file in torch, BLAS and OpenCV, and return how many.
+    """Take the `threads` of the parameter file in torch and BLAS, and return how many.
 
     Sums are split among threads, so their last digits depend on how many there are, and not on how
     many cores run them. 0 takes the cores that this process may use, shared with the others of its
-    launch. Only libraries that are imported by now are told.
+    launch. OpenCV takes none beside this one: images are many, so workers share them. Only
+    libraries that are imported by now are told.
 
     Raises ValueError if the file has no such whole number.
     """
@@ -40,7 +41,7 @@ def take_threads(path: Path = PARAMS) -> int:
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
     if cv2 := sys.modules.get("cv2"):
-        cv2.setNumThreads(threads)
+        cv2.setNumThreads(0)
     return threads
 
 
