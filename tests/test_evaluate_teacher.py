@@ -106,6 +106,7 @@ def test_a_teacher_whose_branches_all_died_scores_as_chance_and_is_counted(param
     write_weights(Path("dead.safetensors"), dead, {"teacher": model, "image_size": [24, 32]})
     evaluate_teacher.main(*words(Path("out"), Path("dead.safetensors"), world))
     report = json.loads(Path("out/report.json").read_text())
+    assert report.pop("made_by")["threads"] == 1
     chance = {"cc": 0, "nss": 0, "auc": 0.5, "sauc": 0.5, "floor": 1, "constant": 4}
     for name, found in report.items():
         people = Shards(world / "data/attention" / name)
