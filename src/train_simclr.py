@@ -14,6 +14,7 @@ from typing import Any
 from attnlabels.losses.collapse import collapsed
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import check, load, record
 from attnlabels.pipeline.results import read_json
 from attnlabels.pipeline.script import run
@@ -38,6 +39,7 @@ Row = record(students.Row)  # what a run has of its own
 def main(
     listed: Path, seed: int, images: Path, manifest: Path, weights: Path, curve: Path, report: Path
 ) -> None:
+    threads = take_threads()
     p, about = load(TrainSimclr, "train_simclr"), read_json(listed, stage="list_runs")
     row = check(Row, about["row"], where=str(listed))
     require_one_meaning(p, row)
@@ -77,6 +79,7 @@ def main(
             code=code_of(Path(__file__)),
             config=config,
             outputs=(weights, curve, report),
+            threads=threads,
         ),
         build,
         views,

@@ -18,6 +18,7 @@ from attnlabels.models.classifier import Outputs, build_classifier
 from attnlabels.models.encoder import Backbone
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import check, load, record
 from attnlabels.pipeline.results import read_json
 from attnlabels.pipeline.script import run
@@ -42,6 +43,7 @@ class Row(encoders.Row):
 def main(
     listed: Path, seed: int, images: Path, manifest: Path, weights: Path, curve: Path, report: Path
 ) -> None:
+    threads = take_threads()
     p, about = load(TrainSupervised, "train_supervised"), read_json(listed, stage="list_runs")
     row = check(Row, about["row"], where=str(listed))
     samples = Shards(Path(row.labels))
@@ -75,6 +77,7 @@ def main(
             code=code_of(Path(__file__)),
             config=config,
             outputs=(weights, curve, report),
+            threads=threads,
         ),
         build,
         views,

@@ -13,9 +13,10 @@ from pathlib import Path
 from attnlabels.models.files import write_weights
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_json, write_rows
+from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
 from attnlabels.training.teachers import Design, Recipe, Recordings, architecture
@@ -26,6 +27,7 @@ Row = record(Design)
 
 
 def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> None:
+    threads = take_threads()
     p, design = load(TrainTeacher, "train_teacher"), load(Row, *row.split("."))
     recordings, held_out = Recordings(train, p), Recordings(dev, p)
     indices = [train / "index.json", dev / "index.json"]
@@ -43,7 +45,8 @@ def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: P
             config = {"teacher": architecture(p, design), "image_size": p.image_size, **measured}
             write_weights(aside, teacher, config)
         write_rows(curve, history, columns=list(best))
-        write_json(report, {key: best[key] for key in ("dev_cc", "epoch", "loss")} | measured)
+        scores = {key: best[key] for key in ("dev_cc", "epoch", "loss")}
+        write_metrics(report, scores, threads=threads, **measured)
         scratch.clear()
 
 

@@ -109,7 +109,9 @@ def rows(out: Path) -> list[dict[str, float]]:
 
 
 def report(out: Path) -> dict[str, Any]:
-    return json.loads((out / "report.json").read_text())
+    report = json.loads((out / "report.json").read_text())
+    assert report.pop("made_by")["threads"] == 1
+    return report
 
 
 def encoder(out: Path) -> dict[str, torch.Tensor]:

@@ -101,6 +101,7 @@ def test_a_run_leaves_weights_a_curve_and_a_report_that_later_stages_read(train,
     out = train("out")
     assert list(rows(out)[0]) == ["epoch", "step", "lr", "loss", *TERMS]
     report = json.loads((out / "report.json").read_text())
+    assert report.pop("made_by")["threads"] == 1
     assert list(report) == ["loss", "steps", "probe"] and report["steps"] == 6
     assert report["loss"] == {key: rows(out)[-1][key] for key in ("loss", *TERMS)}
     weights = out / "network.safetensors"

@@ -52,9 +52,14 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
         aside.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
 
 
-def write_metrics(path: Path, scores: Mapping[str, Any], *, threads: int) -> None:
-    """`write_json` of a stage's scores, and of what their last digits may depend on (`made_by`)."""
-    write_json(path, {**scores, "made_by": made_by(threads)})
+def write_metrics(
+    path: Path, scores: Mapping[str, Any], *, threads: int, **measured: str
+) -> None:
+    """`write_json` of a stage's scores and of what their last digits may depend on.
+
+    That is `made_by` and whatever was `measured` and chosen on the machine, such as a precision.
+    """
+    write_json(path, {**scores, "made_by": {**made_by(threads), **measured}})
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], *, columns: Sequence[str]) -> None:

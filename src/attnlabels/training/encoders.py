@@ -17,7 +17,7 @@ from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_head import Output, Select
 from attnlabels.models.encoder import Stem, Taps
 from attnlabels.models.files import write_weights
-from attnlabels.pipeline.writing import replacing, write_json, write_rows
+from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.precision import Choice
 from attnlabels.processes.world import World, joined
@@ -83,7 +83,8 @@ class Run:
     """One training of a method: what list_runs wrote of it, its parameters, and where results go.
 
     `code` is what `attnlabels.pipeline.code.code_of` says of the script, `config` what a later
-    stage needs to build the network again, and `outputs` are its weights, its curve and its report.
+    stage needs to build the network again, and `outputs` are its weights, its curve and its report,
+    which says that `threads` were taken.
     """
 
     method: str
@@ -95,6 +96,7 @@ class Run:
     code: Mapping[str, str]
     config: Mapping[str, Any]
     outputs: tuple[Path, Path, Path]
+    threads: int
 
     def mark(self, folders: Iterable[Path]) -> str:
         """What its state is kept under; changes with parameters, code and the shards' `folders`."""
@@ -237,7 +239,7 @@ def train(
         with replacing(weights) as aside:
             write_weights(aside, network, about)
         write_rows(curve, history, columns=list(history[0]))
-        write_json(report, summarise(history, top1) | measured)
+        write_metrics(report, summarise(history, top1), threads=run.threads, **measured)
         scratch.clear()
 
 
