@@ -27,6 +27,7 @@ from attnlabels.labelling.shares import alone_in, collect
 from attnlabels.labelling.skipped import Unlabelled
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing
@@ -64,6 +65,7 @@ class LabelImages:
 def main(
     weights: Path, images: Path, manifest: Path, recordings: Path, shards: Path, examples: Path
 ) -> None:
+    take_threads()
     p = load(LabelImages, "label_images")
     listed, people = read_manifest(manifest), Shards(recordings)
     source = ImageFiles(images, listed)

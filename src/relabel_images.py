@@ -27,6 +27,7 @@ from attnlabels.labelling.shares import alone_in, collect
 from attnlabels.labelling.sources import SOURCES, Task
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
+from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import check, load, read, record
 from attnlabels.pipeline.script import run
 from attnlabels.processes.checkpoint import Scratch, fingerprint
@@ -46,6 +47,7 @@ class RelabelImages:
 
 
 def main(name: str, labels: Path, given: Path, out: Path) -> None:
+    take_threads()
     where = f"params.yaml: relabel_images.{name}"
     p, teachers = load(RelabelImages, "relabel_images", name), load_teachers()
     if p.source not in SOURCES:
