@@ -39,7 +39,6 @@ Row = record(students.Row)  # what a run has of its own
 def main(
     listed: Path, seed: int, images: Path, manifest: Path, weights: Path, curve: Path, report: Path
 ) -> None:
-    threads = take_threads()
     p, about = load(TrainSimclr, "train_simclr"), read_json(listed, stage="list_runs")
     row = check(Row, about["row"], where=str(listed))
     require_one_meaning(p, row)
@@ -65,8 +64,8 @@ def main(
         return build_training(p, row, config, n_classes=n_classes, world=world)
 
     def summarise(history: list[dict[str, Any]], top1: float) -> dict[str, Any]:
-        scored = {"development_top1" if p.development else "top1": top1}
-        return summary(p, row, history) | {"probe": scored}
+        name = "development_top1" if p.development else "top1"
+        return summary(p, row, history) | {"probe": {name: top1}}
 
     train(
         Run(
@@ -79,7 +78,7 @@ def main(
             code=code_of(Path(__file__)),
             config=config,
             outputs=(weights, curve, report),
-            threads=threads,
+            threads=take_threads(),
         ),
         build,
         views,

@@ -43,7 +43,6 @@ class Row(encoders.Row):
 def main(
     listed: Path, seed: int, images: Path, manifest: Path, weights: Path, curve: Path, report: Path
 ) -> None:
-    threads = take_threads()
     p, about = load(TrainSupervised, "train_supervised"), read_json(listed, stage="list_runs")
     row = check(Row, about["row"], where=str(listed))
     samples = Shards(Path(row.labels))
@@ -77,7 +76,7 @@ def main(
             code=code_of(Path(__file__)),
             config=config,
             outputs=(weights, curve, report),
-            threads=threads,
+            threads=take_threads(),
         ),
         build,
         views,

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 import attnlabels
 from attnlabels.pipeline.code import closure, find_module, imports_of, names_in
+from attnlabels.pipeline import machine
 from attnlabels.pipeline.params import read
 from attnlabels.reporting.provenance import parameters_of
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
@@ -222,6 +223,24 @@ def test_rooms_are_those_of_the_plan_and_none_is_crowded():
     assert {each.name for each in rooms} == set().union(*FLOORS)
     crowded = [each.name for each in rooms if len([*each.glob("[!_]*.py")]) > 12]
     assert not crowded
+
+
+def functions_of(path: Path) -> Iterator[tuple[str, int]]:
+    """The functions of a file and how many lines each has."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+@each_module
+def test_no_function_is_long(path):
+    if path.stem != "cli":  # whose declarations of options are long
+        assert not [name for name, n in functions_of(path) if n > 50]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_short(name):
+    assert len(SCRIPTS[name].read_text().splitlines()) <= 140
 
 
 def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
@@ -495,10 +514,12 @@ def test_metrics_are_shown_with_their_keys_and_finite_numbers(chain):
     }
     assert set(files) == single | by_run | {"metrics/make_tables.json"}
     for name, found in files.items():
-        assert all(math.isfinite(value) for value in found.values()), name
+        made_by = {key for key in found if key.startswith("made_by.")}
+        assert all(math.isfinite(found[key]) for key in found.keys() - made_by), name
         stage = Path(name).stem if name.count("/") == 1 else Path(name).parent.name
         if stage != "make_tables":
-            assert set(found) == KEYS[stage], name
+            assert set(found) - made_by == KEYS[stage], name
+            assert made_by == keys(*machine.made_by(1), of="made_by."), name
     assert {key.split(".")[0] for key in files["metrics/make_tables.json"]} == {
         path.stem for path in (chain.folder / "metrics/tables").glob("*.md")
     }
@@ -587,7 +608,9 @@ def test_a_teachers_row_makes_only_its_own_training_stale(chain, teachers, tiny_
     for name in teachers["teachers"]:
         for stage in ("train_teacher", "evaluate_teacher"):
             report = chain.folder / f"metrics/ablations/{stage}/{name}.json"
-            found = dict(flat(json.loads(report.read_text())))
+            scores = json.loads(report.read_text())
+            assert scores.pop("made_by") == machine.made_by(1)
+            found = dict(flat(scores))
             assert set(found) == KEYS[stage] and all(map(math.isfinite, found.values()))
     assert json.loads(chain.dvc("status", "--json", "dvc.yaml", *stages)) == {}
     tiny_params(chain.folder, teachers | {"teachers.one.taps": [5]})

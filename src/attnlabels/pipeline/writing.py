@@ -52,9 +52,7 @@ def write_json(path: Path, tree: Mapping[str, Any]) -> None:
         aside.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
 
 
-def write_metrics(
-    path: Path, scores: Mapping[str, Any], *, threads: int, **measured: str
-) -> None:
+def write_metrics(path: Path, scores: Mapping[str, Any], *, threads: int, **measured: str) -> None:
     """`write_json` of a stage's scores and of what their last digits may depend on.
 
     That is `made_by` and whatever was `measured` and chosen on the machine, such as a precision.
