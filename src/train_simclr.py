@@ -9,7 +9,6 @@ that was killed goes on where it was, to the same weights. The last epoch is rep
 """
 
 from pathlib import Path
-from typing import Any
 
 from attnlabels.losses.collapse import collapsed
 from attnlabels.pipeline.code import code_of
@@ -63,10 +62,6 @@ def main(
     def build(world: World) -> Training:
         return build_training(p, row, config, n_classes=n_classes, world=world)
 
-    def summarise(history: list[dict[str, Any]], top1: float) -> dict[str, Any]:
-        name = "development_top1" if p.development else "top1"
-        return summary(p, row, history) | {"probe": {name: top1}}
-
     train(
         Run(
             method="simclr",
@@ -85,7 +80,7 @@ def main(
         squares,
         beside=beside,
         watch=lambda epoch: collapsed(epoch, n=p.batch_size),
-        summarise=summarise,
+        summarise=lambda history, top1: summary(p, row, history, top1),
     )
 
 

@@ -17,8 +17,8 @@ import pytest
 from ruamel.yaml import YAML
 
 import attnlabels
-from attnlabels.pipeline.code import closure, find_module, imports_of, names_in
 from attnlabels.pipeline import machine
+from attnlabels.pipeline.code import closure, find_module, imports_of, names_in
 from attnlabels.pipeline.params import read
 from attnlabels.reporting.provenance import parameters_of
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA

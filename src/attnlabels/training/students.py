@@ -150,9 +150,11 @@ def require_equal_shares(p: Recipe, row: Row, world: World) -> None:
         )
 
 
-def summary(p: Recipe, row: Row, history: list[Epoch]) -> dict[str, Any]:
-    """The last epoch's losses, and whether the projections collapsed by then."""
+def summary(p: Recipe, row: Row, history: list[Epoch], top1: float) -> dict[str, Any]:
+    """The last epoch's losses, whether the projections collapsed by then, and the probe's score."""
+    scored = "development_top1" if p.development else "top1"
     last = history[-1]
     losses = encoders.summary(row, history)
     fell = int(bool(collapsed(last, n=p.batch_size)))
-    return {**losses, "spread": last["spread"], "collapsed": fell}
+    probe = {scored: top1}
+    return {**losses, "spread": last["spread"], "collapsed": fell, "probe": probe}
