@@ -318,14 +318,16 @@ def test_the_readme_is_short_and_names_only_what_there_is():
 # From here on: the chain itself, in a copy of the project.
 
 
+BUILT = shutil.ignore_patterns("__pycache__", "*.egg-info")
+
+
 class Copy:
     """A copy of the project outside of git, with small parameters."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        built = shutil.ignore_patterns("__pycache__", "*.egg-info")
         for name in ("src", "params"):
-            shutil.copytree(ROOT / name, folder / name, ignore=built)
+            shutil.copytree(ROOT / name, folder / name, ignore=BUILT)
         for name in ("dvc.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, folder / name)
         own = {
@@ -416,9 +418,26 @@ def chain(reproduced, tiny_params) -> Iterator[Copy]:
 def listed(chain, tiny_params) -> Iterator[Copy]:
     """The copy whose runs a test may list anew; they are listed as they were in the end."""
     yield chain
-    shutil.copytree(ROOT / BLOCKS, chain.folder / BLOCKS, dirs_exist_ok=True)
+    restore_sources(chain)
     tiny_params(chain.folder, SIX_CLASSES)
     chain.dvc("repro", "list_runs")
+
+
+@pytest.fixture
+def edited(chain) -> Iterator[Copy]:
+    """The copy whose code a test may edit; it is listed as it was in the end."""
+    yield chain
+    restore_sources(chain)
+    chain.dvc("repro", "list_code")
+
+
+def restore_sources(made: Copy) -> None:
+    shutil.rmtree(made.folder / "src")
+    shutil.copytree(ROOT / "src", made.folder / "src", ignore=BUILT)
+
+
+def stale_in(made: Copy) -> set[str]:
+    return set(json.loads(made.dvc("status", "--json")))
 
 
 def test_a_second_repro_runs_nothing(chain):
@@ -578,11 +597,63 @@ def test_an_edited_block_makes_its_own_runs_stale(listed, tiny_params):
     assert json.loads(others) == {}
     runs = {path: path.read_bytes() for path in (listed.folder / "data/runs/main").iterdir()}
     block = listed.folder / BLOCKS / "mask.py"
-    block.write_text(block.read_text() + "# edited\n")
+    shutil.copy(block, block.with_name("another.py"))
+    listed.dvc("repro", "list_runs")
+    assert {path: path.read_bytes() for path in runs} == runs
+    block.write_text(block.read_text() + "\nEDITED = True\n")
+    listed.dvc("repro", "list_code")
     assert set(json.loads(listed.dvc("status", "list_runs", "--json"))) == {"list_runs"}
     listed.dvc("repro", "list_runs")
     changed = {path.stem for path, before in runs.items() if path.read_bytes() != before}
     assert changed == {"contrastive"}
+    assert (
+        json.loads(listed.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")) == {}
+    )
+
+
+def reword(path: Path) -> None:
+    """Another docstring of a module, and a comment."""
+    text = path.read_text()
+    assert text.startswith('"""')
+    path.write_text(f'"""In other words. {text[3:]}# and a comment\n')
+
+
+def edit_a_function(path: Path) -> None:
+    text = path.read_text()
+    changed = text.replace("\n    return ", "\n    ...\n    return ", 1)
+    assert changed != text
+    path.write_text(changed)
+
+
+def test_words_about_the_code_make_no_stage_stale_but_the_one_that_lists_it(edited):
+    library = edited.folder / "src/attnlabels"
+    for path in (library / "metrics/retrieval.py", library / "images/decoding.py"):
+        reword(path)
+    reword(edited.folder / "src/train_simclr.py")
+    assert stale_in(edited) == {"list_code"}
+    edited.dvc("repro", "list_code")
+    assert stale_in(edited) == set()
+
+
+@pytest.mark.parametrize("module", ["metrics/retrieval.py", "images/decoding.py"])
+def test_an_edited_function_makes_stale_exactly_the_stages_that_reach_it(edited, module):
+    name = f"attnlabels/{module}"
+    reaching = {
+        stage
+        for stage in stages_of(ROOT / "dvc.yaml")
+        if stage != "list_code" and SOURCES / name in closure(SCRIPTS[stage])
+    }
+    assert ("score_retrieval" in reaching) is (module == "metrics/retrieval.py")
+    edit_a_function(edited.folder / "src" / name)
+    assert stale_in(edited) == {"list_code"}
+    edited.dvc("repro", "list_code")
+    assert {stage.split("@")[0] for stage in stale_in(edited)} == reaching
+
+
+def test_a_docstring_that_is_output_makes_its_stage_stale(edited):
+    reword(edited.folder / "src/attnlabels/scenes/observers.py")
+    edited.dvc("repro", "list_code")
+    assert stale_in(edited) == {"make_scenes@scenes"}
 
 
 @pytest.fixture
