@@ -22,6 +22,8 @@ import threading
 import time
 from pathlib import Path
 
+from ratios import machine
+
 LIMIT_S = 600.0
 LIMIT_GB = 6.0
 LIMIT_IDLE_S = 5.0
@@ -47,7 +49,7 @@ def main() -> None:
         ("memory, largest process", largest_gb, LIMIT_GB, "GB"),
         ("`dvc repro`, nothing to do", idle_s, LIMIT_IDLE_S, "s"),
     ]
-    print(limits_table(rows), stages_table(stages), sep="\n\n")
+    print(machine(), limits_table(rows), stages_table(stages), sep="\n\n")
     if any(measured > limit for _, measured, limit, _ in rows):
         raise SystemExit(1)
 

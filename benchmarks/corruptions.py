@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 import PIL.Image
 import scipy.ndimage
-from ratios import Bound, bounds_table, in_turns, ratios
+from ratios import Bound, bounds_table, in_turns, machine, ratios
 
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES, corrupt
 
@@ -52,6 +52,7 @@ def main(folder: Path) -> None:
     old = repaired(folder / "imagecorruptions")
     require_equal_glass_blur(old, photograph(64))
     bounds: list[Bound] = []
+    print(machine(), end="\n\n")
     for side, limits in LEAST_FASTER.items():
         seconds = measure(imaug, old, side=side, rounds=ROUNDS)
         print(f"## {side} × {side}", milliseconds_table(seconds), sep="\n\n", end="\n\n")

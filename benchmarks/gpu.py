@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+import ratios
 import torch
 from apart import Failed, apart
 from gpu_checks import CHECKS, FAILED, SRC, Check, Row
@@ -35,7 +36,7 @@ from gpu_data import (
     write_teacher,
 )
 
-from attnlabels.pipeline.machine import cores, processor
+from attnlabels.pipeline.machine import cores
 
 LIMIT_S = 470.0  # and some for Python to start
 PATIENCE = 5  # times as long on a CPU that others use too
@@ -80,17 +81,16 @@ def place_in(folder: Path, *, on_a_cpu: bool) -> Place:
 def machine(on_a_cpu: bool) -> tuple[str, bool]:
     """What is checked, in a line, and whether there is a GPU."""
     gpu = not on_a_cpu and torch.cuda.is_available()
-    about = f"{processor()}, {cores()} cores, torch {torch.__version__}"
-    if gpu:
-        about += f", {torch.cuda.device_count()} GPU, CUDA {torch.version.cuda}"
-    return about, gpu
+    cuda = f", {torch.cuda.device_count()} GPU, CUDA {torch.version.cuda}" if gpu else ""
+    return ratios.machine() + cuda, gpu
 
 
 def prepare(place: Place) -> Iterator[None]:
     """Make what all checks read."""
     write_photographs(place)
     write_people(place.folder / "people", place, count=8)
-    yield write_teacher(place.folder / "teacher.safetensors")
+    write_teacher(place.folder / "teacher.safetensors")
+    yield None
 
 
 def run_all(checks: dict[str, Check], place: Place, *, end: float) -> int:

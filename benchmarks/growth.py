@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from ratios import machine
 from torch.utils.data import DataLoader, Dataset
 
 from attnlabels.images.folder import STRINGS, Manifest, read_manifest, write_manifest
@@ -77,6 +78,7 @@ def main() -> None:
     if not Path("/proc/self/smaps_rollup").is_file() or not Path("params.yaml").is_file():
         raise SystemExit("benchmarks/growth.py: run it on Linux, from the project's root")
     tree = small_params(read())
+    print(machine(), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         starts = start_up(Path(folder))
         print(start_table(starts), flush=True)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: timing in turns on one thread, and tables of ratios with limits.
+"""What the benchmarks share: timing in turns on one thread, the machine, and tables of limits.
 
 A machine shared with others slows down and recovers; what is compared is therefore run in turns,
 and a ratio is taken within each round. All of it is one thread, so its time on the processor is
@@ -10,6 +10,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+from attnlabels.pipeline.machine import cores, made_by
 
 
 class Bound(NamedTuple):
@@ -71,8 +73,14 @@ def bounds_table(bounds: Sequence[Bound]) -> str:
     return "\n".join(lines)
 
 
+def machine() -> str:
+    """What a benchmark says of the machine that it ran on."""
+    about = made_by(threads=1)
+    return f"{about['processor']}, {cores()} cores, torch {about['torch']}"
+
+
 def report(seconds: Mapping[str, Sequence[float]], bounds: Sequence[Bound]) -> None:
-    """Print both tables; leave with status 1 if a limit is missed."""
-    print(seconds_table(seconds), bounds_table(bounds), sep="\n\n")
+    """Print the machine and both tables; leave with status 1 if a limit is missed."""
+    print(machine(), seconds_table(seconds), bounds_table(bounds), sep="\n\n")
     if not all(each.kept for each in bounds):
         raise SystemExit(1)

@@ -1,6 +1,6 @@
 """What storing an attention map costs: decode time, bytes and KLD, by bits and size of its PNG.
 
-    taskset -c 1 python benchmarks/stored_map.py
+    PYTHONPATH=src taskset -c 1 python benchmarks/stored_map.py
 
 The maps are densities of 40 points at 224 x 224, drawn from a fixed seed, with the blur of a 19 px
 deviation at SALICON's 640 px. Each is reduced by area means, stored, read, and enlarged bilinearly;
@@ -13,6 +13,7 @@ import time
 
 import cv2
 import numpy as np
+from ratios import machine
 
 SIZE = 224
 SHARES = {"full": 1, "half": 2, "quarter": 4}
@@ -26,6 +27,7 @@ REPETITIONS = 25
 def main() -> None:
     cv2.setNumThreads(0)
     maps = [density(np.random.default_rng(i)) for i in range(N_MAPS)]
+    print(machine(), end="\n\n")
     print("| bits | size | bytes | decode, µs: median [min, max] | KLD lost: mean | max |")
     print("|---:|---|---:|---:|---:|---:|")
     stored = {

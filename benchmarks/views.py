@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
+from ratios import machine
 from torchvision.datasets import ImageFolder
 
 from attnlabels.images.decoding import decode, decode_reduced, reduction
@@ -90,7 +91,7 @@ def main(folder: Path) -> None:
             n=len(paths),
         )
     rows.append(("image and map, ImageFolder and PNGs / our shards", spent, READING_BOUND))
-    print(ratios_table(rows), differences_table(encoded, sizes), sep="\n\n")
+    print(machine(), ratios_table(rows), differences_table(encoded, sizes), sep="\n\n")
     if any(np.median(theirs / ours) < bound for _, (ours, theirs), bound in rows):
         raise SystemExit(1)
 

@@ -1,5 +1,6 @@
 """Runs the benchmark in a project of two stages."""
 
+import os
 import re
 import subprocess
 import sys
@@ -29,7 +30,13 @@ def project(tmp_path: Path) -> Path:
 
 
 def benchmark(folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, SCRIPT], cwd=folder, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, SCRIPT],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[1] / "src")},
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_the_first_run_is_measured_and_a_second_refused(project: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs the comparison of stored maps."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,12 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "stored_map.py"
 
 
 def test_sixteen_bits_lose_less_than_eight_and_small_maps_are_few_bytes() -> None:
-    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, SCRIPT],
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[1] / "src")},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     form = r"\| (\d+) \| (\w+), \d+ \| (\d+) \| \d+ \[\d+, \d+\] \| (\S+) \| \S+ \|"
     rows = {
