@@ -22,8 +22,8 @@ def main() -> None:
         report(str(study), [name for name in stale(str(study)) if name.startswith(f"{study}:")])
     if chain:
         raise SystemExit(
-            "dvc.lock is not of this code; `dvc repro`, or `dvc commit` where outputs "
-            "were shown unmoved, and commit it"
+            "dvc.lock is of other code: `dvc repro list_code`, and what is stale then: `dvc repro`, "
+            "or `dvc commit` where its outputs were shown unmoved"
         )
 
 

@@ -61,7 +61,7 @@ def test_locks_in_step_pass_without_any_data(project: Path) -> None:
 def test_edited_code_fails(project: Path) -> None:
     (project / "code").write_text("two\n")
     done = gate(project)
-    assert done.returncode == 1 and "dvc.lock is not of this code" in done.stderr
+    assert done.returncode == 1 and "dvc.lock is of other code" in done.stderr
     assert "dvc.yaml: 1 would run: list\n" in done.stdout
 
 
