@@ -22,7 +22,7 @@ def main() -> None:
         report(str(study), [name for name in stale(str(study)) if name.startswith(f"{study}:")])
     if chain:
         raise SystemExit(
-            "dvc.lock is of other code: `dvc repro list_code`, and what is stale then: `dvc repro`, "
+            "dvc.lock is of other code: `dvc repro list_code`, and what is stale then `dvc repro`, "
             "or `dvc commit` where its outputs were shown unmoved"
         )
 
