@@ -40,7 +40,10 @@ RUN = """
 import importlib, sys
 from pathlib import Path
 
-from attnlabels.pipeline.script import run
+try:
+    from attnlabels.pipeline.script import run
+except ModuleNotFoundError:  # of a revision before the library had rooms
+    from attnlabels.script import run
 
 commands = Path("commands").read_text().splitlines()
 for number, command in enumerate(commands, 1):
