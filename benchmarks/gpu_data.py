@@ -69,6 +69,7 @@ def on_gpu(folder: Path, *, workers: int) -> Place:
 def on_cpu(folder: Path, *, patience: float) -> Place:
     """Sizes at which a check takes a second of one core."""
     tiny = {
+        "threads": 1,
         "train_simclr.backbone": "resnet10",
         "train_simclr.width": 8,
         "train_simclr.stem": "small",

@@ -39,7 +39,7 @@ def run(*words: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     ("checks", "rows"),
     [
-        (["agreement", "precision", "scaling", "repeat", "memory"], 10),
+        (["agreement", "precision", "scaling", "repeat", "memory"], 11),
         (["group", "launcher", "several", "training_rate", "labelling_rate"], 8),
         (["stages", "compiled"], 11),
     ],
