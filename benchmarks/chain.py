@@ -24,9 +24,9 @@ from pathlib import Path
 
 from ratios import machine
 
-LIMIT_S = 600.0
+LIMIT_S = 480.0
 LIMIT_GB = 6.0
-LIMIT_IDLE_S = 5.0
+LIMIT_IDLE_S = 3.0
 SAMPLE_S = 0.5
 RUNNING = re.compile(r"Running stage '(.+)':")
 SKIPPED = re.compile(r"Stage '(.+)' (?:didn't change|is cached)")
