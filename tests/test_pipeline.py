@@ -294,7 +294,8 @@ def test_no_file_names_a_place_outside_the_project():
         is_study = re.fullmatch(r"stages/\w+/dvc\.(yaml|lock)", name)
         for number, line in enumerate(text.removeprefix("#!/usr/bin/env").splitlines(), 1):
             assert not absolute.search(line), f"{name}:{number}: {line.strip()}"
-            assert is_study or not upwards.search(line), f"{name}:{number}: {line.strip()}"
+            told = line.replace("wdir: ../..", "")  # a study's, also where a test writes one
+            assert is_study or not upwards.search(told), f"{name}:{number}: {line.strip()}"
 
 
 def test_what_python_and_an_installation_leave_behind_is_no_part_of_a_dependency():

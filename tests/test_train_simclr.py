@@ -352,7 +352,7 @@ def test_training_images_held_out_are_scored_in_the_place_of_validation_images(t
 def test_an_invented_variant_is_a_file_and_a_row(train, monkeypatch, tmp_path):
     (tmp_path / "invented.py").write_text(INVENTED)
     monkeypatch.setattr(blocks, "__path__", [*blocks.__path__, str(tmp_path)])
-    monkeypatch.setattr(list_runs, "sources", lambda block, *, name: iter(()))
+    monkeypatch.setattr(list_runs, "find_block", lambda block, *, name: tmp_path / "invented.py")
     monkeypatch.setitem(objective.TERMS, "peak", lambda outputs, targets: outputs.z0.abs().amax())
     out = train("out", block="invented", weights=WEIGHTS | {"peak": 0.01})
     assert "peak" in rows(out)[0] and "encoder.block.gain" in encoder(out)
@@ -431,7 +431,11 @@ def test_a_measured_precision_is_recorded_kept_and_gives_what_asking_for_it_does
     assert rows(Path("auto")) == rows(asked)
     weights, expected = (load_file(Path(each, "student.safetensors")) for each in ("auto", asked))
     assert all(torch.equal(weights[key], expected[key]) for key in expected)
-    assert report(Path("auto")) == report(asked) | {"precision": taken}
+    assert report(Path("auto")) == report(asked)
+    made_by = [
+        json.loads(Path(each, "report.json").read_text())["made_by"] for each in ("auto", asked)
+    ]
+    assert made_by[0] == made_by[1] | {"precision": taken}
     config = read_config(asked / "student.safetensors")
     assert read_config(Path("auto", "student.safetensors")) == config | {"precision": taken}
 

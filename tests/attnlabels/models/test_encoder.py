@@ -5,9 +5,9 @@ import timm
 import torch
 import torchvision
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from attnlabels.models.encoder import BACKBONES, Encoder, Stages, features
+from attnlabels.models.units import BasicBlock, Bottleneck
 
 
 def build(
