@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +30,10 @@ from attnlabels.pipeline.script import run
 from attnlabels.shards.shards import Sample, write_shards
 
 ROOT = Path(__file__).resolve().parents[1]
+# Tests run side by side, and so do the processes that they start: of several threads each, those of
+# one would wait for a core that another has.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 CLASSES = ["n00000001", "n00000002", "n00000003"]
 SETS = ("train", "dev", "val", "eye")
 DATA = ROOT.parent / "shared" / "data"
