@@ -69,7 +69,7 @@ def measure(teacher: Path, images: Path, count: int, *, rounds: int) -> tuple[Ti
     """Seconds by way and round, and the two ratios; works in the current folder."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    tree = {"label_images": read(PAPER)["label_images"] | FOR_A_CPU}
+    tree = {"threads": 1, "label_images": read(PAPER)["label_images"] | FOR_A_CPU}
     Path("params.yaml").write_text(json.dumps(tree))
     p = load(label_images.LabelImages, "label_images")
     listed = take(images, count)
