@@ -500,9 +500,7 @@ KEYS = {
         "steps",
     },
     "probe_linear": keys(*PROBED, of="imagenet.") | keys(*PROBED, of="cifar10."),
-    "score_robustness": (
-        keys(*ROBUST, "mce", "relative_mce", of="imagenet_c.") | keys(*ROBUST, of="cifar10_c.")
-    ),
+    "score_robustness": keys(*ROBUST, of="imagenet_c.") | keys(*ROBUST, of="cifar10_c."),
     "score_retrieval": {
         *keys(*RETRIEVED, of="imagenet."),
         *keys(*RETRIEVED, of="cifar10."),

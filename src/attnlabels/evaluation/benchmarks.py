@@ -62,8 +62,7 @@ def score_sets(
         }
     if "robustness" in on:
         scores["score_robustness"] = {
-            f"{key}_c": _robustness(opened, probes[key], extract, alexnet=key == "imagenet")
-            for key, opened in sets.items()
+            f"{key}_c": _robustness(opened, probes[key], extract) for key, opened in sets.items()
         }
     if {"retrieval", "retrieval-c"} & {*on}:
         scores["score_retrieval"] = {}
@@ -92,7 +91,7 @@ def _knn(opened: Opened, extract: Extract, *, scoring: Scoring, seed: int) -> di
     return score_knn(chosen, x, y, *read_features(extract(opened.test)))
 
 
-def _robustness(opened: Opened, probe: Probe, extract: Extract, *, alexnet: bool) -> dict[str, Any]:
+def _robustness(opened: Opened, probe: Probe, extract: Extract) -> dict[str, Any]:
     corrupted = _given(opened.corrupted)
     clean = top1(*read_features(extract(opened.test)), weight=probe.weight, bias=probe.bias)
     folder = extract(corrupted)
@@ -103,7 +102,8 @@ def _robustness(opened: Opened, probe: Probe, extract: Extract, *, alexnet: bool
             *read_features(folder, part), weight=probe.weight, bias=probe.bias
         )
     generated = bool(corrupted.about["generated"])
-    return robustness(scores, clean=clean, generated=generated, alexnet=alexnet)
+    n_classes = len(np.unique(corrupted.labels))
+    return robustness(scores, clean=clean, generated=generated, n_classes=n_classes)
 
 
 def _retrieval(

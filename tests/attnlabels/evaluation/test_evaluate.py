@@ -160,8 +160,7 @@ def test_corruptions_are_generated_where_none_are_given_and_marked(student, data
         assert found["score_retrieval"][key]["generated"] == 1
         assert found["score_retrieval"][key]["queries_alone"] == 1
         assert found["score_robustness"][key].keys() > BY_CORRUPTION
-    assert found["score_robustness"]["imagenet_c"]["mce"] > 0
-    assert "mce" not in found["score_robustness"]["cifar10_c"]
+        assert "mce" not in found["score_robustness"][key]
 
 
 @pytest.fixture

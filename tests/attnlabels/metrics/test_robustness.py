@@ -8,6 +8,7 @@ from attnlabels.metrics.robustness import (
     mean_top1,
     relative_mce,
     retained,
+    robustness,
 )
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
@@ -85,3 +86,14 @@ def test_per_cent_and_nan_are_no_accuracies(alexnet, value):
 def test_nothing_can_be_retained_of_no_accuracy(alexnet):
     with pytest.raises(ValueError, match="the clean accuracy is 0"):
         retained(alexnet, clean=0.0)
+
+
+@pytest.mark.parametrize(("n_classes", "generated"), [(8, False), (999, False), (1000, True)])
+def test_alexnets_errors_hold_for_no_other_images_than_its_own(alexnet, n_classes, generated):
+    found = robustness(alexnet, clean=0.565, generated=generated, n_classes=n_classes)
+    assert not {"mce", "relative_mce"} & found.keys()
+
+
+def test_imagenet_c_as_published_has_both_errors_relative_to_alexnet(alexnet):
+    found = robustness(alexnet, clean=1 - ALEXNET_CLEAN_ERROR, generated=False, n_classes=1000)
+    assert found["mce"] == pytest.approx(1) and found["relative_mce"] == pytest.approx(1)
