@@ -1,14 +1,17 @@
-"""Saliency scores of one predicted map, defined as in matthias-k/pysaliency:pysaliency/metrics.py.
+"""Saliency scores of one predicted map.
 
-A prediction is compared with a density (cc, kl, sim) or at points (row, col) on its own pixels
-(nss, auc_judd, sauc). A constant prediction, which says nothing, scores as chance does.
+cc, nss, kl and sim are those of matthias-k/pysaliency:pysaliency/metrics.py, `kl` its `MIT_KLDiv`
+with the constant of the MIT/Tübingen benchmark. A prediction is compared with a density (cc, kl,
+sim) or at points (row, col) on its own pixels (nss, auc_judd, sauc). A constant prediction, which
+says nothing, scores as chance does.
 """
 
 import numpy as np
 from jaxtyping import Float, Integer
 
-# Keeps empty pixels out of log(0) and x/0; the same as in the loss.
-EPS = 1e-7
+# Keeps empty pixels out of log(0) and x/0. The benchmark's number, MATLAB's eps to five digits:
+# where a map is 0 and people looked, it is most of the score.
+EPS = 2.2204e-16
 
 # A map whose range is within float32 rounding of its values is constant.
 FLAT = 1e-6
@@ -27,7 +30,11 @@ def nss(prediction: Float[np.ndarray, "h w"], points: Integer[np.ndarray, "p 2"]
 
 
 def kl(prediction: Float[np.ndarray, "h w"], density: Float[np.ndarray, "h w"]) -> float:
-    """KL divergence of the prediction from the density, in nats, weighted by the density."""
+    """KL divergence of the prediction from the density, in nats, weighted by the density.
+
+    The loss that trains a map has a larger EPS, for float32, and so a smaller value of maps with
+    zeros.
+    """
     p, t = _predicted(prediction), _distribution(density)
     return float(np.sum(t * np.log(EPS + t / (p + EPS))))
 
