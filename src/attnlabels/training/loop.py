@@ -1,5 +1,6 @@
 """The loop of every training: batches in their order, a row an epoch, a state to go on from."""
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from attnlabels.processes.loading import as_input, start_worker
 from attnlabels.processes.resumable import Resumable
 from attnlabels.processes.world import World
 from attnlabels.training.order import Batches
-from attnlabels.training.schedule import warmup_cosine
 
 IMAGES = ("image", "view0", "view1", "clean")  # the parts of a batch that are images
 Batch = dict[str, Tensor]
@@ -128,6 +128,23 @@ def fit(
                 kept.done(so_far.step, everything)
         kept.save(so_far.step, everything)  # what follows may still fail, and would cost the run
     return so_far.history
+
+
+def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int) -> float:
+    """Factor on the learning rate at `step`, counted from 0: linear from 0 to 1, cosine to 0.
+
+    As in google-research/simclr:model_util.py. Raises ValueError unless the warm-up is shorter than
+    the run.
+    """
+    if not 0 <= warmup_steps < total_steps:
+        raise ValueError(
+            f"{warmup_steps} warm-up steps of {total_steps} in all, expected 0 or more and "
+            "fewer than all; train for more epochs or warm up for fewer"
+        )
+    if step < warmup_steps:
+        return step / warmup_steps
+    progress = min(1.0, (step - warmup_steps) / (total_steps - warmup_steps))
+    return (1 + math.cos(math.pi * progress)) / 2
 
 
 def advance(

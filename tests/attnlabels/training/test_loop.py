@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from attnlabels.training.schedule import warmup_cosine
+from attnlabels.training.loop import warmup_cosine
 
 
 def test_rises_linearly_from_zero_to_one() -> None:
