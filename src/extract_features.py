@@ -10,7 +10,6 @@ ResNet-50 the features of one run take 5 GB for ImageNet's training images and 1
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 
 from attnlabels.evaluation.extraction import encode_squares, write_features
@@ -21,6 +20,7 @@ from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing
+from attnlabels.processes.world import own_device
 from attnlabels.testsets.image_sets import (
     ImageSet,
     Squares,
@@ -65,7 +65,7 @@ def main(
     take_threads()
     p = load(ExtractFeatures, "extract_features")
     config = read_config(weights, "encoder")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     encode = read_encoder(weights, device=device, precision=p.precision)
     # All sets are opened, and so checked, before the hours of the first.
     sets = open_class_folders(train_images, train_manifest, val_images, val_manifest)

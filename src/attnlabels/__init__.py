@@ -3,8 +3,13 @@
 What the command `attnlabels` does, as functions: `from attnlabels import label`.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# A thread of torch that waits for the others spins, on a core that a loader's worker could use: a
+# training takes a quarter longer so. Read as torch is imported, so this package comes first.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
     from attnlabels.evaluation.benchmarks import Scoring as Scoring

@@ -20,6 +20,7 @@ from attnlabels.models.attention_maps import Contrast, alone, build_attention
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.projector import projector
+from attnlabels.processes.world import own_device
 from attnlabels.recordings.recordings import Recording, enlarge, read_recordings
 from attnlabels.shards.shards import Shards
 
@@ -65,7 +66,7 @@ class FrozenStudent:
             self.projector = projector(self.encoder.n_features, **config["projector"])
             load_weights(weights, self.projector, prefix="projector.")
         self.refitted = False
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = own_device()
         self.encoder.eval().to(self.device).to(memory_format=torch.channels_last)
         for each in (self.attention, self.readout, self.projector):
             each.eval().to(self.device)

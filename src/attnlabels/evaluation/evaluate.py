@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
 from threadpoolctl import threadpool_limits
 
 from attnlabels.evaluation.agreement import FrozenStudent, align, refit
@@ -18,6 +17,7 @@ from attnlabels.evaluation.students import Precision
 from attnlabels.models.files import read_config
 from attnlabels.pipeline.writing import write_json, write_rows
 from attnlabels.processes.checkpoint import scratch_root
+from attnlabels.processes.world import own_device
 from attnlabels.shards.shards import Shards
 from attnlabels.testsets.image_sets import ImageSet, Squares
 
@@ -71,7 +71,7 @@ def evaluate(
     """
     run = f"{name or _name(encoder)}-{seed}"
     _require_benchmarks(on, run)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     cv2.setNumThreads(0)
     student = _open_student(encoder, attention, running) if "alignment" in on else None
     opened = open_encoder(

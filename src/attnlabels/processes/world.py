@@ -75,17 +75,22 @@ def await_files(files: Sequence[Path]) -> None:
         time.sleep(LOOK_S)
 
 
+def own_device() -> torch.device:
+    """What a process computes on that is the only one: the GPU, if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @contextmanager
 def joined() -> Iterator[World]:
     """The world that torchrun made, or one of a single process; on GPUs where there are any.
 
     A process that fails does not wait for the others: torchrun ends them.
     """
-    gpu = torch.cuda.is_available()
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
-        yield World(0, 1, torch.device("cuda" if gpu else "cpu"))
+        yield World(0, 1, own_device())
         return
+    gpu = torch.cuda.is_available()
     local = int(os.environ["LOCAL_RANK"])
     if gpu:
         if local >= torch.cuda.device_count():
