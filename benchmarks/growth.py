@@ -340,7 +340,8 @@ def write_features(root: Path, n: int) -> None:
         (root / name).mkdir(parents=True)
         np.save(root / name / "labels.npy", labels)
         np.save(root / name / "features.npy", x)
-        (root / name / "set.json").write_text('{"generated": 1}')
+        about = {"generated": 1, "corruptions": [*CORRUPTIONS, *EXTRA]}
+        (root / name / "set.json").write_text(json.dumps(about))
         if name.endswith("_c"):
             for part in (f"{each}-{k}" for each in (*CORRUPTIONS, *EXTRA) for k in range(1, 6)):
                 os.link(root / name / "features.npy", root / name / f"{part}.npy")

@@ -70,7 +70,9 @@ def main(
     # All sets are opened, and so checked, before the hours of the first.
     sets = open_class_folders(train_images, train_manifest, val_images, val_manifest)
     sets += [cifar10_images(cifar10, split=split) for split in SPLITS]
-    sets += [open_benchmark(imagenet_c, "imagenet_c"), open_benchmark(cifar10_c, "cifar10_c")]
+    _, val, _, test = sets
+    sets.append(open_benchmark(imagenet_c, "imagenet_c", val))
+    sets.append(open_benchmark(cifar10_c, "cifar10_c", test))
     with replacing(out) as aside:
         for each in sets:
             crop = config["eval_crop"] if each.crops else 1.0
@@ -97,10 +99,10 @@ def open_class_folders(
     ]
 
 
-def open_benchmark(folder: Path, name: str) -> ImageSet:
-    """Corrupted images where params.yaml says that they are."""
+def open_benchmark(folder: Path, name: str, clean: ImageSet) -> ImageSet:
+    """Corrupted images, made of `clean`, in the layout that params.yaml says."""
     layout = load(Benchmark, "benchmarks", name).layout
-    return corrupted_images(name, open_corrupted(folder, layout=layout))
+    return corrupted_images(name, open_corrupted(folder, layout=layout), clean)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,17 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from attnlabels.evaluation.features import read_features, require_same_images
+from attnlabels.evaluation.features import (
+    read_corrupted,
+    read_features,
+    require_same_images,
+)
 from attnlabels.metrics.retrieval import retrieve, split_queries
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_metrics, write_rows
-from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
+from attnlabels.testsets.corruptions import SEVERITIES
 
 SETS = {  # clean, corrupted
     "imagenet": ("imagenet_val", "imagenet_c"),
@@ -52,7 +56,8 @@ def main(name: str, seed: int, features: Path, curves: Path, report: Path) -> No
         rows += [(key, "clean", 0, *point) for point in curve]
 
         scores[corrupted_set] = {}
-        for corruption in tqdm((*CORRUPTIONS, *EXTRA), desc=corrupted_set, disable=None):
+        corruptions = read_corrupted(features / corrupted_set).corruptions
+        for corruption in tqdm(corruptions, desc=corrupted_set, disable=None):
             by_severity = {}
             for severity in SEVERITIES:
                 x, _ = read_features(features / corrupted_set, f"{corruption}-{severity}")

@@ -4,25 +4,29 @@
 
 Top-1 accuracy for each corruption and severity of ImageNet-C and CIFAR-10-C (Hendrycks and
 Dietterich, ICLR 2019; paper §4.4). A corruption's `mean` is over its five severities, the set's
-`mean` over the 15 standard corruptions and `mean_extra` over the four of the paper's poster;
+`mean` over the 15 standard corruptions and `mean_extra` over the four of the paper's poster,
+as far as they are there;
 `retained` is the share of the clean accuracy that `mean` keeps. `generated` is 1 where we
 corrupted the images ourselves: such scores compare with no published ones. `mce` and `relative_mce`
 are there for ImageNet-C as published alone, whose AlexNet they compare with.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from attnlabels.evaluation.features import read_features, require_same_images
+from attnlabels.evaluation.features import (
+    read_corrupted,
+    read_features,
+    require_same_images,
+)
 from attnlabels.metrics.linear_probe import top1
 from attnlabels.metrics.robustness import robustness
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_metrics
-from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
+from attnlabels.testsets.corruptions import SEVERITIES
 
 SETS = {  # clean, corrupted
     "imagenet": ("imagenet_val", "imagenet_c"),
@@ -43,14 +47,15 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
         require_same_images(features / clean_set, folder)
         x, labels = read_features(features / clean_set)
         clean = score(x, labels)
+        corruptions, generated = read_corrupted(folder)
         corrupted = {
             corruption: {s: score(*read_features(folder, f"{corruption}-{s}")) for s in SEVERITIES}
-            for corruption in (*CORRUPTIONS, *EXTRA)
+            for corruption in corruptions
         }
         scores[corrupted_set] = robustness(
             corrupted,
             clean=clean,
-            generated=bool(json.loads((folder / "set.json").read_text())["generated"]),
+            generated=generated,
             n_classes=len(np.unique(labels)),
         )
     write_metrics(report, scores, threads=threads)

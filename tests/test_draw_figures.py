@@ -183,3 +183,16 @@ def test_a_set_without_images_is_refused(world):
     (world / "params.yaml").write_text(PARAMS.format(seeds="[0]").replace("eye", "mouse"))
     with pytest.raises(ValueError, match="no rows of the set 'mouse'"):
         draw(world)
+
+
+def test_figures_are_drawn_of_a_set_without_the_extra_corruptions(world):
+    for path in (world / "metrics/score_robustness").iterdir():
+        report = json.loads(path.read_text())
+        for name in ("mean_extra", *EXTRA):
+            del report["imagenet_c"][name]
+        path.write_text(json.dumps(report))
+    one_set = draw(world)["robustness"]
+    for path in (world / "metrics/score_robustness").iterdir():
+        report = json.loads(path.read_text())
+        path.write_text(json.dumps({**report, "cifar10_c": report["imagenet_c"]}))
+    assert len({one_set, draw(world)["robustness"]}) == 2  # nor is room left for them

@@ -107,7 +107,8 @@ def test_every_set_has_one_row_of_float16_an_image_and_its_labels(extract):
         names = {f"{corruption}-{k}.npy" for corruption in CORRUPTIONS for k in range(1, 6)}
         assert {path.name for path in (out / name).iterdir()} == {*names, "labels.npy", "set.json"}
         about = json.loads((out / name / "set.json").read_text())
-        assert about == {"generated": 1, "n": len(np.load(out / clean / "labels.npy"))}
+        n = len(np.load(out / clean / "labels.npy"))
+        assert about == {"generated": 1, "n": n, "corruptions": CORRUPTIONS}
 
 
 def test_listed_images_are_encoded_in_the_lists_order(extract, encode, world):
@@ -185,6 +186,16 @@ def test_published_folders_of_images_are_read_in_the_order_of_the_clean_ones(
     found, _ = read_features(Path("out/imagenet_c"), "snow-5")
     np.testing.assert_allclose(found, np.roll(clean, -1, axis=0), rtol=2e-3, atol=2e-3)
     assert json.loads(Path("out/imagenet_c/set.json").read_text())["generated"] == 0
+
+
+def test_corrupted_images_of_others_are_refused_before_anything_is_encoded(
+    params, fail, student, world, benchmarks, tmp_path
+):
+    other = np.array([0, 1, 2] * 5)  # as many images, in another order
+    given = (write_arrays(tmp_path / "c", other, side=24), benchmarks[1])
+    message = fail(extract_features, *words(Path("out"), student, world, given))
+    assert "15 corrupted images that are not the 15 of imagenet_val in their order" in message
+    assert not Path("out").exists()
 
 
 def test_training_and_validation_images_of_other_classes_are_refused(

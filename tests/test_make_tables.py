@@ -256,6 +256,21 @@ def test_robustness_sets_the_poster_beside_its_four_corruptions(world):
     assert "paper_contrastive" not in rows["fog"]
 
 
+def test_a_set_without_the_extra_corruptions_has_no_numbers_of_them(world):
+    for path in (world / "metrics/score_robustness").iterdir():
+        report = json.loads(path.read_text())
+        for name in ("mean_extra", *EXTRA):
+            del report["imagenet_c"][name]
+        write(path, report)
+    tables = tabulate(world)
+    rows = tables["robustness_imagenet_c"]
+    assert "contrastive" in rows["fog"] and "contrastive" not in rows["spatter"]
+    assert "contrastive" in tables["robustness_cifar10_c"]["mean_extra"]
+    differences = tables[f"differences_{GUIDED}"]
+    assert "difference" not in differences["imagenet_c_mean_extra"]
+    assert "difference" in differences["imagenet_c_mean"]
+
+
 def test_markdown_reads_as_a_table(world):
     tabulate(world)
     lines = (world / "tables/accuracy.md").read_text().splitlines()

@@ -24,7 +24,12 @@ def world(tmp_path, monkeypatch):
             write(tmp_path / corrupted, name, np.ones((20, 2)))
         for folder in (clean, corrupted):
             np.save(tmp_path / folder / "labels.npy", LABELS)
+        name_corruptions(tmp_path / corrupted, (*CORRUPTIONS, *EXTRA))
     return tmp_path
+
+
+def name_corruptions(folder, names):
+    (folder / "set.json").write_text(json.dumps({"generated": 0, "corruptions": [*names]}))
 
 
 def write(folder, name, x):
@@ -110,6 +115,27 @@ def test_reports_keep_their_keys(world):
     assert list(scores["cifar10"]) == numbers
     assert scores["cifar10_c"].keys() == {"map", *CORRUPTIONS, *EXTRA}
     assert list(scores["cifar10_c"]["fog"]) == ["mean", "1", "2", "3", "4", "5"]
+
+
+def test_what_the_set_lacks_of_the_extra_corruptions_is_left_out(world):
+    before, rows = score(world)
+    name_corruptions(world / "imagenet_c", (*CORRUPTIONS, "spatter"))
+    for name in NAMES:
+        if name.rpartition("-")[0] in set(EXTRA) - {"spatter"}:
+            (world / "imagenet_c" / f"{name}.npy").unlink()
+    scores, left = score(world)
+    assert scores["imagenet_c"].keys() == {"map", *CORRUPTIONS, "spatter"}
+    assert scores["imagenet_c"]["fog"] == before["imagenet_c"]["fog"]
+    assert scores["cifar10_c"] == before["cifar10_c"] and len(rows) - len(left) == 3 * 5 * 5
+
+
+def test_features_that_do_not_say_their_corruptions_are_refused(world):
+    (world / "imagenet_c/set.json").write_text('{"generated": 0}')
+    with pytest.raises(ValueError, match="set.json names no corruptions.*extract_features again"):
+        score(world)
+    (world / "imagenet_c/set.json").unlink()
+    with pytest.raises(FileNotFoundError, match="set.json is missing"):
+        score(world)
 
 
 def test_a_missing_corruption_is_named_and_nothing_is_left(world):

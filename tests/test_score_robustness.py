@@ -32,7 +32,7 @@ def world(tmp_path, monkeypatch):
                 write(tmp_path / corrupted, f"{corruption}-{severity}", spoil(x, 1))
         np.save(tmp_path / corrupted / "labels.npy", LABELS)
         (tmp_path / corrupted / "set.json").write_text(
-            json.dumps({"generated": generated, "n": 10, "skipped": 0})
+            json.dumps({"generated": generated, "corruptions": [*CORRUPTIONS, *EXTRA]})
         )
     identity = {"weight": np.eye(2), "bias": np.zeros(2)}
     np.savez(
@@ -83,6 +83,20 @@ def test_every_corruption_has_its_own_key(world):
 def test_generated_corruptions_are_told_from_published_ones(world):
     scores = score(world)
     assert scores["imagenet_c"]["generated"] == 0 and scores["cifar10_c"]["generated"] == 1
+
+
+def test_what_the_set_lacks_of_the_extra_corruptions_is_left_out(world):
+    before = score(world)
+    for name in EXTRA:
+        for severity in range(1, 6):
+            (world / f"imagenet_c/{name}-{severity}.npy").unlink()
+    about = {"generated": 0, "corruptions": CORRUPTIONS}
+    (world / "imagenet_c/set.json").write_text(json.dumps(about))
+    scores = score(world)
+    lacking = before["imagenet_c"].keys() - scores["imagenet_c"].keys()
+    assert lacking == {"mean_extra", *EXTRA}
+    assert scores["imagenet_c"]["mean"] == before["imagenet_c"]["mean"]
+    assert scores["cifar10_c"] == before["cifar10_c"]
 
 
 def test_a_missing_corruption_is_named(world):

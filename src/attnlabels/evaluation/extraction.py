@@ -65,7 +65,7 @@ def write_features(folder: Path, images: ImageSet, blocks: Iterator[Features]) -
         _save_rows(folder / f"{part}.npy", blocks, n=len(images.labels))
     _require_end(blocks, images)
     if images.about:
-        write_json(folder / "set.json", images.about)
+        write_json(folder / "set.json", {**images.about, "corruptions": images.corruptions()})
 
 
 def kept_features(

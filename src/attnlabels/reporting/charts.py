@@ -307,13 +307,18 @@ def _beside(tables: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _accuracies(scores: Mapping[str, Any]) -> Float[np.ndarray, "r 6"]:
-    """Rows as HEAT_ROWS; the severities, then their mean, which alone the sums have."""
+    """Rows as HEAT_ROWS; the severities, then their mean, which alone the sums have.
+
+    NaN for an extra corruption that the set lacks.
+    """
 
     def whole(value: float) -> list[float]:
         return [np.nan] * len(SEVERITIES) + [value]
 
     def row(corruption: str) -> list[float]:
-        by_severity = scores[corruption]
+        by_severity = scores.get(corruption)
+        if by_severity is None:
+            return [np.nan] * (len(SEVERITIES) + 1)
         return [*(by_severity[str(severity)] for severity in SEVERITIES), by_severity["mean"]]
 
     return np.array(
@@ -321,7 +326,7 @@ def _accuracies(scores: Mapping[str, Any]) -> Float[np.ndarray, "r 6"]:
             whole(scores["clean"]),
             whole(scores["mean"]),
             *map(row, CORRUPTIONS),
-            whole(scores["mean_extra"]),
+            whole(scores.get("mean_extra", np.nan)),
             *map(row, EXTRA),
         ]
     )

@@ -1,6 +1,6 @@
 """The figures: agreement, retrieval, robustness, training, labels and maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,20 +163,22 @@ def _read_curves(path: Path) -> dict[Any, pd.DataFrame]:
 
 def draw_robustness(folder: Path, colours: Colours, *, seeds: Seeds) -> Figure:
     """Bars for each corruption, the mean over severities; dashed lines are the clean accuracy."""
-    keys = ("mean", *CORRUPTIONS, "mean_extra", *EXTRA)
+    paths = [folder / f"{name}-{seed}.json" for name in colours for seed in seeds]
+    reports = {path: read_json(path, stage="score_robustness") for path in paths}
+    keys = _robustness_keys(report[subset] for report in reports.values() for subset in CORRUPTED)
     places = np.arange(len(keys)) + (np.arange(len(keys)) > len(CORRUPTIONS))  # a gap between
     width = 0.8 / len(colours)
     figure = Figure(figsize=(11, 6), layout="constrained")
     panels = figure.subplots(len(CORRUPTED), 1, sharex=True)
     for i, (name, colour) in enumerate(colours.items()):
-        paths = [folder / f"{name}-{seed}.json" for seed in seeds]
-        reports = [read_json(path, stage="score_robustness") for path in paths]
         for axes, (subset, title) in zip(panels, CORRUPTED.items()):
-            scores = [report[subset] for report in reports]
-            values = [[_top1_of(each, key) for key in keys] for each in scores]
+            scores = [reports[folder / f"{name}-{seed}.json"][subset] for seed in seeds]
+            own = _robustness_keys(scores)
+            values = [[_top1_of(each, key) for key in own] for each in scores]
             mean, error = over_seeds(np.array(values))
             offset = (i - (len(colours) - 1) / 2) * width
-            axes.bar(places + offset, mean, width, yerr=error, color=colour, ecolor="#333333")
+            bars = places[[keys.index(key) for key in own]] + offset
+            axes.bar(bars, mean, width, yerr=error, color=colour, ecolor="#333333")
             axes.axhline(np.mean([each["clean"] for each in scores]), color=colour, linestyle="--")
             generated = any(each["generated"] for each in scores)
             axes.set_title(f"{title}, corrupted by us" if generated else title)
@@ -189,6 +191,12 @@ def draw_robustness(folder: Path, colours: Colours, *, seeds: Seeds) -> Figure:
     clean = {"clean images": {"color": "#333333", "linestyle": "--"}}
     _add_legend(figure, _run_lines(colours) | clean)
     return figure
+
+
+def _robustness_keys(reports: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What there is a bar for; of the extra corruptions only those that one of the reports has."""
+    there = {key for report in reports for key in report}
+    return ["mean", *CORRUPTIONS, *(key for key in ("mean_extra", *EXTRA) if key in there)]
 
 
 def _top1_of(scores: Mapping[str, Any], key: str) -> float:

@@ -16,7 +16,7 @@ from attnlabels.pipeline.code import digest_of
 from attnlabels.testsets import corruptions
 from attnlabels.testsets.cifar10 import read_cifar10
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, Table, corrupt, rng_for
-from attnlabels.testsets.imagenet_c import SEVERITIES, CorruptedArrays, CorruptedFolder
+from attnlabels.testsets.imagenet_c import SEVERITIES, CorruptedArrays, CorruptedFolder, Names
 
 Images: TypeAlias = Sequence[Path] | UInt8[np.ndarray, "n h w 3"]
 WHOLE = ("features",)  # the one part of a clean set
@@ -31,34 +31,48 @@ class ImageSet(NamedTuple):
     labels: Int64[np.ndarray, "n"]
     crops: bool  # whether the images are still to be centre-cropped
     about: dict[str, int | float | str]
+    names: Names  # of the images, in the order of the labels
     made_from: "ImageSet | None" = None  # where the images are drawn from it as they are asked for
+
+    def corruptions(self) -> list[str]:
+        """Of a corrupted set, whose parts are `<corruption>-<severity>`."""
+        return [*dict.fromkeys(part.rpartition("-")[0] for part in self.parts)]
 
 
 def listed_images(name: str, folder: Path, listed: Manifest) -> ImageSet:
     """The listed images of a folder of class folders."""
-    return ImageSet(name, WHOLE, partial(_files, folder, listed.paths), listed.labels, True, {})
+    read = partial(_files, folder, listed.paths)
+    return ImageSet(name, WHOLE, read, listed.labels, True, {}, listed.paths)
 
 
 def cifar10_images(folder: Path, *, split: Literal["train", "test"]) -> ImageSet:
     """One split of CIFAR-10, whose images are used whole."""
     pixels, labels = read_cifar10(folder, split=split)
-    return ImageSet(f"cifar10_{split}", WHOLE, partial(_rows, pixels), labels, False, {})
+    names = [f"{split}/{row}" for row in range(len(labels))]
+    read = partial(_rows, pixels)
+    return ImageSet(f"cifar10_{split}", WHOLE, read, labels, False, {}, names)
 
 
-def corrupted_images(name: str, corrupted: CorruptedArrays | CorruptedFolder) -> ImageSet:
-    """Corrupted images on disk, which were cropped before they were corrupted."""
+def corrupted_images(
+    name: str, corrupted: CorruptedArrays | CorruptedFolder, clean: ImageSet
+) -> ImageSet:
+    """Corrupted images on disk, made of `clean` and in its order; they were cropped before.
+
+    Raises ValueError if they were made of other images, as far as names or labels tell.
+    """
+    corrupted = corrupted.made_of(clean.names, clean.labels, of=clean.name)
     about: dict[str, int | float | str] = {
         "generated": int(corrupted.generated),
         "n": len(corrupted.labels),
     }
     parts = parts_of(corrupted.corruptions)
-    return ImageSet(name, parts, partial(_part, corrupted), corrupted.labels, False, about)
+    read = partial(_part, corrupted)
+    return ImageSet(name, parts, read, corrupted.labels, False, about, clean.names)
 
 
 def generated_images(
     name: str,
     clean: ImageSet,
-    names: Sequence[str],
     *,
     table: Table,
     size: int,
@@ -67,9 +81,9 @@ def generated_images(
 ) -> ImageSet:
     """`clean`, cropped to `size` and under all 19 corruptions, made as they are asked for.
 
-    `names` are the images'; an image's corruption depends on them, the seed, the corruption and
-    the severity alone, and so on no number of workers. It is what `corrupt_images` writes. `about`
-    tells the code that draws them too, since features of them may be kept.
+    An image's corruption depends on its name, the seed, the corruption and the severity alone, and
+    so on no number of workers. It is what `corrupt_images` writes. `about` tells the code that
+    draws them too, since features of them may be kept.
     """
     about: dict[str, int | float | str] = {
         "generated": 1,
@@ -80,10 +94,9 @@ def generated_images(
         "crop": crop,
         "code": digest_of(Path(corruptions.__file__)),
     }
-    draw = partial(_generated, clean, names, table=table, size=size, crop=crop, seed=seed)
-    return ImageSet(
-        name, parts_of((*CORRUPTIONS, *EXTRA)), draw, clean.labels, False, about, made_from=clean
-    )
+    draw = partial(_generated, clean, table=table, size=size, crop=crop, seed=seed)
+    parts = parts_of((*CORRUPTIONS, *EXTRA))
+    return ImageSet(name, parts, draw, clean.labels, False, about, clean.names, made_from=clean)
 
 
 def parts_of(corruptions: Sequence[str]) -> list[str]:
@@ -147,7 +160,6 @@ def _pixels(images: Images) -> Iterator[UInt8[np.ndarray, "_ _ 3"]]:
 
 def _generated(
     clean: ImageSet,
-    names: Sequence[str],
     part: str,
     rows: slice,
     *,
@@ -167,7 +179,7 @@ def _generated(
                 table=table,
                 rng=rng_for(seed, name, corruption=corruption, severity=int(severity)),
             )
-            for name, each in zip(names[rows], pixels, strict=True)
+            for name, each in zip(clean.names[rows], pixels, strict=True)
         ]
     )
 

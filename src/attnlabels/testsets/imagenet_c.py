@@ -1,15 +1,15 @@
 """Corrupted images on disk: ImageNet-C's folders of JPEGs and CIFAR-10-C's arrays.
 
-Layouts as published by Hendrycks and Dietterich (ICLR 2019). `corrupt_images` generates the second
-one; a file `generated.json` beside the arrays says so.
+Layouts as published by Hendrycks and Dietterich (ICLR 2019), of whichever images. `corrupt_images`
+generates the second one; a file `generated.json` beside the arrays says so.
 """
 
 import json
-import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -23,8 +23,9 @@ GROUPS = {
     "extra": ("speckle_noise", "gaussian_blur", "spatter", "saturate"),
 }
 SEVERITIES = (1, 2, 3, 4, 5)
-CLASS_NAME = re.compile(r"n\d{8}")  # WordNet ids
+CURE = "give those that were made of these images, under the same names, or generate them"
 ALL = slice(None)
+Names: TypeAlias = Sequence[str] | np.ndarray  # the latter of StringDType, as a list of images is
 IMAGE_SUFFIXES = (".JPEG", ".jpeg", ".jpg", ".png")
 
 
@@ -32,10 +33,22 @@ IMAGE_SUFFIXES = (".JPEG", ".jpeg", ".jpg", ".png")
 class CorruptedArrays:
     """CIFAR-10-C's layout: `<corruption>.npy` [5n h w 3], severity 1 first, and `labels.npy`."""
 
+    root: Path
     corruptions: tuple[str, ...]
     generated: bool
     labels: Int64[np.ndarray, "n"]
     arrays: dict[str, UInt8[np.ndarray, "m h w 3"]] = field(repr=False)
+
+    def made_of(
+        self, names: Names, labels: Int64[np.ndarray, "n"], *, of: str
+    ) -> "CorruptedArrays":
+        """Itself; raises ValueError unless `labels` are its own, in their order."""
+        if not np.array_equal(self.labels, labels):
+            raise ValueError(
+                f"{self.root}: {len(self.labels)} corrupted images that are not the {len(labels)} "
+                f"of {of} in their order; {CURE}"
+            )
+        return self
 
     def images(
         self, corruption: str, severity: int, *, rows: slice = ALL
@@ -50,16 +63,39 @@ class CorruptedArrays:
 class CorruptedFolder:
     """ImageNet-C's layout: `<corruption>/<severity>/<class>/<image>`, in groups or not.
 
-    A label is the place of the class among the sorted `classes`; `names` are those of the clean
-    images, as `<class>/<image>`.
+    A label is the place of the class among the sorted `classes`, which may be called anything;
+    `names` are `<class>/<image>`.
     """
 
+    root: Path
     corruptions: tuple[str, ...]
     generated: bool
     labels: Int64[np.ndarray, "n"]
     classes: tuple[str, ...] = field(repr=False)
     names: tuple[str, ...] = field(repr=False)
     folders: dict[str, Path] = field(repr=False)
+
+    def made_of(
+        self, names: Names, labels: Int64[np.ndarray, "n"], *, of: str
+    ) -> "CorruptedFolder":
+        """In the order of the clean images `names`, with their `labels`.
+
+        An image is known by its name without the suffix, since corrupted ones are JPEGs whatever
+        they were made of. Raises ValueError if one is missing, or there is another.
+        """
+        found = {_stem(name): name for name in self.names}
+        wanted = [_stem(name) for name in names]
+        unlike = {
+            f"of {of} are missing": sorted({*wanted} - found.keys()),
+            f"are not of {of}": sorted(found.keys() - {*wanted}),
+        }
+        said = [f"{len(each)} {what} ({each[0]})" for what, each in unlike.items() if each]
+        if said:
+            raise ValueError(f"{self.root}: of its images {' and '.join(said)}; {CURE}")
+        if len(found) != len(self.names):
+            raise ValueError(f"{self.root}: two images differ in their suffix alone; remove one")
+        own = tuple(found[stem] for stem in wanted)
+        return replace(self, names=own, labels=np.asarray(labels))
 
     def images(self, corruption: str, severity: int, *, rows: slice = ALL) -> list[Path]:
         """Files under one corruption and severity, in the order of `labels`."""
@@ -95,7 +131,11 @@ def _open_arrays(root: Path) -> CorruptedArrays:
     if len(set(shapes.values())) > 1:
         raise ValueError(f"{root}: images of several sizes, {shapes}; fetch or generate them again")
     return CorruptedArrays(
-        corruptions=tuple(arrays), generated=_is_generated(root), labels=labels, arrays=arrays
+        root=root,
+        corruptions=tuple(arrays),
+        generated=_is_generated(root),
+        labels=labels,
+        arrays=arrays,
     )
 
 
@@ -146,6 +186,7 @@ def _open_folder(root: Path) -> CorruptedFolder:
     classes = tuple(sorted({name.split("/")[0] for name in names}))
     place = {name: k for k, name in enumerate(classes)}
     return CorruptedFolder(
+        root=root,
         corruptions=tuple(folders),
         generated=_is_generated(root),
         labels=np.array([place[name.split("/")[0]] for name in names], np.int64),
@@ -173,8 +214,8 @@ def _list_images(folder: Path) -> list[str]:
         raise FileNotFoundError(f"{folder} is missing; unpack all five severities")
     names = []
     for class_folder in sorted(folder.iterdir()):
-        if not CLASS_NAME.fullmatch(class_folder.name) or not class_folder.is_dir():
-            raise ValueError(f"{class_folder}: expected class folders as n01440764; remove it")
+        if class_folder.name.startswith(".") or not class_folder.is_dir():
+            raise ValueError(f"{class_folder}: expected folders of classes alone; remove it")
         files = sorted(path.name for path in class_folder.iterdir())
         if odd := [name for name in files if not name.endswith(IMAGE_SUFFIXES)]:
             raise ValueError(f"{class_folder / odd[0]}: expected images only; remove it")
@@ -184,6 +225,10 @@ def _list_images(folder: Path) -> list[str]:
     if not names:
         raise ValueError(f"{folder} is empty; unpack it again")
     return names
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _require_same(names: list[str], expected: list[str], folder: Path, first: Path) -> None:

@@ -27,7 +27,7 @@ def rows_of(part: str, rows: slice) -> np.ndarray:
 def made(**changed) -> ImageSet:
     """Two parts of images in memory."""
     labels = np.arange(N)
-    return ImageSet("made", ["0", "1"], rows_of, labels, False, {"generated": 1})._replace(
+    return ImageSet("made", ["0", "1"], rows_of, labels, False, {"generated": 1}, [])._replace(
         **changed
     )
 

@@ -291,6 +291,18 @@ def test_tables_are_there_to_take_as_csv_and_markdown(built, text):
     assert unquote(content) == (built / "metrics/table1/tables/accuracy.csv").read_text()
 
 
+def test_the_heat_map_of_a_set_without_the_extra_corruptions_is_blank_there(world):
+    for path in Path("metrics").rglob("score_robustness/*.json"):
+        found = json.loads(path.read_text())
+        for name in ("mean_extra", *EXTRA):
+            del found["imagenet_c"][name]
+        path.write_text(json.dumps(found))
+    heat = drawn(report())["charts"]["heat"]
+    values = heat["tree"]["ImageNet-C, corrupted by us"]["contrastive"]["top-1 accuracy"]["values"]
+    assert values[heat["rows"].index("spatter")] == [None] * 6
+    assert None not in values[heat["rows"].index("snow")]
+
+
 def test_heat_maps_hold_means_over_seeds_and_differences_over_shared_ones(text):
     heat = drawn(text)["charts"]["heat"]
     of_set = heat["tree"]["ImageNet-C, corrupted by us"]

@@ -29,8 +29,7 @@ def listed(tmp_path):
 def generated(listed, *, seed=3):
     folder, manifest = listed
     clean = listed_images("val", folder, manifest)
-    names = manifest.paths.tolist()
-    return generated_images("c", clean, names, table="cifar", size=24, crop=0.875, seed=seed)
+    return generated_images("c", clean, table="cifar", size=24, crop=0.875, seed=seed)
 
 
 def test_generated_images_are_what_the_stage_writes(params, listed, tmp_path):
@@ -39,7 +38,8 @@ def test_generated_images_are_what_the_stage_writes(params, listed, tmp_path):
     params({f"corrupt_images.imagenet_c.{key}": value for key, value in row.items()})
     write_manifest(tmp_path / "val.csv", manifest)
     corrupt_images.main("imagenet_c", folder, str(tmp_path / "val.csv"), tmp_path / "c")
-    written = corrupted_images("c", open_corrupted(tmp_path / "c", layout="arrays"))
+    clean = listed_images("val", folder, manifest)
+    written = corrupted_images("c", open_corrupted(tmp_path / "c", layout="arrays"), clean)
     made = generated(listed)
     assert made.about["generated"] == written.about["generated"] == 1
     assert {*made.parts} == {*written.parts} and len(made.parts) == 95
@@ -81,6 +81,29 @@ def test_parts_are_corruptions_by_severity(listed):
     parts = generated(listed).parts
     assert parts[:5] == [f"{CORRUPTIONS[0]}-{severity}" for severity in range(1, 6)]
     assert parts[-1] == f"{EXTRA[-1]}-5"
+
+
+def test_corrupted_photographs_of_ones_own_classes_are_found_by_their_names(listed, tmp_path):
+    # Corrupted images are JPEGs, as ImageNet-C's are, whatever they were made of.
+    folder, manifest = listed
+    clean = listed_images("val", folder, manifest)
+    for corruption in CORRUPTIONS:
+        for severity in range(1, 6):
+            for path in manifest.paths:
+                copy = tmp_path / "c" / corruption / str(severity) / path.replace(".png", ".JPEG")
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.touch()
+    opened = open_corrupted(tmp_path / "c", layout="imagenet_c")
+    found = corrupted_images("c", opened, clean)
+    assert found.labels.tolist() == clean.labels.tolist()
+    assert found.corruptions() == [*CORRUPTIONS]
+    names = [path.relative_to(tmp_path / "c/fog/2") for path in found.images("fog-2", slice(1, 3))]
+    assert [str(each) for each in names] == ["class0/2.JPEG", "class0/4.JPEG"]
+    other = clean._replace(names=["class0/0.png", "class0/2.png", "class9/4.png"])
+    with pytest.raises(
+        ValueError, match=r"c: of its images 1 of val are missing \(class9/4\) and 3 are not of val"
+    ):
+        corrupted_images("c", opened, other)
 
 
 def test_squares_are_of_the_size_and_know_their_number(listed):
