@@ -285,7 +285,9 @@ def evaluate_(
     ] = None,
     imagenet_c: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="DIR/val corrupted, in ImageNet-C's layout.  [default: generated]"),
+        typer.Option(
+            metavar="DIR", help="DIR/val corrupted, in ImageNet-C's layout.  [default: generated]"
+        ),
     ] = None,
     cifar10: Annotated[Path | None, typer.Option(metavar="DIR", help="The Python batches.")] = None,
     cifar10_c: Annotated[
