@@ -228,7 +228,7 @@ def small_params(tree: dict[str, Any]) -> dict[str, Any]:
     tree["extract_features"] |= {"workers": 0, "batch_size": 256, "precision": "fp32"}
     arrays = {"layout": "arrays", "path": "corrupted", "watch": "corrupted"}
     tree["benchmarks"] = {"imagenet_c": arrays, "cifar10_c": arrays}
-    tree["probe_linear"] |= {"l2": [0.1], "tolerance": 1e-3}
+    tree["probe_linear"] |= {"l2_times_n": [10], "tolerance": 1e-3}
     tree["score_retrieval"] |= {"queries": 0.001, "corrupted": "whole_set"}
     return tree
 

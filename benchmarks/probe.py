@@ -21,7 +21,7 @@ from attnlabels.metrics.linear_probe import Part, fit, moments, objective
 
 IMAGES, DIMENSIONS = 50_000, 512
 CLASSES = (10, 100)
-L2, TOLERANCE, MAXIMUM_ITERATIONS = 1e-3, 1e-4, 1000  # the least and the one of params.yaml
+L2, TOLERANCE, MAXIMUM_ITERATIONS = 1e-3, 1e-4, 1000  # as in params.yaml, a weak penalty
 MOST_COST = 1.15
 SAME = 1e-6  # relative difference of two objectives; the tolerance leaves less open
 ROUNDS = 3

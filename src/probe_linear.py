@@ -3,10 +3,12 @@
     python src/probe_linear.py RUN SEED FEATURES CLASSIFIER REPORT
 
 For both sets, ImageNet and CIFAR-10. SEED draws the part of the training images on which the
-penalty is chosen; the test images are scored once, at the end. CLASSIFIER (npz) holds
+penalty is chosen; the test images are scored once, at the end. `l2_at_end` is 1 where a better
+penalty may lie beyond those that could be tried; the log says why. CLASSIFIER (npz) holds
 `<set>_weight` [k, d] and `<set>_bias` [k], to be used on raw features.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +30,7 @@ SETS = {  # train, test
 
 @record
 class ProbeLinear:
-    l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    l2_times_n: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
     development: Annotated[float, Field(gt=0, lt=1)]
     tolerance: Annotated[float, Field(gt=0)]
     maximum_iterations: Annotated[int, Field(gt=0)]
@@ -42,7 +44,7 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
     for key, (train, test) in SETS.items():
         probe = choose_probe(
             *read_features(features / train),
-            l2=p.l2,
+            l2_times_n=p.l2_times_n,
             development=p.development,
             tolerance=p.tolerance,
             maximum_iterations=p.maximum_iterations,
@@ -50,6 +52,8 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
         )
         weights[f"{key}_weight"], weights[f"{key}_bias"] = probe.weight, probe.bias
         scores[key] = probe.score(*read_features(features / test))
+        if probe.warning:
+            print(f"warning: {key}: {probe.warning}", file=sys.stderr)
 
     with replacing(classifier) as aside, aside.open("wb") as file:
         np.savez(file, **weights)

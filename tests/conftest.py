@@ -129,7 +129,7 @@ TINY: dict[str, Any] = {
     "extract_features.batch_size": 7,
     "extract_features.precision": "fp32",
     "extract_features.workers": 0,
-    "probe_linear.l2": [0.1],
+    "probe_linear.l2_times_n": [3],
     "align_attention.refit_images": 12,
     "align_attention.refit_steps": 20,
     "align_attention.batch_size": 5,

@@ -477,7 +477,7 @@ SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc")
 BY_CORRUPTION = {
     f"{name}.{part}" for name in (*CORRUPTIONS, *EXTRA) for part in ("mean", *map(str, range(1, 6)))
 }
-PROBED = ("l2", "development_top1", "n", "top1", "top5")
+PROBED = ("l2", "l2_at_end", "development_top1", "n", "top1", "top5")
 RETRIEVED = ("map", "pr_area", "precision_at_10", "n_queries", "n_gallery")
 ROBUST = ("generated", "clean", "mean", "mean_extra", "retained", *BY_CORRUPTION)
 KEYS = {

@@ -8,7 +8,7 @@ import probe_linear
 PARAMS = """
 threads: 1
 probe_linear:
-  l2: [0.001, 0.1]
+  l2_times_n: [0.12, 12]
   development: 0.25
   tolerance: 1.0e-5
   maximum_iterations: 500
@@ -51,8 +51,8 @@ def probe(world, *, name="contrastive", seed=0):
 
 def test_the_report_has_its_keys_and_beats_chance(world):
     scores, _ = probe(world)
-    assert list(scores["imagenet"]) == ["l2", "development_top1", "n", "top1", "top5"]
-    assert list(scores["cifar10"]) == ["l2", "development_top1", "n", "top1"]
+    assert list(scores["imagenet"]) == ["l2", "l2_at_end", "development_top1", "n", "top1", "top5"]
+    assert list(scores["cifar10"]) == ["l2", "l2_at_end", "development_top1", "n", "top1"]
     assert scores["imagenet"]["n"] == 120
     assert scores["imagenet"]["top1"] > 0.3 and scores["cifar10"]["top1"] > 0.5
     assert scores["imagenet"]["top5"] > scores["imagenet"]["top1"]

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Int64
 
 from attnlabels.metrics.linear_probe import among_largest, split
+from attnlabels.metrics.search import Number, search
 
 TEMPERATURE = 0.07
 CELLS = 2**24  # similarities at a time, 64 MB; changes no result
@@ -33,21 +34,27 @@ def choose_k(
 ) -> Knn:
     """The best of the `k`, where a part of the training images asks the rest of them.
 
-    The part is the linear probe's: drawn by `seed`. A tie goes to the smaller k; a k above the
-    number of the rest is not tried.
+    The part is the linear probe's: drawn by `seed`. Where the least or the largest k is best, more
+    follow, to 1 and to the number of the rest. A tie goes to the k tried first, of `k` the smaller;
+    one above the number of the rest is not tried.
     """
     held_out, rest = split(len(x), development, seed=seed)
     possible = sorted(each for each in k if each <= len(rest))
     if not possible:
         raise ValueError(f"k = {min(k)} neighbours of {len(rest)} training images; take fewer")
     n_classes = int(y.max()) + 1
-    hits = np.zeros((len(possible), 1))
-    for rows, order, similarity in _neighbours(x, held_out, x, rest, n=possible[-1]):
-        for i, each in enumerate(possible):
-            z = _votes(y[rest][order[:, :each]], similarity[:, :each], n_classes=n_classes)
-            hits[i] += among_largest(z, y[rows], k=1).sum()
-    best = int(hits.argmax())
-    return Knn(possible[best], float(hits[best, 0]) / len(held_out))
+
+    def score(numbers: Sequence[Number]) -> Iterator[tuple[Number, float]]:
+        hits = dict.fromkeys(map(int, numbers), 0)
+        for rows, order, similarity in _neighbours(x, held_out, x, rest, n=max(hits)):
+            for each in hits:
+                z = _votes(y[rest][order[:, :each]], similarity[:, :each], n_classes=n_classes)
+                hits[each] += int(among_largest(z, y[rows], k=1).sum())
+        return ((each, found / len(held_out)) for each, found in hits.items())
+
+    # All numbers there can be are within the limits: nothing better lies beyond them.
+    best = search(possible, score, least=1, most=len(rest), whole=True)
+    return Knn(int(best.value), best.score)
 
 
 def score_knn(

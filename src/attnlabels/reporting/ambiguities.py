@@ -100,7 +100,7 @@ AMBIGUITIES = (
         "A13",
         "the linear probe",
         "trained beside the encoder; trained on it when it is frozen",
-        ("weights.probe", "probe_linear.l2"),
+        ("weights.probe", "probe_linear.l2_times_n"),
         fixed="both",
     ),
     Ambiguity("A14", "layers of the projector", "2 (SimCLR v1); 3 (v2)", ("projector_layers",)),

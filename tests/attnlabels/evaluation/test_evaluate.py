@@ -68,14 +68,14 @@ def labels(world, tmp_path_factory) -> Path:
 
 
 def score(encoder, *on, scoring=None, **given):
-    scoring = Scoring(**{"l2": (0.1,), "queries": 0.25, **(scoring or {})})
+    scoring = Scoring(**{"l2_times_n": (3.0,), "queries": 0.25, **(scoring or {})})
     return evaluate(str(encoder), on=on, out=Path("out"), scoring=scoring, **given)
 
 
 def test_all_scores_are_those_of_the_pipelines_stages(
     params, student, world, data, corrupted, labels
 ):
-    params({"probe_linear.l2": [0.1], "score_retrieval.queries": 0.25})
+    params({"probe_linear.l2_times_n": [3], "score_retrieval.queries": 0.25})
     found = score(
         student,
         "probe",
@@ -322,7 +322,7 @@ def test_real_images_are_told_apart_better_than_by_chance(real_data, tmp_path):
         "retrieval",
         shown=Shown(size=32, crop=1.0, normalise="none"),
         cifar10=real_data("cifar10") / "cifar-10-batches-py",
-        scoring={"l2": (0.01,), "k": (50,), "queries": 0.1},
+        scoring={"l2_times_n": (50.0,), "k": (50,), "queries": 0.1},
     )
     assert found["probe_linear"]["cifar10"]["n"] == 509
     assert found["probe_linear"]["cifar10"]["top1"] > 0.17

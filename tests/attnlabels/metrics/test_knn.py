@@ -58,3 +58,16 @@ def test_more_neighbours_than_images_are_refused_and_some_too_many_left_out():
     with pytest.raises(ValueError, match="k = 50 neighbours of 16 training images; take fewer"):
         choose_k(x, y, k=(50, 60), development=0.2, seed=0)
     assert choose_k(x, y, k=(3, 50), development=0.2, seed=0).k == 3
+
+
+@pytest.mark.parametrize(("k", "spread", "n_classes"), [((8, 16), 0.8, 40), ((2, 4), 2.0, 2)])
+def test_the_search_goes_on_where_the_best_k_is_at_an_end(k, spread, n_classes):
+    x, y = clouds(200, n_classes, spread=spread)
+    held_out, rest = split(200, 0.25, seed=3)
+    by_k = {
+        each: by_hand(x[rest], y[rest], x[held_out], y[held_out], k=each, top=1)
+        for each in (1, 2, 4, 5, 8, 10, 16, 32, 64, 128, 150)
+    }
+    chosen = choose_k(x, y, k=k, development=0.25, seed=3)
+    assert chosen.development_top1 == pytest.approx(by_k[chosen.k])
+    assert by_k[chosen.k] > max(by_k[each] for each in k)

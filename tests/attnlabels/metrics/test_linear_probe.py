@@ -147,23 +147,86 @@ def test_the_penalty_that_does_best_on_the_development_part_is_chosen():
     x, y = blobs(300, 3)
     x = x.astype(np.float16)
     values = {"development": 0.3, "tolerance": 1e-6, "maximum_iterations": 1000, "seed": 0}
-    chosen = linear_probe.choose_probe(x, y, l2=(100.0, 0.01), **values)
-    alone = [linear_probe.choose_probe(x, y, l2=(l2,), **values) for l2 in (100.0, 0.01)]
+    chosen = linear_probe.choose_probe(x, y, l2_times_n=(30000.0, 300.0, 3.0), **values)
+    alone = [
+        linear_probe.choose_probe(x, y, l2_times_n=(each,), **values) for each in (30000.0, 3.0)
+    ]
     best = max(alone, key=lambda each: each.development_top1)
     assert best is alone[1] and chosen.l2 == 0.01
     assert chosen.development_top1 == best.development_top1
     np.testing.assert_allclose(chosen.weight, best.weight, rtol=1e-2, atol=1e-3)
 
 
+def correlated(n=600, n_classes=5, d=32):
+    """What tells the classes apart has little variance: a weak penalty is best, 0.001."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, n_classes, n)
+    z = np.geomspace(1, 0.05, d) * rng.normal(size=(n, d))
+    z += 0.1 * rng.normal(size=(n_classes, d))[y]
+    y = np.where(rng.random(n) < 0.3, rng.integers(0, n_classes, n), y)
+    return (z @ rng.normal(size=(d, d))).astype(np.float16), y
+
+
+def mislabelled(n=300, d=60):
+    """Many features, few images, wrong labels: a strong penalty is best, 1."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 2
+    x = rng.normal(size=(n, d)) + 0.4 * rng.normal(size=(2, d))[y]
+    return x.astype(np.float16), np.where(rng.random(n) < 0.3, 1 - y, y)
+
+
+@pytest.mark.parametrize(
+    ("data", "grid", "development", "best", "gain"),
+    [(correlated, (1.0, 0.1), 0.3, 0.001, 0.1), (mislabelled, (0.01, 0.001), 0.7, 1.0, 0.05)],
+)
+def test_the_search_goes_on_where_an_end_is_best(data, grid, development, best, gain):
+    x, y = data()
+    values = {"development": development, "tolerance": 1e-4, "maximum_iterations": 1000, "seed": 0}
+    times_n = [each * len(x) for each in grid]
+    found = linear_probe.choose_probe(x, y, l2_times_n=times_n, **values)
+    assert found.l2 == pytest.approx(best)
+    assert found.warning is None and found.score(x, y)["l2_at_end"] == 0
+    of_grid = [linear_probe.choose_probe(x, y, l2_times_n=(each,), **values) for each in times_n]
+    assert found.development_top1 > max(each.development_top1 for each in of_grid) + gain
+
+
+def test_an_end_that_cannot_be_gone_beyond_is_told(monkeypatch):
+    x, y = correlated()
+    values = {"development": 0.3, "tolerance": 1e-4, "seed": 0, "l2_times_n": (600.0, 60.0)}
+    monkeypatch.setattr(linear_probe, "LEAST_L2", 0.05)
+    ended = linear_probe.choose_probe(x, y, maximum_iterations=1000, **values)
+    assert ended.l2 == pytest.approx(0.05) and ended.score(x, y)["l2_at_end"] == 1
+    assert ended.warning == (
+        "the best l2, 0.05, is the last that was tried, and a better one may lie beyond: "
+        "the search ends at 0.05"
+    )
+    monkeypatch.undo()
+    stopped = linear_probe.choose_probe(x, y, maximum_iterations=60, **values)
+    assert stopped.score(x, y)["l2_at_end"] == 1
+    assert "stopped after 60 iterations" in str(stopped.warning)
+
+
+def test_what_is_tried_follows_the_number_of_images():
+    x, y = blobs(300, 3)
+    values = {"development": 0.3, "tolerance": 1e-6, "maximum_iterations": 1000, "seed": 0}
+    few, many = (
+        linear_probe.choose_probe(
+            np.tile(x.astype(np.float16), (n, 1)), np.tile(y, n), l2_times_n=(3.0,), **values
+        )
+        for n in (1, 10)
+    )
+    assert few.l2 == pytest.approx(0.01) and many.l2 == pytest.approx(0.001)
+
+
 def test_a_classifier_of_raw_features_scores_them_as_the_probe_does():
     x, y = blobs(200, 8)
     x = x.astype(np.float16)
     probe = linear_probe.choose_probe(
-        x, y, l2=(0.1,), development=0.2, tolerance=1e-4, maximum_iterations=500, seed=0
+        x, y, l2_times_n=(20.0,), development=0.2, tolerance=1e-4, maximum_iterations=500, seed=0
     )
     scored = probe.score(x, y)
     assert linear_probe.top1(x, y, weight=probe.weight, bias=probe.bias) == scored["top1"]
-    assert list(scored) == ["l2", "development_top1", "n", "top1", "top5"]
+    assert list(scored) == ["l2", "l2_at_end", "development_top1", "n", "top1", "top5"]
 
 
 def test_a_classifier_of_other_features_is_refused():
@@ -171,3 +234,21 @@ def test_a_classifier_of_other_features_is_refused():
         linear_probe.top1(
             np.ones((1, 2), np.float16), np.array([0]), weight=np.eye(3), bias=np.zeros(3)
         )
+
+
+def test_where_all_images_do_not_converge_a_stronger_penalty_is_taken_and_that_is_told(monkeypatch):
+    x, y = blobs(300, 3)
+    values = {"development": 0.3, "tolerance": 1e-6, "maximum_iterations": 1000, "seed": 0}
+    converging = linear_probe.fit
+
+    def of_all_images_none_below(part, start, *, l2, **limits):
+        if len(part) == len(x) and l2 < 0.02:
+            raise linear_probe.CannotTry("too weak for all")
+        return converging(part, start, l2=l2, **limits)
+
+    monkeypatch.setattr(linear_probe, "fit", of_all_images_none_below)
+    grid = {"l2_times_n": (30000.0, 30.0, 3.0)}
+    probe = linear_probe.choose_probe(x.astype(np.float16), y, **grid, **values)
+    assert probe.l2 == pytest.approx(0.1) and str(probe.warning).endswith(
+        "beyond: too weak for all"
+    )
