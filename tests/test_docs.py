@@ -50,7 +50,11 @@ def evaluate_page(tmp_path: Path, world: Path, student: Path) -> None:
     (tmp_path / "eye").symlink_to(data / "attention/eye")
     (tmp_path / "student.safetensors").symlink_to(student)
     torch.manual_seed(0)
-    save_file(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.safetensors")
+    weights = torchvision.models.resnet18().state_dict()
+    save_file(weights, tmp_path / "resnet18.safetensors")
+    both = ("encoder_q", "encoder_k")
+    moco = {f"module.{each}.{key}": value for each in both for key, value in weights.items()}
+    torch.save({"state_dict": moco}, tmp_path / "moco.pth")
 
     people = Shards(data / "attention/train")
     samples: list[Sample] = [{**each, "observers": None, "label": 0} for each in people]

@@ -276,7 +276,15 @@ def evaluate_(
     weights: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="State dict of timm:NAME or torchvision:NAME; never downloaded."
+            metavar="FILE",
+            help="Of timm:NAME or torchvision:NAME, any trainer's; never downloaded.",
+        ),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Which of several networks in FILE: how the names of its keys begin.",
         ),
     ] = None,
     imagenet: Annotated[
@@ -387,6 +395,7 @@ def evaluate_(
         on=[each.value for each in on],
         out=out,
         weights=weights,
+        prefix=prefix,
         imagenet=imagenet,
         imagenet_c=imagenet_c,
         cifar10=cifar10,
@@ -409,6 +418,8 @@ def evaluate_(
             cache=cache,
         ),
     )
+    if found := written["evaluate"].get("prefix"):
+        print(f"{weights}: the network is that of {found}*")
     for stage, tree in written.items():
         for key, scores in tree.items():
             if stage != "evaluate" and isinstance(scores, dict):

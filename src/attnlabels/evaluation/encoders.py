@@ -11,23 +11,21 @@ a stranger cannot run code. A TorchScript file is a program, though; open only w
 import dataclasses
 import hashlib
 import importlib
-import pickle
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import timm
 import torch
 import torchvision
 from jaxtyping import Float, UInt8
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from attnlabels.evaluation.checkpoints import fill
 from attnlabels.evaluation.students import DTYPE, Precision, read_encoder
 from attnlabels.models.files import read_config
 
@@ -51,8 +49,7 @@ ONNX_ERRORS = (  # of a file that is broken or wants what is not there
     "RuntimeException",
 )
 ONNX, TORCHSCRIPT = ".onnx", (".pt", ".ts", ".torchscript")
-WRAPPED = ("state_dict", "model")  # where training code keeps the weights in a file of more
-N_NAMED = 3  # of many keys, so many are named
+N_NAMED = 3  # of many names, so many are named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,27 +89,32 @@ def open_encoder(
     shown: Shown,
     device: torch.device,
     precision: Precision,
+    prefix: str | None = None,
 ) -> FrozenEncoder:
     """The encoder called `encoder`: a path, `timm:NAME` or `torchvision:NAME`.
 
     A file of ONNX or TorchScript says no more of its view than, perhaps, the size, and so needs all
     of `shown`. Features are probed with two images. Raises ValueError or OSError for a name that is
-    unknown, for weights that do not fit and for what gives no features.
+    unknown, for weights that do not fit and for what gives no features. `prefix` chooses among
+    several networks in the file of weights (`attnlabels.evaluation.checkpoints`).
     """
     kind, _, name = encoder.partition(":")
+    place: dict[str, Any] = {}
     if kind in LIBRARIES and name:
+        network, view, heads = LIBRARIES[kind](name)
         if weights is None:
             raise ValueError(
                 f"{encoder} comes without weights, and none are downloaded; give --weights FILE, "
                 "its state dict as safetensors or .pth"
             )
-        network, view = LIBRARIES[kind](name, weights)
+        where = f"{encoder}: {weights}"
+        place["prefix"] = fill(network, weights, heads=heads, prefix=prefix, where=where)
         read, file = of_module(network, device=device, precision=precision), weights
     else:
-        if weights is not None:
+        if weights is not None or prefix is not None:
             raise ValueError(
-                f"{encoder} holds its own weights; leave out --weights, or name the network as "
-                "timm:NAME or torchvision:NAME"
+                f"{encoder} holds its own weights; leave out --weights and --prefix, or name the "
+                "network as timm:NAME or torchvision:NAME"
             )
         file = Path(encoder)
         if not file.is_file():
@@ -125,34 +127,52 @@ def open_encoder(
         read, view = _read_program(file, shown, device=device, precision=precision)
     view = _changed(view, shown)
     encode = _normalising(read, view, device=device)
-    return _probed(encode, view, encoder=encoder, file=file, precision=precision)
+    opened = _probed(encode, view, encoder=encoder, file=file, precision=precision)
+    return dataclasses.replace(opened, identity=opened.identity | place)
 
 
-def read_timm(name: str, weights: Path) -> tuple[nn.Module, View]:
-    """A network of timm without its classifier, filled from `weights`, and its own view."""
+class Built(NamedTuple):
+    """A library's network without weights and without its classifiers `heads`, and its own view."""
+
+    network: nn.Module
+    view: View
+    heads: tuple[str, ...]
+
+
+def build_timm(name: str) -> Built:
+    """A network of timm; a tag (`NAME.TAG`) says which of timm's views is its own."""
+    if ":" in name or "/" in name:
+        raise ValueError(
+            f"timm:{name}: nothing is downloaded; fetch the weights and name the network as "
+            "timm.list_models() does, timm:NAME --weights FILE"
+        )
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('.')[0][:6]}*")[:N_NAMED]
         hint = f"; there are {', '.join(near)}" if near else ""
         raise ValueError(f"timm:{name}: timm {timm.__version__} knows no such model{hint}")
+    bare, _, tag = name.partition(".")
+    tagged = timm.list_models(f"{bare}.*", pretrained=True)
+    if tag and name not in tagged:
+        there = f", or take {', '.join(tagged[:N_NAMED])}" if tagged else ""
+        raise ValueError(f"timm:{name}: timm knows no such tag; leave it out{there}")
     network = timm.create_model(name, pretrained=False, num_classes=0)
     told: Any = network.pretrained_cfg
     if told["input_size"][1] != told["input_size"][2]:
         raise ValueError(f"timm:{name}: takes images of {told['input_size'][1:]}; only squares are")
     heads = told.get("classifier") or ()
-    heads = (heads,) if isinstance(heads, str) else heads
-    load_exactly(network, read_state(weights), where=f"timm:{name}: {weights}", heads=heads)
     interpolation = told["interpolation"]
-    return network, View(
+    view = View(
         size=told["input_size"][1],
         crop=told["crop_pct"],
         mean=told["mean"],
         std=told["std"],
         interpolation="bilinear" if interpolation == "bilinear" else "bicubic",
     )
+    return Built(network, view, (heads,) if isinstance(heads, str) else tuple(heads))
 
 
-def read_torchvision(name: str, weights: Path) -> tuple[nn.Module, View]:
-    """A classifier of torchvision without its last linear layer, and the view of its first weights.
+def build_torchvision(name: str) -> Built:
+    """A classifier of torchvision; its own view is that of its first weights.
 
     Torchvision resizes the shorter side and then crops; that is one central crop here.
     """
@@ -167,80 +187,22 @@ def read_torchvision(name: str, weights: Path) -> tuple[nn.Module, View]:
         raise ValueError(f"torchvision:{name} has no linear classifier to take off")
     above, _, last = layers[-1].rpartition(".")
     setattr(network.get_submodule(above), last, nn.Identity())
-    state = read_state(weights)
-    load_exactly(network, state, where=f"torchvision:{name}: {weights}", heads=(layers[-1],))
     told = next(iter(torchvision.models.get_model_weights(name))).transforms()
     (size,), (resized,) = told.crop_size, told.resize_size
-    return network, View(
+    view = View(
         size=size,
         crop=size / resized,
         mean=tuple(told.mean),
         std=tuple(told.std),
         interpolation="bicubic" if "bicubic" in told.interpolation.value else "bilinear",
     )
+    return Built(network, view, (layers[-1],))
 
 
-LIBRARIES: dict[str, Callable[[str, Path], tuple[nn.Module, View]]] = {
-    "timm": read_timm,
-    "torchvision": read_torchvision,
+LIBRARIES: dict[str, Callable[[str], Built]] = {
+    "timm": build_timm,
+    "torchvision": build_torchvision,
 }
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from safetensors or, weights only, from torch's own format.
-
-    Looked for under `state_dict` and `model` too; the prefix `module.` of data parallel training
-    is taken off. Raises ValueError where there is none, FileNotFoundError without a file.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no weights here")
-    try:
-        if path.suffix == ".safetensors":
-            tree: Any = load_file(path)
-        else:
-            tree = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{path}: no weights that can be read safely ({why}); save the state dict as "
-            "safetensors, or its tensors alone with torch.save"
-        ) from error
-    for key in WRAPPED:
-        if isinstance(tree, Mapping) and isinstance(tree.get(key), Mapping):
-            tree = tree[key]
-    if not isinstance(tree, Mapping) or not all(isinstance(each, Tensor) for each in tree.values()):
-        raise ValueError(f"{path}: holds no state dict, or more than one; save the tensors alone")
-    if tree and all(key.startswith("module.") for key in tree):
-        tree = {key.removeprefix("module."): each for key, each in tree.items()}
-    return dict(tree)
-
-
-def load_exactly(
-    network: nn.Module, state: Mapping[str, Tensor], *, where: str, heads: tuple[str, ...]
-) -> None:
-    """Fill `network`; beside its own keys, `state` may have those of the classifiers `heads`.
-
-    Raises ValueError that says which keys are missing, unknown or of another shape.
-    """
-    own = network.state_dict()
-    found = {
-        key: each
-        for key, each in state.items()
-        if not any(key.startswith(f"{head}.") for head in heads)
-    }
-    # As torch does: a counter of batch norm's, which older files lack and nothing reads here.
-    missing = {key for key in own.keys() - found.keys() if not key.endswith("num_batches_tracked")}
-    unlike = {key for key in own.keys() & found.keys() if own[key].shape != found[key].shape}
-    faults = {"missing": missing, "unknown": found.keys() - own.keys(), "of another shape": unlike}
-    said = [f"{len(keys)} {fault} ({_some(keys)})" for fault, keys in faults.items() if keys]
-    if said:
-        raise ValueError(f"{where}: the weights do not fit, {'; '.join(said)} of {len(own)} keys")
-    network.load_state_dict(own | found)
-
-
-def _some(keys: Iterable[str]) -> str:
-    named = sorted(keys)
-    return ", ".join(named[:N_NAMED] + ["..."] * (len(named) > N_NAMED))
 
 
 def read_torchscript(path: Path) -> nn.Module:

@@ -42,6 +42,7 @@ def evaluate(
     on: Sequence[str],
     out: Path,
     weights: Path | None = None,
+    prefix: str | None = None,
     imagenet: Path | None = None,
     imagenet_c: Path | None = None,
     cifar10: Path | None = None,
@@ -57,7 +58,8 @@ def evaluate(
     """Score a frozen encoder; returns what was written, by stage.
 
     `encoder` is a checkpoint of ours, an ONNX or TorchScript file that gives features, or
-    `timm:NAME` or `torchvision:NAME` with a file of `weights`.
+    `timm:NAME` or `torchvision:NAME` with a file of `weights`, in which `prefix` chooses among
+    several networks.
 
     `on` names the benchmarks, which are run on each data set that is given: `imagenet`, a folder of
     `train` and `val` in class folders, and `cifar10`, its Python batches. `imagenet_c` and
@@ -75,7 +77,12 @@ def evaluate(
     cv2.setNumThreads(0)
     student = _open_student(encoder, attention, running) if "alignment" in on else None
     opened = open_encoder(
-        encoder, weights=weights, shown=shown, device=device, precision=running.precision
+        encoder,
+        weights=weights,
+        prefix=prefix,
+        shown=shown,
+        device=device,
+        precision=running.precision,
     )
     sets = open_sets(imagenet, imagenet_c, cifar10, cifar10_c, on=on, seed=seed)
     extract = _extractor(opened, running, pin_memory=device.type == "cuda")

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")  # whatever the file's name says
 UNREADABLE = (  # what Pillow raises on broken files
@@ -161,6 +161,9 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
             f"{name}: more than the {LARGEST:,} pixels that are decoded ({error}); shrink it"
         ) from error
     except UNREADABLE as error:
+        # That one says nothing but the name of an object of ours.
+        unknown = isinstance(error, UnidentifiedImageError)
+        why = f"none of {', '.join(FORMATS)}" if unknown else str(error)
         raise ValueError(
-            f"{name}: truncated or not an image ({len(data)} bytes: {error}); fetch it again"
+            f"{name}: truncated or not an image ({len(data)} bytes: {why}); fetch it again"
         ) from error

@@ -56,11 +56,11 @@ def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
         ) from error
     if not isinstance(batch, dict):
         raise ValueError(f"{path}: holds a {type(batch).__name__}; expected CIFAR-10's dictionary")
-    content = {key if isinstance(key, str) else key.decode(): batch[key] for key in batch}
+    content = {_text(key): value for key, value in batch.items()}
     for key in ("data", "labels"):
         if key not in content:
             raise ValueError(f"{path}: has no `{key}` (CIFAR-100 has `fine_labels`); take CIFAR-10")
-    data, labels = content["data"], np.asarray(content["labels"])
+    data, labels = content["data"], _as_array(content["labels"], path)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (ROW,):
         found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data)
         raise ValueError(f"{path}: data is {found}, expected uint8 (n, {ROW}); fetch it again")
@@ -76,6 +76,20 @@ def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
             "fetch it again"
         )
     return data, labels.astype(np.int64)
+
+
+def _text(key: Any) -> Any:
+    """A key as Python 3 has it: pickles of Python 2 have bytes."""
+    return key.decode("latin1") if isinstance(key, bytes) else key
+
+
+def _as_array(values: Any, path: Path) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # lists of several lengths
+        raise ValueError(
+            f"{path}: labels are ragged, expected a whole number for each image; fetch it again"
+        ) from error
 
 
 def _encode(text: str, encoding: str) -> bytes:

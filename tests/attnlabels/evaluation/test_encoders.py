@@ -303,6 +303,28 @@ def test_weights_that_do_not_fit_are_named_by_key(of_timm, tmp_path):
     assert "1 of another shape (layer1.0.bn1.bias)" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnet18.no_such_tag", "timm knows no such tag; leave it out, or take resnet18.a1_in1k"),
+        ("resnet10t.c4_in1k", "timm knows no such tag; leave it out, or take resnet10t.c3_in1k"),
+        ("hf-hub:timm/resnet18.a1_in1k", "nothing is downloaded; fetch the weights and name the"),
+        ("local-dir:weights", "nothing is downloaded"),
+    ],
+)
+@pytest.mark.parametrize("weights", [True, False])
+def test_names_that_timm_knows_only_in_part_are_one_line(of_timm, name, said, weights):
+    with pytest.raises(ValueError) as raised:
+        open_(f"timm:{name}", weights=of_timm[1] if weights else None)
+    assert str(raised.value).startswith(f"timm:{name}: ") and said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_tag_that_is_offered_is_taken(of_timm):
+    opened = open_(f"timm:{SMALL}.c3_in1k", weights=of_timm[1], size=32)
+    assert opened.identity["prefix"] == ""
+
+
 class Malice:
     def __reduce__(self):
         return Path.touch, (Path("touched"),)

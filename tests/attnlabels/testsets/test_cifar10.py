@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attnlabels.testsets.cifar10 import read_cifar10
 
@@ -102,6 +104,57 @@ def test_file_that_is_no_batch_is_refused(tmp_path, data, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_cifar10(folder, split="test")
     assert str(folder / "test_batch") in str(caught.value)
+
+
+def test_keys_that_are_no_text_are_passed_over(tmp_path):
+    folder = write(tmp_path / "c", **{"fine": 1})
+    content = batch(0) | {3: "three", None: None, b"\xff\xfe": 1, ("a",): 2}
+    (folder / "test_batch").write_bytes(pickle.dumps(content))
+    assert read_cifar10(folder, split="test")[1].tolist() == [0, 9]
+    (folder / "test_batch").write_bytes(pickle.dumps({3: 1, b"\xff": 2}))
+    with pytest.raises(ValueError, match="test_batch: has no `data`"):
+        read_cifar10(folder, split="test")
+
+
+@pytest.mark.parametrize("labels", [[[1], [1, 2]], [np.zeros(2), np.zeros((2, 2))]])
+def test_ragged_labels_are_refused_by_name(tmp_path, labels):
+    with pytest.raises(ValueError, match="data_batch_3: labels are ragged"):
+        read_cifar10(write(tmp_path / "c", labels=labels), split="train")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.integers(), each, max_size=2),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return write(tmp_path_factory.mktemp("fuzz") / "c")
+
+
+def read_or_refuse(folder: Path, data: bytes) -> None:
+    (folder / "test_batch").write_bytes(data)
+    try:
+        images, labels = read_cifar10(folder, split="test")
+    except ValueError as error:
+        assert str(error).startswith(f"{folder / 'test_batch'}: ") and "\n" not in str(error)
+    else:
+        assert len(images) == len(labels)
+
+
+@given(key=st.sampled_from(["data", "labels"]), value=ANYTHING)
+def test_a_batch_with_one_thing_wrong_is_read_or_refused_in_one_line(folder, key, value):
+    read_or_refuse(folder, pickle.dumps(batch(0) | {key: value}))
+
+
+@given(place=st.integers(0, 400), value=st.integers(0, 255))
+def test_a_batch_with_one_byte_wrong_is_read_or_refused_in_one_line(folder, place, value):
+    whole = bytearray(pickle.dumps(batch(0), 2))
+    head = [i for i in range(len(whole)) if i < 200 or i > len(whole) - 200]  # not the pixels
+    whole[head[place % len(head)]] = value
+    read_or_refuse(folder, bytes(whole))
 
 
 @pytest.mark.real_data
