@@ -89,7 +89,7 @@ def prepare(place: Place) -> Iterator[None]:
     """Make what all checks read."""
     write_photographs(place)
     write_people(place.folder / "people", place, count=8)
-    write_teacher(place.folder / "teacher.safetensors")
+    write_teacher(place.folder / "teacher.safetensors", place)
     yield None
 
 

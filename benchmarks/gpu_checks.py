@@ -480,7 +480,6 @@ SCENES: dict[str, Any] = {  # changes to params/embedded.yaml
     "train_teacher.epochs": 1,
     "train_teacher.warmup_epochs": 0.0,
     "evaluate_teacher.splits": 2,
-    "label_images.image_size": [32, 32],
     "label_images.map_size": 12,
     "train_simclr.width": 8,
     "train_simclr.image_size": 24,

@@ -36,6 +36,7 @@ class Place:
     gpu: bool
     photographs: int
     pixels: tuple[int, int]  # height and width of a photograph
+    teacher: tuple[int, int]  # height and width of its input
     batch: int  # images of a step that is timed
     full: Changes
     small: Changes
@@ -60,6 +61,7 @@ def on_gpu(folder: Path, *, workers: int) -> Place:
         gpu=True,
         photographs=4096,
         pixels=(375, 500),
+        teacher=(240, 320),
         batch=128,
         full=full,
         small=small,
@@ -81,7 +83,6 @@ def on_cpu(folder: Path, *, patience: float) -> Place:
         "train_simclr.learning_rate_scaling": "none",
         "train_simclr.workers": 0,
         f"main.{RUN}.map_size": 6,
-        "label_images.image_size": [32, 32],
         "label_images.map_size": 8,
         "label_images.batch_size": 8,
         "label_images.workers": 0,
@@ -92,6 +93,7 @@ def on_cpu(folder: Path, *, patience: float) -> Place:
         gpu=False,
         photographs=48,
         pixels=(36, 48),
+        teacher=(24, 32),
         batch=8,
         full=tiny,
         small=tiny,
@@ -148,7 +150,7 @@ def write_people(folder: Path, place: Place, *, count: int) -> None:
     write_shards(folder, samples, maximum_count=1000, maps_by=drawn_by, classes=CLASSES)
 
 
-def write_teacher(path: Path) -> None:
+def write_teacher(path: Path, place: Place) -> None:
     """The paper's teacher, of random weights."""
     torch.manual_seed(0)
     config: dict[str, Any] = {
@@ -156,7 +158,8 @@ def write_teacher(path: Path) -> None:
         "pool_stride": 1,
         "output": "learnt_offset",
     }
-    write_weights(path, Teacher(**config), {"teacher": config, "image_size": [1, 1]})
+    geometry = {"image_size": place.teacher, "sigma_px": [0.03 * place.teacher[1]] * 2}
+    write_weights(path, Teacher(**config), {"teacher": config, **geometry})
 
 
 def pictures(pixels: tuple[int, int]) -> Iterator[bytes]:

@@ -38,10 +38,9 @@ from attnlabels.images.decoding import decode, resize
 from attnlabels.images.folder import STRINGS, Manifest, write_manifest
 from attnlabels.images.tree import ImageFiles
 from attnlabels.labelling.batches import cut
-from attnlabels.labelling.labeller import read_teacher
+from attnlabels.labelling.labeller import Manner
 from attnlabels.labelling.photographs import Photographs, collate, key_of
-from attnlabels.models.files import load_weights, read_config
-from attnlabels.models.teacher import Teacher
+from attnlabels.models.teacher import Trained, read_trained
 from attnlabels.pipeline.params import load, read
 from attnlabels.processes.loading import as_input
 from attnlabels.shards.shards import Sample, write_shards
@@ -74,18 +73,17 @@ def measure(teacher: Path, images: Path, count: int, *, rounds: int) -> tuple[Ti
     p = load(label_images.LabelImages, "label_images")
     listed = take(images, count)
     write_manifest(Path("images.csv"), listed)
-    trained = Teacher(**read_config(teacher, "teacher")["teacher"]).eval()
-    load_weights(teacher, trained)
+    trained, labeller = read_trained(teacher), label_images.build_labeller(teacher, p)
     write_shards(
         Path("people"),
-        by_loop(trained, images, listed, [0], p=p),
+        by_loop(trained, images, listed, [0], manner=labeller.manner),
         maximum_count=1,
         maps_by={"kind": "human"},
         classes=listed.classes,
     )
 
-    folded = read_teacher(teacher).to(memory_format=torch.channels_last)
-    photographs = Photographs(ImageFiles(images, listed), p.image_size)
+    folded = labeller.teacher.to(memory_format=torch.channels_last)
+    photographs = Photographs(ImageFiles(images, listed), labeller.image_size)
     batches = [
         as_input(collate([photographs[i] for i in rows]).pixels)
         for rows in cut(range(min(count, 4 * p.batch_size)), p.batch_size)
@@ -94,7 +92,7 @@ def measure(teacher: Path, images: Path, count: int, *, rounds: int) -> tuple[Ti
     def loop() -> None:
         write_shards(
             Path("loop"),
-            by_loop(trained, images, listed, range(count), p=p),
+            by_loop(trained, images, listed, range(count), manner=labeller.manner),
             maximum_count=p.shard_size,
             maps_by={"kind": "teacher"},
             classes=listed.classes,
@@ -166,12 +164,12 @@ def clocks() -> tuple[float, float, float]:
 
 @torch.no_grad()
 def by_loop(
-    teacher: Teacher,
+    trained: Trained,
     images: Path,
     listed: Manifest,
     rows: Sequence[int],
     *,
-    p: label_images.LabelImages,
+    manner: Manner,
 ) -> "list[Sample]":
     """Samples as one would first write it."""
     samples = []
@@ -179,15 +177,15 @@ def by_loop(
         name = str(listed.paths[i])
         data = (images / name).read_bytes()
         image = decode(data, name=name)
-        pixels = to_tensor(resize(image, *p.image_size))
-        size = (p.map_size, p.map_size)
-        map = F.interpolate(teacher(pixels[None])[None], size, mode="area")[0, 0].numpy()
+        pixels = to_tensor(resize(image, *trained.image_size))
+        size = (manner.map_size, manner.map_size)
+        map = F.interpolate(trained.teacher(pixels[None])[None], size, mode="area")[0, 0].numpy()
         samples.append(
             Sample(
                 key=key_of(name.rpartition(".")[0]),
                 image=data,
                 map=map,
-                points=fixations(map, p=p),
+                points=fixations(map, manner),
                 observers=None,
                 label=int(listed.labels[i]),
                 grid=size,
@@ -199,18 +197,19 @@ def by_loop(
     return samples
 
 
-def fixations(map: np.ndarray, *, p: label_images.LabelImages) -> np.ndarray:
+def fixations(map: np.ndarray, manner: Manner) -> np.ndarray:
     """Pseudo fixations: the highest point, minus a Gaussian over the whole map, and again."""
     left = map.astype(np.float64)
-    least, sigma_px = p.threshold * left.max(), p.sigma_px * p.map_size / p.sigma_width
+    least, (down, across) = manner.threshold * left.max(), manner.sigma
     rows, cols = np.indices(left.shape)
     points: list[tuple[int, int]] = []
-    while len(points) < p.maximum_points:
+    while len(points) < manner.maximum_points:
         y, x = divmod(int(left.argmax()), left.shape[1])
         if left[y, x] < least:
             break
         points.append((y, x))
-        left -= left[y, x] * np.exp(-((rows - y) ** 2 + (cols - x) ** 2) / (2 * sigma_px**2))
+        blob = np.exp(-(((rows - y) / down) ** 2 + ((cols - x) / across) ** 2) / 2)
+        left -= left[y, x] * blob
     return np.array(points)
 
 

@@ -17,8 +17,7 @@ from pydantic import Field
 from attnlabels.evaluation.teacher_scores import COLUMNS, Example, Scored, score_halves, score_set
 from attnlabels.images.decoding import resize
 from attnlabels.metrics.statistics import spearman_brown
-from attnlabels.models.files import load_weights, read_config
-from attnlabels.models.teacher import Teacher
+from attnlabels.models.teacher import read_trained
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
@@ -38,18 +37,16 @@ class EvaluateTeacher:
 def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, report: Path) -> None:
     threads = take_threads()
     p = load(EvaluateTeacher, "evaluate_teacher")
-    config = read_config(weights, "teacher", "image_size")
-    teacher = Teacher(**config["teacher"])
-    load_weights(weights, teacher)
+    trained = read_trained(weights)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher.eval().to(device).to(memory_format=torch.channels_last)
+    teacher = trained.teacher.to(device).to(memory_format=torch.channels_last)
     summary: dict[str, Any] = {}
     found: dict[str, dict[str, Scored]] = {}
     for name, folder in (("val", val), ("eye", eye)):
         found[name], shown = score_set(
             teacher,
             folder,
-            size=tuple(config["image_size"]),
+            size=trained.image_size,
             batch_size=p.batch_size,
             examples=p.examples,
         )

@@ -21,7 +21,7 @@ from attnlabels.images.decoding import decode, resize
 from attnlabels.images.folder import read_manifest
 from attnlabels.images.tree import ImageFiles
 from attnlabels.labelling.batches import Labelling, cut, label_parts
-from attnlabels.labelling.labeller import Drawing, Labeller, read_teacher
+from attnlabels.labelling.labeller import Drawing, Labeller, read_labeller
 from attnlabels.labelling.photographs import Photographs, require_distinct_keys
 from attnlabels.labelling.shares import alone_in, collect
 from attnlabels.labelling.skipped import Unlabelled
@@ -37,7 +37,6 @@ from attnlabels.processes.world import joined
 from attnlabels.shards.shards import Shards, sha256_of, shard_name
 
 Count = Annotated[int, Field(gt=0)]
-Positive = Annotated[float, Field(gt=0)]
 
 CHANGE_NO_SHARD = {"broken", "processes", "workers", "examples"}  # of the parameters
 
@@ -46,10 +45,7 @@ CHANGE_NO_SHARD = {"broken", "processes", "workers", "examples"}  # of the param
 class LabelImages:
     """The section `label_images` of params.yaml."""
 
-    image_size: tuple[Count, Count]
     map_size: Count
-    sigma_px: Positive
-    sigma_width: Count
     threshold: Annotated[float, Field(gt=0, le=1)]
     maximum_points: Count
     mirror: bool
@@ -72,7 +68,7 @@ def main(
     require_distinct_keys(source)
     keep_freed_memory()
     labeller = build_labeller(weights, p)
-    photographs = Photographs(source, p.image_size)
+    photographs = Photographs(source, labeller.image_size)
     labelling = Labelling(photographs, labeller, p.broken, p.batch_size, p.workers)
     rows = cut(range(len(photographs)), p.shard_size)
     parts = {shard_name(number): some for number, some in enumerate(rows)}
@@ -90,7 +86,8 @@ def main(
                 ) from error
             if not world.first:
                 return
-            drawn_by = {"kind": "teacher", "sha256": sha256_of(weights)}
+            manner = vars(labeller.manner)
+            drawn_by = {"kind": "teacher", "sha256": sha256_of(weights), **manner}
             collect(scratch.folder, shards, [*parts], maps_by=drawn_by, classes=listed.classes)
             write_examples(examples, people, labeller, count=p.examples)
             scratch.clear()
@@ -100,7 +97,7 @@ def build_labeller(weights: Path, p: LabelImages) -> Labeller:
     """The teacher, as the parameters have it label."""
     keys = {each.name for each in fields(Drawing)}
     drawing = Drawing(**{key: value for key, value in vars(p).items() if key in keys})
-    return Labeller(read_teacher(weights), drawing)
+    return read_labeller(weights, drawing)
 
 
 def write_examples(path: Path, people: Shards, labeller: Labeller, *, count: int) -> None:

@@ -12,8 +12,9 @@ their keys and classes and in their order, and what the row's source makes of GI
     contracam   what tells it from others, to a contrastive encoder       the encoder's weights
 
 Maps are of the size of the teacher's. Where a source has no points, they are pseudo fixations of
-the map. The section `label_images` has the parameters of both. Process r of n makes the shards r,
-r + n, ..., and any number of processes the same bytes; what was killed goes on where it was.
+the map. The index of LABELS says how the teacher's are drawn and found. Process r of n makes the
+shards r, r + n, ..., and any number of processes the same bytes; what was killed goes on where it
+was.
 """
 
 import sys
@@ -22,13 +23,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from attnlabels.labelling.relabelling import AsTheTeacher, Relabel, parts_of, relabel_parts
+from attnlabels.labelling.labeller import Manner
+from attnlabels.labelling.relabelling import Relabel, parts_of, relabel_parts
 from attnlabels.labelling.shares import alone_in, collect
 from attnlabels.labelling.sources import SOURCES, Task
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.machine import take_threads
-from attnlabels.pipeline.params import check, load, read, record
+from attnlabels.pipeline.params import check, load, record
 from attnlabels.pipeline.script import run
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
@@ -49,21 +51,21 @@ class RelabelImages:
 def main(name: str, labels: Path, given: Path, out: Path) -> None:
     take_threads()
     where = f"params.yaml: relabel_images.{name}"
-    p, teachers = load(RelabelImages, "relabel_images", name), load_teachers()
+    p = load(RelabelImages, "relabel_images", name)
     if p.source not in SOURCES:
         raise ValueError(f"{where}.source is {p.source!r}; expected one of {', '.join(SOURCES)}")
     source, shards = SOURCES[p.source], Shards(labels)
     options: object = check(record(source.options), p.options, where=f"{where}.options")
     values = {key: value for key, value in p.options.items() if key not in CHANGE_NO_LABEL}
-    code = code_of(Path(__file__))
+    manner, code = read_manner(shards), code_of(Path(__file__))
     with joined() as world:
-        about = [p.source, values, vars(teachers), stamp(given), world.device.type, code]
+        about = [p.source, values, stamp(given), world.device.type, code]
         scratch = Scratch(f"relabelled-{fingerprint(about, [labels / 'index.json'])}")
         with alone_in(scratch, world):
-            task = Task(shards, given, teachers.map_size, scratch.folder, world)
+            task = Task(shards, given, manner, scratch.folder, world)
             cure = f"complete {given}, or set relabel_images.{name}.missing to skip"
             draw, parts = source.draw(task, options), parts_of(shards)
-            relabel = Relabel(shards, draw, p.source, teachers, p.missing, cure)
+            relabel = Relabel(shards, draw, p.source, manner, p.missing, cure)
             relabel_parts(relabel, parts, scratch.folder, title=name, world=world)
             if not world.first:
                 return
@@ -71,7 +73,7 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
                 scratch.folder,
                 out,
                 [*parts],
-                maps_by={"kind": source.kind, "given": p.given, **p.options},
+                maps_by={"kind": source.kind, "given": p.given, **p.options, **vars(manner)},
                 classes=shards.classes,
                 skipped=shards.index["skipped"],
             )
@@ -88,10 +90,15 @@ def stamp(given: Path) -> str:
     return fingerprint([[str(path), at.st_size, at.st_mtime_ns] for path, at in found], [])
 
 
-def load_teachers() -> AsTheTeacher:
-    section = read().get("label_images", {})
-    known = {key: value for key, value in section.items() if key in AsTheTeacher.__annotations__}
-    return check(record(AsTheTeacher), known, where="params.yaml: label_images")
+def read_manner(labels: Shards) -> Manner:
+    """How the maps and points of labels are, as their index says it."""
+    said = {key: labels.index["maps_by"].get(key) for key in Manner.__annotations__}
+    if None in said.values():
+        raise ValueError(
+            f"{labels.folder}: its index does not say how its labels are drawn; label the images "
+            "again"
+        )
+    return check(record(Manner), said, where=f"{labels.folder}: index.json")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
-from attnlabels.training.teachers import Design, Recipe, Recordings, architecture
+from attnlabels.training.teachers import Design, Recipe, Recordings, header
 from attnlabels.training.teachers import train as train_on
 
 TrainTeacher = record(Recipe)  # the section `train_teacher` of params.yaml
@@ -42,8 +42,7 @@ def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: P
             return
         best = max(history, key=lambda each: each["dev_cc"])
         with replacing(weights) as aside:
-            config = {"teacher": architecture(p, design), "image_size": p.image_size, **measured}
-            write_weights(aside, teacher, config)
+            write_weights(aside, teacher, {**header(p, design, recordings), **measured})
         write_rows(curve, history, columns=list(best))
         scores = {key: best[key] for key in ("dev_cc", "epoch", "loss")}
         write_metrics(report, scores, threads=threads, **measured)

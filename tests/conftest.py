@@ -71,7 +71,6 @@ TINY: dict[str, Any] = {
     "train_teacher.workers": 0,
     "evaluate_teacher.splits": 2,
     "evaluate_teacher.examples": 2,
-    "label_images.image_size": [32, 32],
     "label_images.map_size": 12,
     "label_images.batch_size": 5,
     "label_images.workers": 0,
@@ -253,7 +252,8 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
     model: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
     torch.manual_seed(0)
-    write_weights(path, Teacher(**model), {"teacher": model, "image_size": [24, 32]})
+    geometry = {"image_size": [24, 32], "sigma_px": [2.0, 2.5]}
+    write_weights(path, Teacher(**model), {"teacher": model, **geometry})
     return path
 
 

@@ -27,6 +27,7 @@ from attnlabels.pipeline.params import load, read
 from attnlabels.shards.shards import Shards, decode_map, encode_map, verify
 
 MODEL: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
+ABOUT = {"teacher": MODEL, "image_size": [24, 32], "sigma_px": [2.0, 2.5]}
 BROKEN = "n00000002/n00000002_5.JPEG"
 Label = Callable[..., Shards]
 SOURCES = Path(label_images.__file__).parent
@@ -108,7 +109,15 @@ def test_every_image_is_labelled_once_in_the_lists_order_and_its_file_is_kept(
         assert shards[i]["image"] == path.read_bytes() and shards[i]["image_size"] == (24, 24)
         assert shards[i]["observers"] is None and shards[i]["source"] == "teacher"
     digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
-    assert shards.index["maps_by"] == {"kind": "teacher", "sha256": digest}
+    assert shards.index["maps_by"] == {
+        "kind": "teacher",
+        "sha256": digest,
+        "map_size": 12,
+        "density_sigma": [2.0 * 12 / 24, 2.5 * 12 / 32],
+        "sigma": [2.0 * 12 / 24, 2.5 * 12 / 32],
+        "threshold": 0.2,
+        "maximum_points": 64,
+    }
     assert [each["count"] for each in shards.index["shards"]] == [10, 10, 4]
     assert shards.index["skipped"] == []
 
@@ -139,10 +148,11 @@ def test_the_map_is_the_teachers_in_area_means_and_the_points_are_its_pseudo_fix
     for i in (0, 7, 23):
         sample = shards[i]
         image = cv2.imdecode(np.frombuffer(sample["image"], np.uint8), cv2.IMREAD_COLOR_RGB)
-        pixels = torch.from_numpy(resize(image, 32, 32)).permute(2, 0, 1)[None].float() / 255
+        pixels = torch.from_numpy(resize(image, 24, 32)).permute(2, 0, 1)[None].float() / 255
         with torch.no_grad():
             map = F.adaptive_avg_pool2d(network(pixels), 12)
-        points, counts = pseudo_fixations(map, sigma_px=3 * 12 / 64, threshold=0.2, maximum=5)
+        sigma = (2.0 * 12 / 24, 2.5 * 12 / 32)
+        points, counts = pseudo_fixations(map, sigma_px=sigma, threshold=0.2, maximum=5)
         np.testing.assert_allclose(
             sample["map"], decode_map(encode_map(map[0].numpy())), atol=2 / 65535
         )
@@ -154,7 +164,7 @@ def test_labels_of_a_mirror_image_are_the_mirrored_labels(params, teacher, world
     params({"label_images.mirror": True})
     labeller = label_images.build_labeller(teacher, load(label_images.LabelImages, "label_images"))
     path = world / "data/scenes/imagenet/train/n00000001/n00000001_1.JPEG"
-    pixels = resize(read_image(path), 32, 32)
+    pixels = resize(read_image(path), 24, 32)
     both = np.stack([pixels, pixels[:, ::-1]])
     maps = labeller.draw_maps(torch.from_numpy(both))
     torch.testing.assert_close(maps[0], maps[1].flip(1))
@@ -229,7 +239,7 @@ def spoil(teacher: Path, *, value: float) -> Path:
     for each in network.branches.parameters():
         torch.nn.init.constant_(each, value)
     spoilt = Path("spoilt.safetensors")
-    write_weights(spoilt, network, {"teacher": MODEL, "image_size": [24, 32]})
+    write_weights(spoilt, network, ABOUT)
     return spoilt
 
 
@@ -252,7 +262,7 @@ def test_weights_of_another_network_are_refused(params, fail, student, world):
     )
     torch.manual_seed(0)
     other = Teacher(**(MODEL | {"output": "literal"}))
-    write_weights(Path("w.safetensors"), other, {"teacher": MODEL, "image_size": [24, 32]})
+    write_weights(Path("w.safetensors"), other, ABOUT)
     message = fail(label_images, *words(Path("out"), Path("w.safetensors"), world))
     assert "w.safetensors: offset is missing" in message and "do not fit this Teacher" in message
 
@@ -463,7 +473,7 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
         torch.manual_seed(1)
         other = Teacher(**MODEL)
         arguments[0] = Path("other.safetensors")
-        write_weights(arguments[0], other, {"teacher": MODEL, "image_size": [24, 32]})
+        write_weights(arguments[0], other, ABOUT)
     if change == "list":
         rows = arguments[2].read_text().splitlines(keepends=True)
         arguments[2] = Path("fewer.csv")

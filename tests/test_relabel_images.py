@@ -32,6 +32,13 @@ from attnlabels.shards.faults import check
 from attnlabels.shards.shards import Sample, Shards, decode_map, encode_map, write_shards
 
 SIZE = 12  # label_images.map_size
+MANNER = {  # what a teacher's labels say of how they are drawn
+    "map_size": SIZE,
+    "density_sigma": [1.0, 1.0],
+    "sigma": [1.0, 1.0],
+    "threshold": 0.2,
+    "maximum_points": 64,
+}
 FIFTH = "n00000002/n00000002_5"  # images are numbered from 1 and take the three classes in turn
 WITHOUT_POINTS = ("centre", "masks", "contracam")
 EVERY = pytest.mark.parametrize("row", ["centre", "shuffled", "human", "masks", "contracam"])
@@ -129,14 +136,14 @@ def test_a_second_run_leaves_the_same_bytes(row, relabel):
 
 
 @pytest.mark.parametrize("row", WITHOUT_POINTS)
-def test_points_are_pseudo_fixations_as_a_teachers_labels_have_them(row, relabel):
+def test_points_are_pseudo_fixations_as_a_teachers_labels_have_them(row, relabel, labels):
     shards = relabel(row)
-    p = read()["label_images"]
+    p = labels.index["maps_by"]
     for i in (0, 7, 23):
         sample = shards[i]
         points, counts = pseudo_fixations(
             torch.from_numpy(sample["map"])[None],
-            sigma_px=p["sigma_px"] * SIZE / p["sigma_width"],
+            sigma_px=(2.0 * SIZE / 24, 2.5 * SIZE / 32),  # of the teacher's file
             threshold=p["threshold"],
             maximum=p["maximum_points"],
         )
@@ -188,7 +195,6 @@ def test_another_seed_shuffles_otherwise(relabel, labels):
 def test_recorded_labels_are_peoples_of_that_image(relabel, given, world):
     shards = relabel("human")
     people = {each.name: each for each in read_json(given["human"])}
-    options = read()["relabel_images"]["human"]["options"]
     for i in range(24):
         sample, recorded = shards[i], people[shards[i]["name"]]
         assert sample["grid"] == (24, 24) == sample["image_size"]
@@ -199,7 +205,7 @@ def test_recorded_labels_are_peoples_of_that_image(relabel, given, world):
             height=24,
             width=24,
             count="counted",
-            sigma_px=options["sigma_px"] * 24 / options["sigma_width"],
+            sigma_px=(2.0 * 24 / 24, 2.5 * 24 / 32),  # of the teacher's file
         )
         area = map.reshape(SIZE, 2, SIZE, 2).mean(axis=(1, 3))
         np.testing.assert_allclose(sample["map"], area / area.max(), atol=2e-5)
@@ -248,7 +254,11 @@ def test_masks_of_cocos_photographs_make_labels_but_of_two_without_objects(
         for path in sorted((coco / "images").iterdir())
     ]
     write_shards(
-        tmp_path / "coco", samples, maximum_count=96, maps_by={"kind": "teacher"}, classes=[]
+        tmp_path / "coco",
+        samples,
+        maximum_count=96,
+        maps_by={"kind": "teacher", **MANNER},
+        classes=[],
     )
     shards = relabel(
         "masks",
@@ -326,19 +336,28 @@ def test_wider_stages_have_finer_maps_of_the_same_weights(student, expand, cells
     assert encoder(torch.rand(1, 3, 24, 24)).last.shape[2:] == (cells, cells)
 
 
-def test_the_row_and_its_options_are_the_maps_provenance(relabel):
-    assert relabel("human").index["maps_by"] == {
+def test_the_row_its_options_and_the_teachers_manner_are_the_maps_provenance(relabel, labels):
+    manner = {key: labels.index["maps_by"][key] for key in MANNER}
+    assert relabel("human").index["maps_by"] == manner | {
         "kind": "human",
         "given": "data/scenes/people/fixations_train.json",
         "count": "counted",
-        "sigma_px": 3.0,
-        "sigma_width": 64,
     }
-    assert relabel("masks").index["maps_by"] == {
+    assert relabel("masks").index["maps_by"] == manner | {
         "kind": "masks",
         "given": "data/scenes/masks/train",
         "pixels": "shares",
     }
+
+
+def test_labels_that_do_not_say_how_they_are_drawn_are_refused(relabel, labels, tmp_path):
+    about = {"maximum_count": 1, "classes": labels.classes}
+    for number, maps_by in enumerate(({}, MANNER | {"sigma": [1.0]}, MANNER | {"map_size": 0})):
+        old = tmp_path / str(number)
+        write_shards(old, [labels[0]], maps_by={"kind": "teacher", **maps_by}, **about)
+        what = "does not say how its labels are drawn; label" if not maps_by else "index.json"
+        with pytest.raises(ValueError, match=f"{number}: .*{what}"):
+            relabel("centre", of=old)
 
 
 @pytest.fixture
@@ -448,7 +467,7 @@ def test_one_image_has_no_other(row, relabel, labels, tmp_path):
         tmp_path / "one",
         [labels[0]],
         maximum_count=1,
-        maps_by={"kind": "teacher"},
+        maps_by={"kind": "teacher", **MANNER},
         classes=labels.classes,
     )
     with pytest.raises(ValueError, match="one: holds 1 image, and no other"):
@@ -602,7 +621,7 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
         tmp_path / "fewer",
         [labels[i] for i in range(21)],
         maximum_count=10,
-        maps_by={"kind": "teacher"},
+        maps_by={"kind": "teacher", **MANNER},
         classes=labels.classes,
     )
     assert all_made("centre", of=tmp_path / "fewer")

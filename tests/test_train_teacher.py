@@ -62,6 +62,19 @@ def test_it_leaves_weights_a_curve_and_a_report(train, world):
     assert [row["step"] for row in rows(out)] == [per_epoch, 2 * per_epoch, 3 * per_epoch]
     config = read_config(out / "teacher.safetensors")
     assert config["image_size"] == [24, 32] and config["teacher"]["taps"] == [3, 5, 7, 9]
+    # Recorded at 48 x 64 with a σ of 3 px, by params.yaml.
+    assert config["sigma_px"] == pytest.approx([1.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("image_size", "sigma_px"), [((240, 320), (9.6, 9.6)), ((256, 256), (10.24, 7.68))]
+)
+def test_sigma_is_that_of_the_densities_in_pixels_of_the_input_both_ways(image_size, sigma_px):
+    by, sizes = {"sigma_px": 12.0, "sigma_width": 400}, [(300, 400), (600, 800), (400, 300)]
+    found = teachers.sigma_of(by, sizes, Path("shards"), input_size=image_size)
+    assert found == pytest.approx(sigma_px)
+    with pytest.raises(ValueError, match="shards: does not say the σ of its densities"):
+        teachers.sigma_of({"kind": "human"}, sizes, Path("shards"), input_size=image_size)
 
 
 def test_the_weights_are_those_of_the_epoch_with_the_best_cc_on_dev(train, world):
@@ -177,7 +190,8 @@ def test_image_map_and_points_stay_on_one_another_under_any_augmentation(params,
         source="test",
         name="spot.png",
     )
-    write_shards(folder, [sample], maximum_count=1, maps_by={"kind": "human"}, classes=[])
+    by = {"kind": "human", "sigma_px": 4.0, "sigma_width": 80}
+    write_shards(folder, [sample], maximum_count=1, maps_by=by, classes=[])
     samples = teachers.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
     places = []
     for epoch in range(20):

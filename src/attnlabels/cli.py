@@ -60,12 +60,6 @@ def label_(
     overlay: Annotated[
         int, typer.Option(min=0, metavar="N", help="Draw N images under their maps, in SHARDS.")
     ] = 0,
-    image_size: Annotated[
-        tuple[int, int] | None,
-        typer.Option(
-            min=1, metavar="H W", help="What images are resized to.  [default: the teacher's own]"
-        ),
-    ] = None,
     map_size: Annotated[
         int | None,
         typer.Option(
@@ -74,18 +68,6 @@ def label_(
             help="Side of a map.  [default: 56, or the teacher's shorter side if that is less]",
         ),
     ] = None,
-    sigma_px: Annotated[
-        float,
-        typer.Option(
-            metavar="PX", help="σ of a fixation; best that of the teacher's training maps, ..."
-        ),
-    ] = 19.0,
-    sigma_width: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="PX", help="... on an image of this width. SALICON: 19 px at 640."
-        ),
-    ] = 640,
     threshold: Annotated[
         float, typer.Option(metavar="SHARE", help="Fixations end at this share of a map's maximum.")
     ] = 0.2,
@@ -135,10 +117,7 @@ def label_(
     logging.basicConfig(format="attnlabels: %(message)s")
     logging.getLogger("attnlabels").setLevel(logging.INFO)  # names each file that is left out
     drawing = Drawing(
-        image_size=image_size,
         map_size=map_size,
-        sigma_px=sigma_px,
-        sigma_width=sigma_width,
         threshold=threshold,
         maximum_points=maximum_points,
         mirror=mirror,

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
+from attnlabels.images.crops import sigma_on
 from attnlabels.images.decoding import resize
 from attnlabels.metrics.alignment import SCORES, score_map
 from attnlabels.metrics.saliency import floor
@@ -100,18 +101,19 @@ def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
     """
     shards = Shards(folder)
     drawn = shards.index["maps_by"]
+    share = drawn["sigma_px"] / drawn["sigma_width"]
     for i in tqdm(range(len(shards)), desc="split halves", disable=None):
         sample = shards[i]
         if sample["observers"] is None:
             raise ValueError(f"{folder}: {sample['name']} does not say who looked where")
-        height, width = sample["map"].shape
+        (height, width), (tall, wide) = sample["map"].shape, sample["image_size"]
         shares = (sample["points"] + 0.5) / sample["grid"]  # centres of the grid's pixels
         points = (shares * sample["map"].shape).astype(int)
         blurred = partial(
             density,
             height=height,
             width=width,
-            sigma_px=drawn["sigma_px"] * width / drawn["sigma_width"],
+            sigma_px=sigma_on((height, width), height=tall / wide, share=share),
             count=drawn["count"],
         )
         yield split_half_cc(

@@ -20,6 +20,15 @@ def centre_box(height: int, width: int, crop: float) -> Box:
     return (1 - h) / 2, (1 - w) / 2, h, w
 
 
+def sigma_on(size: tuple[int, int], *, height: float, share: float) -> tuple[float, float]:
+    """σ down and across, in pixels of a map of `size` (height, width), of what its image has round.
+
+    The image's `height` and the σ there, `share`, are in widths of the image. A map of the image's
+    shape has one σ; where the image is squeezed, so is the Gaussian.
+    """
+    return share / height * size[0], share * size[1]
+
+
 def crop_map(
     map: Float[np.ndarray, "h w"], box: Box, *, size: tuple[int, int]
 ) -> Float[np.ndarray, "a b"]:

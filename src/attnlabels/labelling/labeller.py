@@ -1,20 +1,22 @@
 """A teacher as it labels: images to maps, and maps to pseudo fixations."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Int16, UInt8
+from pydantic import Field
 from torch import Tensor
 
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
-from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.folding import fold_batch_norm
-from attnlabels.models.teacher import Teacher
+from attnlabels.models.teacher import Trained, read_trained
 from attnlabels.processes.loading import as_input
 
+Count = Annotated[int, Field(gt=0)]
+Length = Annotated[float, Field(gt=0)]
 MAP_SIZE = 56  # side of a map, the paper's at 224 px of image
 
 
@@ -22,28 +24,47 @@ MAP_SIZE = 56  # side of a map, the paper's at 224 px of image
 class Drawing:
     """How a teacher's maps and their pseudo fixations are drawn.
 
-    A fixation's Gaussian has the standard deviation `sigma_px` on an image `sigma_width` wide: best
-    that of the densities the teacher learnt, as SALICON's 19 px at 640. The search ends at
-    `threshold` of the map's maximum, or at `maximum_points`.
+    Images are resized to what the teacher was trained and is scored at, which its file says, as it
+    says the σ of a fixation. The search ends at `threshold` of the map's maximum, or at
+    `maximum_points`.
     """
 
-    image_size: tuple[int, int] | None = None  # height, width resized to; None: the teacher's own
-    map_size: int | None = None  # side; None: 56, or the image's shorter side if that is less
-    sigma_px: float = 19.0
-    sigma_width: int = 640
+    map_size: int | None = None  # side; None: 56, or the shorter side of the teacher's input
     threshold: float = 0.2
     maximum_points: int = 64
     mirror: bool = False  # average with the mirror image's map
     precision: Literal["fp32", "bf16"] = "fp32"  # of the teacher's arithmetic
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """What the labels of a set of images have in common; its index says it beside whose they are.
+
+    Maps are square whatever their images are, so each σ, in cells of the map, is two: down, across.
+    """
+
+    map_size: Count
+    density_sigma: tuple[Length, Length]  # of the densities that the teacher learnt
+    sigma: tuple[Length, Length]  # of the Gaussians that pseudo fixations are found by
+    threshold: Annotated[float, Field(gt=0, le=1)]
+    maximum_points: Count
+
+    def find_points(
+        self, maps: Float[Tensor, "n s s"]
+    ) -> tuple[Int16[Tensor, "n p 2"], Int[Tensor, "n"]]:
+        """The pseudo fixations of maps, padded with -1, and how many there are."""
+        return pseudo_fixations(
+            maps, sigma_px=self.sigma, threshold=self.threshold, maximum=self.maximum_points
+        )
+
+
 class Labeller:
     """A teacher as it labels: images to maps, and maps to pseudo fixations."""
 
-    def __init__(self, teacher: Teacher, drawing: Drawing) -> None:
-        assert drawing.image_size and drawing.map_size, "sizes are resolved; see `read_labeller`"
-        self.teacher, self.drawing = teacher, drawing
-        self.image_size, self.map_size = drawing.image_size, drawing.map_size
+    def __init__(self, trained: Trained, drawing: Drawing) -> None:
+        self.teacher, self.image_size = trained.teacher, trained.image_size
+        self.drawing, self.manner = drawing, manner_of(trained, drawing)
+        self.map_size = self.manner.map_size
 
     def to(self, device: torch.device) -> None:
         """Move the teacher to a device, channels last."""
@@ -79,39 +100,40 @@ class Labeller:
         self, maps: Float[Tensor, "n s s"]
     ) -> tuple[Int16[Tensor, "n p 2"], Int[Tensor, "n"]]:
         """The pseudo fixations of maps, padded with -1, and how many there are."""
-        drawing = self.drawing
-        return pseudo_fixations(
-            maps,
-            sigma_px=drawing.sigma_px * self.map_size / drawing.sigma_width,  # at this width
-            threshold=drawing.threshold,
-            maximum=drawing.maximum_points,
+        return self.manner.find_points(maps)
+
+
+def manner_of(trained: Trained, drawing: Drawing) -> Manner:
+    """What the labels of a teacher have in common.
+
+    A convolutional network draws a fixation as wide as it learnt to in pixels of its input,
+    whatever the image that was resized to it. So on the map it is as much narrower as the map is.
+
+    Raises ValueError for a map larger than the input.
+    """
+    h, w = trained.image_size
+    side = drawing.map_size or min(MAP_SIZE, h, w)
+    if side > min(h, w):
+        raise ValueError(
+            f"map_size {side} of images resized to {h} x {w}; expected at most {min(h, w)}"
         )
-
-
-def read_teacher(weights: Path) -> Teacher:
-    """The teacher as it labels, its batch norm folded into its convolutions."""
-    teacher = Teacher(**read_config(weights, "teacher")["teacher"])
-    load_weights(weights, teacher)
-    teacher.eval()
-    fold_batch_norm(teacher)
-    return teacher
+    down, across = trained.sigma_px
+    sigma = (down * side / h, across * side / w)
+    return Manner(
+        map_size=side,
+        density_sigma=sigma,
+        sigma=sigma,
+        threshold=drawing.threshold,
+        maximum_points=drawing.maximum_points,
+    )
 
 
 def read_labeller(weights: Path, drawing: Drawing) -> Labeller:
-    """The teacher of a file of weights, as `drawing` has it label; sizes by default its own.
+    """The teacher of a file of weights, as `drawing` has it label, its batch norm folded.
 
     Raises ValueError, before any image is read, if the drawing does not fit.
     """
-    image_size = drawing.image_size
-    if image_size is None:
-        image_size = tuple(read_config(weights, "teacher", "image_size")["image_size"])
-    map_size = drawing.map_size or min(MAP_SIZE, *image_size)
-    if map_size > min(image_size):
-        h, w = image_size
-        raise ValueError(
-            f"map_size {map_size} of images resized to {h} x {w}; expected at most {min(h, w)}"
-        )
-    sized = replace(drawing, image_size=image_size, map_size=map_size)
-    labeller = Labeller(read_teacher(weights), sized)
+    labeller = Labeller(read_trained(weights), drawing)
     labeller.find_points(torch.zeros(0, 1, 1))  # refuses what it would refuse of an image
+    fold_batch_norm(labeller.teacher)
     return labeller

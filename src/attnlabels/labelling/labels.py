@@ -70,7 +70,7 @@ def label(
     with joined() as world:
         size = work.batch_size or BATCH_SIZE[world.device.type]
         labelling = Labelling(photographs, labeller, broken, size, work.workers)
-        about = [labeller.drawing, size, str(Path(images).resolve()), world.device.type]
+        about = [drawing, size, str(Path(images).resolve()), world.device.type]
         mark = fingerprint([*about, code_of(Path(__file__))], [teacher])
         scratch = _scratch_beside(out, f"labels-{mark}")
         with alone_in(scratch, world):
@@ -78,7 +78,8 @@ def label(
             label_parts(labelling, parts, scratch.folder, world=world)
             if not world.first:
                 return None
-            by, found = {"kind": "teacher", "sha256": sha256_of(teacher)}, photographs.classes
+            by = {"kind": "teacher", "sha256": sha256_of(teacher), **vars(labeller.manner)}
+            found = photographs.classes
             collect(scratch.folder, out, [*parts], maps_by=by, classes=found, skipped=left_out)
             scratch.clear()
     shards = Shards(out)

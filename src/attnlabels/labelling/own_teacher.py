@@ -23,7 +23,7 @@ from attnlabels.recordings.human_maps import Maps, draw_samples
 from attnlabels.recordings.plausibility import require_not_transposed
 from attnlabels.recordings.salicon import Recording, read_json
 from attnlabels.shards.shards import Shards, read_index, write_shards
-from attnlabels.training.teachers import Design, Recipe, Recordings, architecture, train
+from attnlabels.training.teachers import Design, Recipe, Recordings, header, train
 
 LEAST = 8  # images: 5 to train on, 1 that chooses the epoch, 2 to score
 HELD_OUT, DEVELOPMENT = 0.2, 0.1  # shares of the images
@@ -93,7 +93,7 @@ def train_teacher(
                 "train and score on the rest; fetch them again"
             )
         recipe = _recipe(size, n_train=counts["train"], epochs=epochs, seed=seed)
-        report = _train_and_score(recipe, Path(folder), out, sigma=sigma)
+        report = _train_and_score(recipe, Path(folder), out)
     report = {"images": {**counts, "skipped": len(skipped)}, **report}
     write_json(out.with_suffix(".json"), report)
     return report
@@ -247,7 +247,7 @@ def _recipe(size: tuple[int, int], *, n_train: int, epochs: int | None, seed: in
     )
 
 
-def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -> dict[str, Any]:
+def _train_and_score(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     recordings, dev = Recordings(folder / "train", recipe), Recordings(folder / "dev", recipe)
     indices = (folder / name / "index.json" for name in ("train", "dev"))
     mark = fingerprint([vars(recipe), vars(DESIGN), code_of(Path(__file__))], indices)
@@ -268,9 +268,7 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path, *, sigma: float) -
     test = paired_t(*(each.values[:, SCORES.index("cc")] for each in scored.values()))
     gap = {"mean": test.difference, "se": test.se, "t": test.t, "p": test.p}
     with replacing(out) as aside:
-        built = architecture(recipe, DESIGN)
-        about = {"teacher": built, "image_size": recipe.image_size, "sigma": sigma}
-        write_weights(aside, teacher, about)
+        write_weights(aside, teacher, header(recipe, DESIGN, recordings))
     write_rows(out.with_suffix(".csv"), history, columns=list(best))
     scratch.clear()
     return {

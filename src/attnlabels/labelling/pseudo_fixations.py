@@ -19,15 +19,19 @@ FLAT = 1e-6
 # more than to take one Gaussian from them.
 DROP_EVERY = 4
 
+Sigma = float | tuple[float, float]  # in pixels; two: down and across
+
 
 def pseudo_fixations(
-    maps: Float[Tensor, "n h w"], *, sigma_px: float, threshold: float, maximum: int
+    maps: Float[Tensor, "n h w"], *, sigma_px: Sigma, threshold: float, maximum: int
 ) -> tuple[Int16[Tensor, "n p 2"], Int64[Tensor, "n"]]:
     """Points (row, col) of each map, highest first, padded with -1 to `maximum`; their counts.
 
     A map is searched until its highest point is below `threshold` times its first, or `maximum`
-    points are found. Ties go to the first in reading order. Constant maps have no points. The
-    search is in double on one CPU, wherever the maps are; points and counts go back to them.
+    points are found. `sigma_px` is the Gaussian's, in the map's pixels: two, down and across, where
+    the map is not of its image's shape. Ties go to the first in reading order. Constant maps have
+    no points. The search is in double on one CPU, wherever the maps are; points and counts go back
+    to them.
 
     Raises ValueError for maps with negative or non-finite values, for a `sigma_px` of 0 or less,
     and for a `threshold` outside of (0, 1].
@@ -35,7 +39,8 @@ def pseudo_fixations(
     Paper: the Gaussian's height is not given. It is the current peak, so that a point becomes
     exactly 0, is never found again, and the search ends.
     """
-    if sigma_px <= 0 or not 0 < threshold <= 1:
+    down, across = sigma_px if isinstance(sigma_px, tuple) else (sigma_px, sigma_px)
+    if not (down > 0 and across > 0 and 0 < threshold <= 1):
         raise ValueError(
             f"sigma_px={sigma_px} and threshold={threshold}, expected sigma_px > 0 and "
             "threshold above 0 and at most 1"
@@ -43,7 +48,7 @@ def pseudo_fixations(
     dtype = torch.promote_types(maps.dtype, torch.float32)  # numpy has no bfloat16
     arrays = maps.detach().to("cpu", dtype).contiguous().numpy()
     n, h, w = arrays.shape
-    grid = _grid(h, w, sigma_px=sigma_px, threshold=threshold)
+    grid = _grid(h, w, sigma_px=(down, across), threshold=threshold)
     places, counts, bad = np.full((n, maximum), -1), np.zeros(n, dtype=np.int64), list[int]()
     for i, m in enumerate(arrays):  # all that is asked of a map, while the cache holds it
         first, last = float(m.max()), float(m.min())
@@ -81,15 +86,15 @@ class _Grid(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # a stage searches batch after batch of one size
-def _grid(h: int, w: int, *, sigma_px: float, threshold: float) -> _Grid:
+def _grid(h: int, w: int, *, sigma_px: tuple[float, float], threshold: float) -> _Grid:
     # A Gaussian below 2^-55 of the lowest value that still counts, the threshold, changes no bit
     # of it: rows further away are left out, and the points are those of whole Gaussians.
-    reach = math.ceil(sigma_px * math.sqrt(2 * (55 * math.log(2) - math.log(threshold))))
+    down, across = sigma_px
+    reach = math.ceil(down * math.sqrt(2 * (55 * math.log(2) - math.log(threshold))))
     reach, stride = min(reach, h - 1), 2 * w - 1
-    profile = np.exp(-(np.arange(max(h, w), dtype=np.float64) ** 2) / (2 * sigma_px**2))
     gaussian = np.empty((2 * h - 1, stride))  # no row beyond the reach is ever read
     gaussian[h - 1 - reach : h + reach] = np.outer(
-        profile[abs(np.arange(-reach, reach + 1))], profile[abs(np.arange(1 - w, w))]
+        _profile(np.arange(-reach, reach + 1), down), _profile(np.arange(1 - w, w), across)
     )
     places = np.arange(h)[:, None] * stride + np.arange(w)
     gaussian.flags.writeable = places.flags.writeable = False
@@ -101,6 +106,10 @@ def _grid(h: int, w: int, *, sigma_px: float, threshold: float) -> _Grid:
         above=reach * stride,
         below=(reach + 1) * stride,
     )
+
+
+def _profile(offsets: np.ndarray, sigma_px: float) -> np.ndarray:
+    return np.exp(-(offsets.astype(np.float64) ** 2) / (2 * sigma_px**2))
 
 
 def _search(m: np.ndarray, grid: _Grid, *, least: float, maximum: int) -> list[int]:

@@ -4,32 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from tqdm import tqdm
 
-from attnlabels.labelling.pseudo_fixations import pseudo_fixations
+from attnlabels.labelling.labeller import Manner
 from attnlabels.labelling.shares import end_share, is_finished
 from attnlabels.labelling.skipped import Broken, leave_out
 from attnlabels.labelling.sources import Draw, Label, Unknown
 from attnlabels.processes.world import World
 from attnlabels.shards.kept import keep_shard
 from attnlabels.shards.shards import Sample, Shards
-
-Amount = Annotated[int, Field(gt=0)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AsTheTeacher:
-    """What labels of every source have in common with the teacher's: keys of `label_images`."""
-
-    map_size: Amount
-    sigma_px: Annotated[float, Field(gt=0)]
-    sigma_width: Amount
-    threshold: Annotated[float, Field(gt=0, le=1)]
-    maximum_points: Amount
 
 
 @dataclass(frozen=True)
@@ -39,7 +24,7 @@ class Relabel:
     shards: Shards
     draw: Draw
     source: str
-    teachers: AsTheTeacher
+    manner: Manner  # the teacher's
     missing: Broken  # what an image without a label does
     cure: str
 
@@ -48,7 +33,7 @@ class Relabel:
         for i in numbers:
             sample = self.shards[i]
             try:
-                label = with_points(self.draw(i, sample), self.teachers)
+                label = with_points(self.draw(i, sample), self.manner)
             except Unknown as unknown:
                 why = f"{sample['name']}: {unknown}; {self.cure}"
                 leave_out(skipped, sample["name"], why, broken=self.missing)
@@ -94,17 +79,12 @@ def relabel_parts(
     end_share(folder, world)
 
 
-def with_points(label: Label, p: AsTheTeacher) -> Label:
+def with_points(label: Label, manner: Manner) -> Label:
     """The label with pseudo fixations, if it has no points of its own."""
     if label.points is not None:
         return label
     h, w = label.map.shape
-    points, counts = pseudo_fixations(
-        torch.from_numpy(label.map).unsqueeze(0),
-        sigma_px=p.sigma_px * w / p.sigma_width,
-        threshold=p.threshold,
-        maximum=p.maximum_points,
-    )
+    points, counts = manner.find_points(torch.from_numpy(label.map).unsqueeze(0))
     if not counts.item():
         raise Unknown("its map is the same everywhere")
     return label._replace(points=points[0, : counts.item()].numpy(), grid=(h, w))

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from attnlabels.images.decoding import resize
+from attnlabels.labelling.labeller import Manner
 from attnlabels.models.contracam import contracam, queries
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
@@ -26,13 +27,11 @@ from attnlabels.models.projector import projector
 from attnlabels.pipeline.writing import replacing
 from attnlabels.processes.loading import as_input, start_worker
 from attnlabels.processes.world import World, await_files
-from attnlabels.recordings.density import Count, centre_prior
-from attnlabels.recordings.human_maps import draw_map
+from attnlabels.recordings.density import Count, centre_prior, density
 from attnlabels.recordings.salicon import read_json
 from attnlabels.shards.labelled_squares import Sampled, Squares
 from attnlabels.shards.shards import Sample, Shards
 
-Amount = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 Expand = Literal[1, 2, 4]
 
@@ -42,7 +41,7 @@ class Task(NamedTuple):
 
     labels: Shards  # of the images that get others
     given: Path  # what it draws from
-    size: int  # side of a map
+    manner: Manner  # the teacher's
     scratch: Path  # a folder that keeps what a run that is killed need not do again
     world: World
 
@@ -76,8 +75,6 @@ class ShuffledOptions:
 @dataclass(frozen=True, kw_only=True)
 class RecordedOptions:
     count: Count
-    sigma_px: Annotated[float, Field(gt=0)]  # at the width sigma_width; scaled to the image's
-    sigma_width: Amount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +92,7 @@ class ContracamOptions:
 
 def draw_centre(task: Task, options: NoOptions) -> Draw:
     """The same map for every image, of no knowledge but that photographs have a middle."""
-    prior = centre_prior(task.size, task.size)
+    prior = centre_prior(task.manner.map_size, task.manner.map_size)
     return lambda i, sample: Label(prior)
 
 
@@ -116,17 +113,19 @@ def draw_shuffled(task: Task, options: ShuffledOptions) -> Draw:
 
 
 def draw_recorded(task: Task, options: RecordedOptions) -> Draw:
-    """The density of people's points as `prepare_attention` draws it, and these points."""
+    """People's points, and their density, as wide as those that the teacher learnt."""
+    size, (down, across) = task.manner.map_size, task.manner.density_sigma
     recordings = {each.name: each for each in read_json(task.given)}
 
     def draw(i: int, sample: Sample) -> Label:
         recording = recordings.get(sample["name"])
         if recording is None or not len(recording.points):
             raise Unknown("nobody's attention to it was recorded")
-        grid = (recording.height, recording.width)
+        grid = (h, w) = (recording.height, recording.width)
         require_size(grid, sample, task.given)
-        map = draw_map(recording, **vars(options))
-        map = resize(map, task.size, task.size).clip(min=0)
+        sigma_px = (down * h / size, across * w / size)
+        map = density(recording.points, height=h, width=w, sigma_px=sigma_px, count=options.count)
+        map = resize(map, size, size).clip(min=0)
         return Label(map, recording.points, recording.observers, grid)
 
     return draw
@@ -138,6 +137,7 @@ def draw_masks(task: Task, options: MasksOptions) -> Draw:
     Its `pixels` are shares of objects, up to the mask's brightest grey, or classes, with 0 for what
     is no object, as VOC and COCO have them.
     """
+    size = task.manner.map_size
     if not task.given.is_dir():
         raise FileNotFoundError(f"{task.given}: no such folder; put the masks there")
 
@@ -150,7 +150,7 @@ def draw_masks(task: Task, options: MasksOptions) -> Draw:
             raise ValueError(f"{path}: not a readable PNG; fetch it again")
         require_size(grey.shape, sample, path)
         shares = grey if options.pixels == "shares" else grey > 0
-        return Label(resize(shares.astype(np.float32), task.size, task.size).clip(min=0))
+        return Label(resize(shares.astype(np.float32), size, size).clip(min=0))
 
     return draw
 
@@ -177,10 +177,10 @@ def draw_contracam(task: Task, options: ContracamOptions) -> Draw:
     # None is smaller than is asked for.
     batches = np.array_split(order, max(1, n // options.batch_size))
     cells = find_cells(task, batches, expand=options.expand, workers=options.workers)
-    place = np.argsort(order)
+    place, size = np.argsort(order), task.manner.map_size
 
     def draw(i: int, sample: Sample) -> Label:
-        map = resize(cells[place[i]], task.size, task.size)
+        map = resize(cells[place[i]], size, size)
         low, high = map.min(), map.max()
         if low == high:
             raise Unknown("nothing tells it from other images")

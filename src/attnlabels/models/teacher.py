@@ -1,7 +1,8 @@
 """The saliency teacher: MobileNetV3-small from random weights, read at four depths (paper §3.2)."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +10,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small
 
+from attnlabels.models.files import load_weights, read_config
+
+GEOMETRY = ("image_size", "sigma_px")  # of `Trained`, in the header of its file
 Output = Literal["learnt_offset", "tanh_half", "logits_sigmoid", "literal_minmax", "literal"]
 
 # Channels of torchvision's `features[i]` (pytorch/vision:torchvision/models/mobilenetv3.py). For i
 # from 2 to 11 Keras calls it `expanded_conv_{i-1}` (keras:keras/applications/mobilenet_v3.py).
 CHANNELS = (16, 16, 24, 24, 40, 40, 40, 48, 48, 96, 96, 96, 576)
+STRIDES = (2, 4, 8, 8, 16, 16, 16, 16, 16, 32, 32, 32, 32)
 
 
 def minmax(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
@@ -67,6 +72,10 @@ class Teacher(nn.Module):
     `taps` index torchvision's `features`. Paper: names "conv 2, 4, 6, 8"; as Keras counts, these
     are (3, 5, 7, 9), of strides 8, 16, 16, 32. What follows the last tap is not built. The
     branches hold Σ (9c² + 2c + 1) parameters, 123,684 for those taps, and the offset one more.
+
+    An image whose sides the `stride` does not divide is extended by its last row and column, and
+    the map is cut: a branch is then drawn as far from its tap's centres at any size. Otherwise 240
+    rows, which 32 rounds up to 8 cells, would be drawn with 30 rows a cell for the 32 that it saw.
     """
 
     def __init__(self, *, taps: Sequence[int], pool_stride: int, output: Output) -> None:
@@ -76,6 +85,7 @@ class Teacher(nn.Module):
             raise ValueError(
                 f"taps {list(taps)}: expected increasing numbers from 0 to {possible[-1]}"
             )
+        self.stride = STRIDES[taps[-1]] * pool_stride
         self.taps, self.output = tuple(taps), OUTPUT[output]
         self.backbone = mobilenet_v3_small(weights=None).features[: taps[-1] + 1]
         self.branches = nn.ModuleList(
@@ -87,7 +97,9 @@ class Teacher(nn.Module):
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
         """Maps at the resolution of `images`, which lie in [0, 1]."""
+        h, w = images.shape[2:]
         x = (images * 2).sub_(1)  # Keras' MobileNetV3 rescales pixels to [-1, 1] too
+        x = F.pad(x, (0, -w % self.stride, 0, -h % self.stride), mode="replicate")
         total = x.new_zeros(len(x), 1, *x.shape[2:], dtype=torch.float32)
         if self.offset is not None:
             total = total + self.offset
@@ -96,4 +108,31 @@ class Teacher(nn.Module):
             x = self.backbone[depth : tap + 1](x)
             depth = tap + 1
             total += F.interpolate(branch(x).float(), total.shape[2:], mode="bilinear")
-        return self.output(total.squeeze(1))
+        return self.output(total.squeeze(1)[:, :h, :w])
+
+
+class Trained(NamedTuple):
+    """What a teacher's file holds: the network, and the geometry of what it learnt.
+
+    A σ is that of the Gaussian of a fixation, down and across, in pixels of the network's input.
+    """
+
+    teacher: Teacher
+    image_size: tuple[int, int]  # height and width of the input it was trained and is scored at
+    sigma_px: tuple[float, float]  # of the densities it learnt
+
+
+def read_trained(weights: Path) -> Trained:
+    """The teacher of a file of weights, in evaluation mode, with what the file says of it.
+
+    Raises ValueError for other weights, and for a teacher whose file does not say all of that.
+    """
+    config = read_config(weights, "teacher")
+    if missing := [key for key in GEOMETRY if key not in config]:
+        raise ValueError(
+            f"{weights} does not say {' and '.join(missing)} of its teacher: an earlier version "
+            "wrote it; train the teacher again"
+        )
+    teacher = Teacher(**config["teacher"])
+    load_weights(weights, teacher)
+    return Trained(teacher.eval(), *(tuple(config[key]) for key in GEOMETRY))

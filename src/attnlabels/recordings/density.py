@@ -37,16 +37,27 @@ def fixation_map(
 
 
 def density(
-    points: Int[np.ndarray, "n 2"], *, height: int, width: int, sigma_px: float, count: Count
+    points: Int[np.ndarray, "n 2"],
+    *,
+    height: int,
+    width: int,
+    sigma_px: float | tuple[float, float],
+    count: Count,
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """The blurred map of the points, from 0 to 1; nothing lies beyond the image's border."""
+    """The blurred map of the points, from 0 to 1; nothing lies beyond the image's border.
+
+    `sigma_px` is two, down and across, where the map is not of its image's shape.
+    """
     if len(points) == 0:
         raise ValueError("no points to make a density of")
-    if not sigma_px > 0:
+    down, across = sigma_px if isinstance(sigma_px, tuple) else (sigma_px, sigma_px)
+    if not (down > 0 and across > 0):
         raise ValueError(f"sigma_px is {sigma_px}; expected a length above 0")
     map = fixation_map(points, height=height, width=width, count=count)
-    side = 2 * math.ceil(KERNEL_SIGMAS * sigma_px) + 1
-    blurred = cv2.GaussianBlur(map, (side, side), sigma_px, borderType=cv2.BORDER_CONSTANT)
+    across_and_down = [2 * math.ceil(KERNEL_SIGMAS * sigma) + 1 for sigma in (across, down)]
+    blurred = cv2.GaussianBlur(
+        map, across_and_down, sigmaX=across, sigmaY=down, borderType=cv2.BORDER_CONSTANT
+    )
     low, high = blurred.min(), blurred.max()
     if high == low:
         raise ValueError(f"the density of {len(points)} points is the same everywhere")

@@ -82,7 +82,7 @@ AMBIGUITIES = (
         "A10",
         "σ of a pseudo fixation’s Gaussian",
         "that of the densities the teacher learnt",
-        ("label_images.sigma_px", "label_images.sigma_width"),
+        fixed="that of the densities the teacher learnt, as wide as it draws them on the map",
     ),
     Ambiguity(
         "A11",

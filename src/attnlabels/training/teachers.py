@@ -1,6 +1,6 @@
 """Training of the saliency teacher on recordings of where people looked (paper §3.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from attnlabels.images.crops import WHOLE, Box, count_points, crop_map
+from attnlabels.images.crops import WHOLE, Box, count_points, crop_map, sigma_on
 from attnlabels.images.decoding import decode, resize
 from attnlabels.losses.attention import kld, nss
 from attnlabels.metrics.saliency import cc
@@ -75,6 +75,7 @@ class Recordings(Dataset[dict[str, Any]]):
         self.recipe = recipe
         h, w = recipe.image_size
         self.keys, self.images, self.maps, self.points, self.grids = [], [], [], [], []
+        sizes: list[tuple[int, int]] = []
         shards = Shards(folder)
         for index in tqdm(range(len(shards)), desc=f"reading {folder}", disable=None):
             sample = shards[index]
@@ -84,6 +85,8 @@ class Recordings(Dataset[dict[str, Any]]):
             self.maps.append(crop_map(sample["map"], WHOLE, size=(h, w)))
             self.points.append(sample["points"])
             self.grids.append(sample["grid"])
+            sizes.append(sample["image_size"])
+        self.sigma_px = sigma_of(shards.index["maps_by"], sizes, folder, input_size=(h, w))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -115,6 +118,28 @@ class Recordings(Dataset[dict[str, Any]]):
             "points": points.copy(),
             "index": index,
         }
+
+
+def sigma_of(
+    maps_by: Mapping[str, Any],
+    sizes: Sequence[tuple[int, int]],
+    folder: Path,
+    *,
+    input_size: tuple[int, int],
+) -> tuple[float, float]:
+    """σ of the densities, down and across, in pixels of the teacher's input.
+
+    Round on the image, it is not on an input of another shape. Images are of various shapes, and
+    the median stands for them. Raises ValueError for shards of `folder` that do not tell.
+    """
+    if not {"sigma_px", "sigma_width"} <= maps_by.keys():
+        raise ValueError(
+            f"{folder}: does not say the σ of its densities, which labels need; write the shards "
+            "by prepare_attention"
+        )
+    height = float(np.median([h / w for h, w in sizes]))
+    share = maps_by["sigma_px"] / maps_by["sigma_width"]
+    return sigma_on(input_size, height=height, share=share)
 
 
 def crop_image(image: np.ndarray, box: Box) -> np.ndarray:
@@ -168,6 +193,15 @@ def train(
 def architecture(recipe: Recipe, design: Design) -> dict[str, Any]:
     """What `Teacher` is built with."""
     return {"taps": design.taps, "pool_stride": recipe.pool_stride, "output": design.output}
+
+
+def header(recipe: Recipe, design: Design, recordings: Recordings) -> dict[str, Any]:
+    """What the file of a teacher's weights says, which `read_trained` asks for."""
+    return {
+        "teacher": architecture(recipe, design),
+        "image_size": recipe.image_size,
+        "sigma_px": recordings.sigma_px,
+    }
 
 
 class Maps(NamedTuple):

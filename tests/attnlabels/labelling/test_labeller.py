@@ -3,11 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from attnlabels.labelling.labeller import Drawing, Labeller, read_labeller, read_teacher
-from attnlabels.labelling.pseudo_fixations import pseudo_fixations
+from attnlabels.images.crops import sigma_on
+from attnlabels.labelling.labeller import Drawing, Labeller, manner_of, read_labeller
+from attnlabels.models.files import read_config, write_weights
+from attnlabels.models.teacher import Trained, read_trained
 
-DRAWING = Drawing(image_size=(24, 32), map_size=12)
+DRAWING = Drawing(map_size=12)
 
 
 @pytest.fixture
@@ -16,11 +19,10 @@ def pixels():
     return torch.randint(0, 256, (3, 24, 32, 3), dtype=torch.uint8)
 
 
-def test_sizes_are_by_default_the_teachers_own(teacher):
+def test_sizes_are_the_teachers_own(teacher):
     labeller = read_labeller(teacher, Drawing())
     assert (labeller.image_size, labeller.map_size) == ((24, 32), 24)
-    labeller = read_labeller(teacher, Drawing(image_size=(64, 96)))
-    assert (labeller.image_size, labeller.map_size) == ((64, 96), 56)
+    assert read_labeller(teacher, DRAWING).map_size == 12
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,6 @@ def test_sizes_are_by_default_the_teachers_own(teacher):
     [
         ({"map_size": 25}, "map_size 25 of images resized to 24 x 32; expected at most 24"),
         ({"threshold": 0.0}, "threshold=0.0, expected sigma_px > 0 and threshold above 0"),
-        ({"sigma_px": -1.0}, "expected sigma_px > 0"),
     ],
 )
 def test_a_drawing_that_does_not_fit_is_refused(teacher, changes, message):
@@ -45,15 +46,62 @@ def test_maps_are_the_teachers_in_area_means(teacher, pixels):
 
 
 def test_a_mirrored_map_is_the_mean_of_both_ways_round(teacher, pixels):
-    labeller = Labeller(read_teacher(teacher), DRAWING)
-    both = Labeller(labeller.teacher, replace(DRAWING, mirror=True)).draw_maps(pixels)
+    trained = read_trained(teacher)
+    labeller = Labeller(trained, DRAWING)
+    both = Labeller(trained, replace(DRAWING, mirror=True)).draw_maps(pixels)
     plain, turned = labeller.draw_maps(pixels), labeller.draw_maps(pixels.flip(2)).flip(2)
     torch.testing.assert_close(both, (plain + turned) / 2)
 
 
-def test_a_gaussian_is_as_wide_on_the_map_as_on_the_image(teacher, pixels):
-    labeller = read_labeller(teacher, replace(DRAWING, maximum_points=5))
+def test_a_file_of_a_teacher_that_does_not_say_its_geometry_is_refused(teacher, tmp_path):
+    network, about = read_trained(teacher).teacher, read_config(teacher)
+    old = {key: about[key] for key in ("teacher", "image_size")} | {"sigma": 0.03}
+    write_weights(tmp_path / "old", network, old)
+    with pytest.raises(ValueError, match="old does not say sigma_px of its teacher: .*; train the"):
+        read_labeller(tmp_path / "old", DRAWING)
+
+
+class Blobs(nn.Module):
+    """Stands for a teacher that has learnt densities to perfection: a blob at each red pixel."""
+
+    def __init__(self, sigma_px: tuple[float, float]) -> None:
+        super().__init__()
+        self.sigma_px = nn.Parameter(torch.tensor(sigma_px))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows, cols = (torch.arange(size).float() for size in images.shape[2:])
+        maps = torch.zeros(len(images), *images.shape[2:])
+        for i, row, col in (images[:, 0] == 1).nonzero().tolist():
+            down, across = self.sigma_px
+            blob = torch.exp(-((rows - row) ** 2) / (2 * down**2))[:, None]
+            maps[i] += blob * torch.exp(-((cols - col) ** 2) / (2 * across**2))
+        return maps
+
+
+# Photographs of 3:4 (height : width) on which people's fixations are round, and the inputs that a
+# teacher of such may have: of the same shape, and squeezed to a square.
+@pytest.mark.parametrize("image_size", [(288, 384), (240, 320), (256, 256)])
+@pytest.mark.parametrize("side", [24, 56])
+@pytest.mark.parametrize("n", [1, 5])
+def test_as_many_points_are_found_as_there_are_blobs_of_the_teachers_width(image_size, side, n):
+    h, w = image_size
+    sigma_px = sigma_on(image_size, height=3 / 4, share=0.06)
+    labeller = Labeller(Trained(Blobs(sigma_px), image_size, sigma_px), Drawing(map_size=side))
+    shares = [(0.5, 0.5), (0.1, 0.1), (0.1, 0.9), (0.9, 0.1), (0.9, 0.9)][:n]
+    # In the middle of a cell: the height of a blob between two is not that of its Gaussian.
+    cells = [(int(y * side), int(x * side)) for y, x in shares]
+    pixels = torch.zeros(1, h, w, 3, dtype=torch.uint8)
+    for row, col in cells:
+        pixels[0, int((row + 0.5) * h / side), int((col + 0.5) * w / side), 0] = 255
     maps = labeller.draw_maps(pixels)
-    points, counts = pseudo_fixations(maps, sigma_px=19 * 12 / 640, threshold=0.2, maximum=5)
-    found, many = labeller.find_points(maps)
-    assert torch.equal(found, points) and torch.equal(many, counts)
+    points, counts = labeller.find_points(maps)
+    assert counts.tolist() == [n]
+    assert sorted(map(tuple, points[0, :n].tolist())) == sorted(cells)
+    down, across = labeller.manner.sigma
+    assert across / down == pytest.approx(3 / 4)  # a photograph's on a square
+
+
+def test_a_gaussian_is_as_much_narrower_as_the_map_is_than_the_input(teacher):
+    trained = read_trained(teacher)._replace(image_size=(96, 128), sigma_px=(6.0, 6.0))
+    manner = manner_of(trained, Drawing(map_size=16))
+    assert manner.sigma == manner.density_sigma == (1.0, 0.75)

@@ -163,7 +163,7 @@ def test_every_image_of_a_folder_of_any_depth_is_labelled_once_and_kept(labelled
     assert [each["count"] for each in shards.index["shards"]] == [5, 5, 2]
     assert shards.classes == [] == shards.index["skipped"]
     digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
-    assert shards.index["maps_by"] == {"kind": "teacher", "sha256": digest}
+    assert shards.index["maps_by"].items() > {"kind": "teacher", "sha256": digest}.items()
     assert list(check(Path("out"))) == [] and left_over() == []
 
 
@@ -175,13 +175,13 @@ def test_the_labels_of_an_image_folder_are_those_of_the_stage_to_the_byte(
     for path in photos.glob("*/deep"):
         path.rmdir()
     write_manifest(Path("photos.csv"), list_images(photos, classes=3))
-    small = {"image_size": [24, 32], "map_size": 12, "batch_size": 4, "shard_size": 5}
+    small = {"map_size": 12, "batch_size": 4, "shard_size": 5}
     params({f"label_images.{key}": value for key, value in small.items()})
     people = world / "data/attention/eye"
     label_images.main(
         teacher, photos, Path("photos.csv"), people, Path("stage"), Path("examples.npz")
     )
-    labelled(photos, classes=True, sigma_px=3.0, sigma_width=64)
+    labelled(photos, classes=True)
     assert contents("out") == contents("stage") and Shards(Path("out")).classes == ["a", "b", "c"]
 
 
@@ -342,16 +342,15 @@ def test_what_is_there_already_is_never_replaced(labelled, photos):
 
 def test_maps_are_no_larger_than_the_teacher_draws_them(labelled, photos):
     assert labelled(photos, "default", map_size=None)[0]["grid"] == (24, 24)
-    with pytest.raises(ValueError, match="map_size 33 of images resized to 24 x 32; expected at m"):
-        labelled(photos, map_size=33)
-    assert labelled(photos, map_size=33, image_size=(40, 40))[0]["grid"] == (33, 33)
+    with pytest.raises(ValueError, match="map_size 25 of images resized to 24 x 32; expected at m"):
+        labelled(photos, map_size=25)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"threshold": 0.0}, "threshold"),
-        ({"sigma_px": -1.0}, "sigma_px"),
+        ({"map_size": 25}, "map_size 25"),
     ],
 )
 def test_options_out_of_range_are_refused_before_any_image_is_read(
@@ -444,7 +443,7 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
             "output": "learnt_offset",
         }
         torch.manual_seed(1)
-        about = {"teacher": network, "image_size": [24, 32]}
+        about = {"teacher": network, "image_size": [24, 32], "sigma_px": [2.0, 2.5]}
         write_weights(Path("other"), Teacher(**network), about)
     weights = Path("other") if change == "teacher" else teacher
     label(photos, teacher=weights, out=Path("out"), **sorted_out(SMALL | options))

@@ -76,7 +76,7 @@ def test_the_report_has_counts_scores_and_the_ceiling(recorded):
     assert report["cc_above_prior"]["mean"] == pytest.approx(difference)
     assert json.loads(Path("t.json").read_text()) == report
     config = read_config(Path("t.safetensors"), "teacher", "image_size")
-    assert config["image_size"] == [32, 32] and config["sigma"] == 0.03
+    assert config["image_size"] == [32, 32] and config["sigma_px"] == pytest.approx([1.28, 0.96])
     load_weights(Path("t.safetensors"), Teacher(**config["teacher"]))
 
 

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from attnlabels.labelling.relabelling import AsTheTeacher, Relabel, parts_of, with_points
+from attnlabels.labelling.labeller import Manner
+from attnlabels.labelling.relabelling import Relabel, parts_of, with_points
 from attnlabels.labelling.skipped import Unlabelled
 from attnlabels.labelling.sources import Label, Unknown
 from attnlabels.shards.shards import Shards
 
-TEACHERS = AsTheTeacher(
-    map_size=12, sigma_px=19.0, sigma_width=640, threshold=0.2, maximum_points=4
+MANNER = Manner(
+    map_size=12, density_sigma=(0.4, 0.4), sigma=(0.4, 0.4), threshold=0.2, maximum_points=4
 )
 
 
@@ -30,12 +31,12 @@ def test_parts_are_the_images_of_each_shard(shards):
 
 
 def test_points_are_those_of_the_source_or_those_of_its_map():
-    found = with_points(Label(peak(3, 5)), TEACHERS)
+    found = with_points(Label(peak(3, 5)), MANNER)
     assert found.points.tolist() == [[3, 5]] and found.grid == (12, 12)
     own = Label(peak(3, 5), np.array([[1, 2]]), None, (30, 36))
-    assert with_points(own, TEACHERS) is own
+    assert with_points(own, MANNER) is own
     with pytest.raises(Unknown, match="its map is the same everywhere"):
-        with_points(Label(np.ones((12, 12), np.float32)), TEACHERS)
+        with_points(Label(np.ones((12, 12), np.float32)), MANNER)
 
 
 def test_an_image_of_which_the_source_knows_nothing_stops_or_is_left_out(shards):
@@ -45,11 +46,11 @@ def test_an_image_of_which_the_source_knows_nothing_stops_or_is_left_out(shards)
         return Label(peak(i, i))
 
     skipped = []
-    relabel = Relabel(shards, draw, "mine", TEACHERS, "skip", "ask them")
+    relabel = Relabel(shards, draw, "mine", MANNER, "skip", "ask them")
     samples = list(relabel(range(3), skipped))
     assert [each["key"] for each in samples] == [shards[0]["key"], shards[2]["key"]]
     assert skipped == [shards[1]["name"]] and samples[1]["points"].tolist() == [[2, 2]]
     assert samples[0]["source"] == "mine" and samples[0]["image"] == shards[0]["image"]
-    stopping = Relabel(shards, draw, "mine", TEACHERS, "stop", "ask them")
+    stopping = Relabel(shards, draw, "mine", MANNER, "stop", "ask them")
     with pytest.raises(Unlabelled, match="image1.png: nobody looked; ask them"):
         list(stopping(range(3), skipped))

@@ -143,6 +143,22 @@ def test_maps_have_the_size_of_the_images(h, w, pool_stride):
     assert maps.isfinite().all()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("h, w", [(240, 320), (97, 65), (64, 90)])
+@pytest.mark.parametrize(
+    "taps, pool_stride, stride", [(KERAS, 1, 32), ((3,), 1, 8), (KERAS, 3, 96)]
+)
+def test_a_branch_is_drawn_at_the_same_place_whatever_the_size(h, w, taps, pool_stride, stride):
+    teacher = build(taps=taps, pool_stride=pool_stride).eval()
+    assert teacher.stride == stride
+    seen = images(1, h, w)
+    extended = F.pad(seen, (0, -w % stride, 0, -h % stride), mode="replicate")
+    assert torch.equal(teacher(seen), teacher(extended)[:, :h, :w])
+    # Cells of the last tap are a stride apart, on the map as on the image.
+    tap = teacher.branches[-1](teacher.backbone(extended * 2 - 1))
+    assert [side * stride for side in tap.shape[2:]] == list(extended.shape[2:])
+
+
 def test_pooling_with_stride_three_shrinks_the_branch():
     branch = build(pool_stride=3).branches[0]
     assert branch(torch.zeros(1, 24, 28, 28)).shape == (1, 1, 10, 10)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from attnlabels.images.crops import sigma_on
+from attnlabels.images.decoding import resize
 from attnlabels.recordings.density import centre_prior, density, fixation_map
 
 POINTS = np.array([[2, 3], [2, 3], [29, 0], [10, 38]])
@@ -72,3 +74,18 @@ def test_centre_prior_falls_to_one_sigma_a_quarter_from_the_middle():
     assert prior.shape == (41, 81) and prior[20, 40] == 1
     assert prior[20, 40 + 20] == pytest.approx(np.exp(-((20 / 20.25) ** 2) / 2), abs=1e-6)
     assert np.array_equal(prior, prior[::-1, ::-1])
+
+
+def test_what_is_round_on_an_image_is_as_squeezed_as_its_map():
+    points = np.array([[60, 40], [150, 300]])
+    round_ = density(points, height=300, width=400, sigma_px=20.0, count="binary")
+    squeezed = density(
+        points * (200, 200) // (300, 400),
+        height=200,
+        width=200,
+        sigma_px=sigma_on((200, 200), height=300 / 400, share=20 / 400),
+        count="binary",
+    )
+    assert np.corrcoef(resize(round_, 200, 200).ravel(), squeezed.ravel())[0, 1] > 0.999
+    with pytest.raises(ValueError, match="sigma_px is "):
+        density(POINTS, height=30, width=40, sigma_px=(1.0, 0.0), count="binary")

@@ -6,7 +6,7 @@ from attnlabels.pipeline.params import read
 from attnlabels.reporting.ambiguities import AMBIGUITIES, Ambiguity, in_force
 
 ROOT = Path(__file__).resolve().parents[3]
-SHARED = {"train_simclr": {"epochs": 5, "map_size": 10}, "label_images": {"sigma_px": 3.0}}
+SHARED = {"train_simclr": {"epochs": 5, "map_size": 10}, "label_images": {"threshold": 0.2}}
 
 
 def choices(parameter, runs, **more):
@@ -26,7 +26,7 @@ def test_each_has_a_choice_in_every_parameter_file(file):
 
 def test_what_all_runs_share_is_said_once():
     assert choices("epochs", {"a": {}, "b": {}}) == ["epochs: 5"]
-    assert choices("label_images.sigma_px", {"a": {}}) == ["label_images.sigma_px: 3"]
+    assert choices("label_images.threshold", {"a": {}}) == ["label_images.threshold: 0.2"]
 
 
 def test_a_column_of_the_rows_goes_before_what_is_shared_and_says_of_which_runs():
@@ -48,7 +48,7 @@ def test_what_no_parameter_chooses_is_said_too():
     assert choices("epochs", {"a": {}}, fixed="means") == ["means", "epochs: 5"]
 
 
-@pytest.mark.parametrize("parameter", ["epoch", "label_images.sigma", "labels.sigma_px"])
+@pytest.mark.parametrize("parameter", ["epoch", "label_images.sigma", "labels.threshold"])
 def test_a_parameter_that_is_nowhere_is_refused(parameter):
     with pytest.raises(ValueError, match=f"A0: no parameter {parameter}"):
         choices(parameter, {"a": {}})
