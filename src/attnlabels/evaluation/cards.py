@@ -186,7 +186,10 @@ def _onnx_code(file: str, output: str, difference: float) -> Iterator[str]:
         f'session = onnxruntime.InferenceSession("{file}")\n'
         f'({output},) = session.run(["{output}"], {{"images": images}})\n```'
     )
-    yield (f"Its outputs differed from PyTorch's by at most {difference:.1e} when it was written.")
+    yield (
+        f"Its outputs differed from PyTorch's by at most {difference:.1e} of the largest when "
+        "it was written."
+    )
 
 
 def _origin(data: str, licence: str) -> Iterator[str]:

@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float16, Int64
+from jaxtyping import Float, Int64
 
+TYPES = (np.float16, np.float32)
 BLOCK = 2048  # rows that are looked at together; changes no result
 CURE = "run the stage extract_features again"
 
 
 def read_features(
     folder: Path, name: str = "features"
-) -> tuple[Float16[np.ndarray, "n d"], Int64[np.ndarray, "n"]]:
+) -> tuple[Float[np.ndarray, "n d"], Int64[np.ndarray, "n"]]:
     """Features `folder/<name>.npy`, one row an image, and the class of each image, in one order.
 
+    They are float16, or float32 where that holds them and float16 does not.
     The features are mapped from the file, 5 GB for ImageNet's training images: convert a block of
     rows to a wider type where it is used, never all of them.
 
@@ -24,10 +26,10 @@ def read_features(
     """
     features = _read(folder / f"{name}.npy", mmap_mode="r")
     labels = _read(folder / "labels.npy")
-    if features.ndim != 2 or not features.size or features.dtype != np.float16:
+    if features.ndim != 2 or not features.size or features.dtype not in TYPES:
         raise ValueError(
-            f"{folder / name}.npy is {features.dtype} {features.shape}, expected float16 [n, d]; "
-            f"{CURE}"
+            f"{folder / name}.npy is {features.dtype} {features.shape}, expected float16 or "
+            f"float32 [n, d]; {CURE}"
         )
     if labels.shape != features.shape[:1]:
         raise ValueError(
@@ -45,7 +47,7 @@ def read_features(
     if not finite.all():
         raise ValueError(
             f"{folder / name}.npy: {(~finite).sum()} of {len(features)} rows are not finite, the "
-            f"first is row {finite.argmin()}; the encoder overflows float16 or has diverged"
+            f"first is row {finite.argmin()}; the encoder overflows or has diverged"
         )
     return features, labels.astype(np.int64, copy=False)
 

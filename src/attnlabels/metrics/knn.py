@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int, Int64
 
+from attnlabels.metrics.directions import scale_rows
 from attnlabels.metrics.linear_probe import among_largest, split
 from attnlabels.metrics.search import Number, search
 
@@ -113,5 +114,6 @@ def _votes(
 
 def _normalised(features: np.ndarray) -> Float32[np.ndarray, "n d"]:
     chosen = features.astype(np.float32)
+    scale_rows(chosen)
     # A feature vector of zeros is near to nothing; it takes no image's vote away.
-    return chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1e-12)
+    return chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 0.5)

@@ -18,7 +18,7 @@ from functools import cached_property, partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float16, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from scipy.optimize import minimize
 
 from attnlabels.metrics.search import CannotTry, Number, search
@@ -60,7 +60,7 @@ class Probe(NamedTuple):
         return self.theta[:, -1] - self.weight @ self.mean
 
     def score(
-        self, x: Float16[np.ndarray, "n d"], y: Int64[np.ndarray, "n"]
+        self, x: Float[np.ndarray, "n d"], y: Int64[np.ndarray, "n"]
     ) -> dict[str, int | float]:
         """What a report says of the test images: l2, l2_at_end (1: see `warning`),
         development_top1, n, top1 and, of more than five classes, top5."""
@@ -71,7 +71,7 @@ class Probe(NamedTuple):
 
 
 def choose_probe(
-    x: Float16[np.ndarray, "n d"],
+    x: Float[np.ndarray, "n d"],
     y: Int64[np.ndarray, "n"],
     *,
     l2_times_n: Sequence[float],
@@ -122,7 +122,7 @@ def choose_probe(
 class Part:
     """Some rows of a set, standardised: (x - mean) / scale."""
 
-    x: Float16[np.ndarray, "n d"]
+    x: Float[np.ndarray, "n d"]
     y: Int64[np.ndarray, "n"]
     mean: Float64[np.ndarray, "d"]
     scale: Float64[np.ndarray, "d"]
@@ -146,7 +146,7 @@ class Part:
 
 
 def moments(
-    x: Float16[np.ndarray, "n d"],
+    x: Float[np.ndarray, "n d"],
 ) -> tuple[Float64[np.ndarray, "d"], Float64[np.ndarray, "d"]]:
     """Mean and deviation of each feature; 1 for a constant one, which is 0 once centred."""
     blocks = [x[first : first + BLOCK] for first in range(0, len(x), BLOCK)]  # views
@@ -240,7 +240,7 @@ def among_largest(
 
 
 def top1(
-    x: Float16[np.ndarray, "n d"],
+    x: Float[np.ndarray, "n d"],
     y: Int64[np.ndarray, "n"],
     *,
     weight: Float64[np.ndarray, "k _"],

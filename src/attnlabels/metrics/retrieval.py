@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from attnlabels.metrics.directions import scale_rows
+
 # Paper: gives curves over k without its values. These are ours.
 K_GRID = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
@@ -169,6 +171,7 @@ def _normalise(features: np.ndarray, rows: np.ndarray, name: str, *, out: np.nda
     for start in range(0, len(rows), PIECE):
         some, chosen = rows[start : start + PIECE], out[start : start + PIECE]
         chosen[:] = features[some]
+        scale_rows(chosen)
         norms = np.linalg.norm(chosen, axis=1, keepdims=True)
         bad = ~(np.isfinite(norms) & (norms > 0))[:, 0]
         if bad.any():

@@ -13,7 +13,7 @@ from torch import nn
 from attnlabels import export
 from attnlabels.cli import main
 from attnlabels.evaluation.cards import encoder_card
-from attnlabels.evaluation.exporting import write_onnx
+from attnlabels.evaluation.exporting import difference_of, write_onnx
 from attnlabels.models.encoder import BACKBONES, Encoder, features
 from attnlabels.models.files import load_weights, write_weights
 from attnlabels.models.teacher import Teacher
@@ -183,6 +183,14 @@ def test_an_onnx_file_says_what_pixels_it_takes_and_nothing_of_the_machine(expor
     assert str(Path(__file__).parents[3]).encode() not in data and b"stack_trace" not in data
     write_onnx(tmp_path / "again.onnx", encoder(width=8)[0])
     assert (tmp_path / "again.onnx").read_bytes() == data
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
+def test_what_an_onnx_file_computes_is_compared_whatever_the_size_of_features(scale):
+    expected = np.float32([[1, -2], [0, 4]]) * np.float32(scale)
+    off = expected + np.float32([[0, 0], [0, 0.04]]) * np.float32(scale)
+    assert difference_of(off, expected) == pytest.approx(0.01, rel=1e-3)
+    assert difference_of(0 * expected, 0 * expected) == 0
 
 
 def test_an_onnx_file_that_computes_something_else_is_refused_and_nothing_is_left(

@@ -1,4 +1,5 @@
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,10 @@ def made(**changed) -> ImageSet:
 
 def mean_colour(images: torch.Tensor) -> torch.Tensor:
     return images.float().mean((1, 2))
+
+
+def mean_colour_times_0(images: torch.Tensor, *, plus: float) -> torch.Tensor:
+    return 0 * mean_colour(images) + plus
 
 
 def encoded(images: ImageSet, *, workers: int = 0, encode=mean_colour):
@@ -73,6 +78,34 @@ def test_a_batch_lost_doubled_or_swapped_is_an_error(monkeypatch, tmp_path, orde
     monkeypatch.setattr(extraction, "DataLoader", loader)
     with pytest.raises(ValueError, match=f"made: {said}"):
         write_features(tmp_path / "f", made(), encoded(made()))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e-9, 1e6])
+@pytest.mark.parametrize("shift", [0.0, 1000.0])
+def test_features_of_any_size_are_told_apart_as_they_were(tmp_path, scale, shift):
+    def encode(images):
+        return (mean_colour(images) / 255 + shift) * scale
+
+    write_features(tmp_path / "f", made(), encoded(made(), encode=encode))
+    for part in (0, 1):
+        found, _ = read_features(tmp_path / "f", str(part))
+        exact = (PIXELS[part].mean((1, 2)) / 255 + shift) * scale
+        lost = (found.astype(float) - exact).std(axis=0) / exact.std(axis=0)
+        assert (lost < 0.01).all()
+        assert found.dtype == (np.float16 if (scale, shift) == (1.0, 0.0) else np.float32)
+
+
+def test_features_that_never_change_are_kept_in_half_precision_unless_it_ends_below_them(tmp_path):
+    for name, value, kind in (("a", 0.1, np.float16), ("b", 1e6, np.float32)):
+        write_features(
+            tmp_path / name,
+            made(),
+            encoded(made(), encode=partial(mean_colour_times_0, plus=value)),
+        )
+        found, _ = read_features(tmp_path / name, "0")
+        assert found.dtype == kind and np.ptp(found) == 0
+    files = {path.name for path in (tmp_path / "a").iterdir()}
+    assert files == {"0.npy", "1.npy", "labels.npy", "set.json"}
 
 
 def test_an_encoder_of_too_few_rows_is_an_error(tmp_path):

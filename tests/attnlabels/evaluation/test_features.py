@@ -40,8 +40,8 @@ def test_a_value_that_is_not_finite_is_refused_with_its_row(tmp_path, monkeypatc
 
 def test_features_of_another_type_are_refused(tmp_path):
     write(tmp_path, [[0.0]], [0])
-    np.save(tmp_path / "features.npy", np.zeros((1, 1), np.float32))
-    with pytest.raises(ValueError, match=r"is float32 \(1, 1\), expected float16"):
+    np.save(tmp_path / "features.npy", np.zeros((1, 1), np.int64))
+    with pytest.raises(ValueError, match=r"is int64 \(1, 1\), expected float16 or float32"):
         read_features(tmp_path)
 
 
@@ -60,7 +60,7 @@ def test_an_unlabelled_image_is_refused(tmp_path):
 @pytest.mark.parametrize("shape", [(4,), (0, 3)])
 def test_features_that_are_not_rows_of_images_are_refused(tmp_path, shape):
     write(tmp_path, np.zeros(shape), np.zeros(shape[0]))
-    with pytest.raises(ValueError, match=r"expected float16 \[n, d\]"):
+    with pytest.raises(ValueError, match=r"float32 \[n, d\]"):
         read_features(tmp_path)
 
 
