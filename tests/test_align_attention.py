@@ -9,14 +9,13 @@ import pytest
 import torch
 
 import align_attention
-from attnlabels.images.decoding import decode
+from attnlabels.images.decoding import decode, resize_map
 from attnlabels.images.squares import resize_centre_crop
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config, write_weights
 from attnlabels.pipeline.params import read
-from attnlabels.recordings.recordings import enlarge
 from attnlabels.shards.shards import Sample, Shards, write_shards
 
 SCORES = ["cc", "nss", "kl", "sim", "auc", "sauc"]
@@ -100,7 +99,7 @@ def test_as_trained_is_the_map_of_the_head_as_it_was_stored(align, student, worl
         pixels = torch.from_numpy(resize_centre_crop(image, size=24, crop=1.0))
         with torch.no_grad():
             map = head(encoder(pixels.permute(2, 0, 1)[None].float() / 255))[0].numpy()
-        expected = cc(enlarge(map, (24, 32)), sample["map"])
+        expected = cc(resize_map(map, 24, 32), sample["map"])
         assert by_name[sample["name"]] == pytest.approx(expected, abs=1e-4)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from attnlabels.images.crops import centre_box, count_points, crop_map
-from attnlabels.images.decoding import decode
+from attnlabels.images.decoding import decode, resize_map
 from attnlabels.images.squares import resize_centre_crop
 from attnlabels.losses.attention import kld, nss
 from attnlabels.metrics.alignment import mean_scores, score_maps
@@ -21,7 +21,7 @@ from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.projector import projector
 from attnlabels.processes.world import own_device
-from attnlabels.recordings.recordings import Recording, enlarge, read_recordings
+from attnlabels.recordings.recordings import Recording, read_recordings
 from attnlabels.shards.shards import Shards
 
 
@@ -107,7 +107,7 @@ def align(student: FrozenStudent, folder: Path) -> Aligned:
     humans, points = [each.density for each in recordings], [each.points for each in recordings]
     maps, scores = {}, {}
     for readout, predicted in read.items():
-        maps[readout] = [enlarge(map, humans[0].shape) for map in predicted.cpu().numpy()]
+        maps[readout] = [resize_map(map, *humans[0].shape) for map in predicted.cpu().numpy()]
         scores[readout] = score_maps(maps[readout], humans, points)
     return Aligned(recordings, maps, scores)
 

@@ -1,8 +1,7 @@
 """How well a teacher predicts where people looked, beside a centre prior and a human ceiling."""
 
 from array import array
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,20 +11,19 @@ import torch
 from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
-from attnlabels.images.crops import sigma_on
-from attnlabels.images.decoding import resize
+from attnlabels.images.crops import WHOLE, count_points, sigma_on
+from attnlabels.images.decoding import resize, resize_map
 from attnlabels.metrics.alignment import SCORES, score_map
 from attnlabels.metrics.saliency import floor
 from attnlabels.metrics.statistics import split_half_cc
 from attnlabels.models.teacher import Teacher
-from attnlabels.recordings.density import centre_prior, density
+from attnlabels.recordings.density import blur, centre_prior
 from attnlabels.recordings.recordings import (
     Recording,
     count_recorded,
-    enlarge,
     read_recordings,
 )
-from attnlabels.shards.shards import Shards
+from attnlabels.shards.shards import Sample, Shards
 
 COLUMNS = (*SCORES, "floor")  # what a map is scored by
 
@@ -71,7 +69,7 @@ def score_set(
     shown: list[Example] = []
     while batch := list(islice(recordings, batch_size)):
         for each, map in zip(batch, predict(teacher, [each.image for each in batch], size)):
-            map = enlarge(map, each.density.shape)
+            map = resize_map(map, *each.density.shape)
             if len(shown) < examples:
                 shown.append(Example(each, map))
             for scores, readout in ((of_teacher, map), (of_prior, prior)):
@@ -100,22 +98,30 @@ def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
     Raises ValueError at an image of fewer than two observers.
     """
     shards = Shards(folder)
-    drawn = shards.index["maps_by"]
-    share = drawn["sigma_px"] / drawn["sigma_width"]
+    by = shards.index["maps_by"]
+    share, counted = by["sigma_px"] / by["sigma_width"], by["count"] == "counted"
     for i in tqdm(range(len(shards)), desc="split halves", disable=None):
         sample = shards[i]
         if sample["observers"] is None:
             raise ValueError(f"{folder}: {sample['name']} does not say who looked where")
-        (height, width), (tall, wide) = sample["map"].shape, sample["image_size"]
-        shares = (sample["points"] + 0.5) / sample["grid"]  # centres of the grid's pixels
-        points = (shares * sample["map"].shape).astype(int)
-        blurred = partial(
-            density,
-            height=height,
-            width=width,
-            sigma_px=sigma_on((height, width), height=tall / wide, share=share),
-            count=drawn["count"],
-        )
         yield split_half_cc(
-            points, sample["observers"], density=blurred, splits=splits, seed=seed + i
+            sample["points"],
+            sample["observers"],
+            density=_density_of(sample, share=share, counted=counted),
+            splits=splits,
+            seed=seed + i,
         )
+
+
+def _density_of(
+    sample: Sample, *, share: float, counted: bool
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Draws the density of some of a sample's points, as its own is drawn, at its map's size."""
+    size, (tall, wide) = sample["map"].shape, sample["image_size"]
+    sigma_px = sigma_on(size, height=tall / wide, share=share)
+
+    def draw(points: np.ndarray) -> np.ndarray:
+        counts = count_points(points, grid=sample["grid"], box=WHOLE, size=size)
+        return blur(counts if counted else np.minimum(counts, 1), sigma_px=sigma_px)
+
+    return draw

@@ -4,12 +4,15 @@ A box is (top, left, height, width) as shares of the image, so that it means the
 on a map of another resolution and on the grid that points are counted on.
 """
 
+from itertools import product
+
 import cv2
 import numpy as np
 from jaxtyping import Float, Int16
 
 Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+ROUNDING = 1e-6  # of a pixel, within which a point is on its border
 
 
 def centre_box(height: int, width: int, crop: float) -> Box:
@@ -51,10 +54,14 @@ def count_points(
 ) -> Float[np.ndarray, "a b"]:
     """How many of the points, (row, col) on `grid`, fall on each pixel of the crop at `size`.
 
-    A point stands for the centre of its grid pixel; one outside the box is not counted.
+    A point stands for the centre of its grid pixel; one outside the box is not counted. On the
+    border of two pixels it is half on each, and on the corner of four a quarter: where the grid is
+    doubled, all are.
     """
-    shares = (points + 0.5) / grid
-    cells = np.floor((shares - box[:2]) / box[2:] * size).astype(np.int64)
+    at = ((points + 0.5) / grid - box[:2]) / box[2:] * size
+    either = np.stack([np.ceil(at - ROUNDING) - 1, np.floor(at + ROUNDING)]).astype(np.int64)
+    corners = product(either[..., 0], either[..., 1])
+    cells = np.concatenate([np.stack(each, axis=1) for each in corners])
     inside = ((cells >= 0) & (cells < size)).all(axis=1)
     flat = np.ravel_multi_index(tuple(cells[inside].T), size)
-    return np.bincount(flat, minlength=size[0] * size[1]).reshape(size).astype(np.float32)
+    return np.bincount(flat, minlength=size[0] * size[1]).reshape(size).astype(np.float32) / 4

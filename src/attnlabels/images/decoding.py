@@ -106,12 +106,24 @@ def decode_reduced(
 
 
 def resize(image: np.ndarray, h: int, w: int) -> np.ndarray:
-    """`image` ([h w] or [h w c]) at h x w: area means to shrink, bicubic to enlarge."""
-    if image.shape[:2] == (h, w):
-        return image
-    shrinks = h <= image.shape[0] and w <= image.shape[1]
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cv2.resize(image, (w, h), interpolation=interpolation)
+    """`image` ([h w] or [h w c]) at h x w: a side is shrunk by area means, enlarged bicubic."""
+    return _resize(image, h, w, enlarge=cv2.INTER_CUBIC)
+
+
+def resize_map(map: np.ndarray, h: int, w: int) -> np.ndarray:
+    """`map` ([h w]) at h x w: a side is shrunk by area means, enlarged bilinear.
+
+    So it stays within its range, which bicubic leaves.
+    """
+    return _resize(map, h, w, enlarge=cv2.INTER_LINEAR)
+
+
+def _resize(image: np.ndarray, h: int, w: int, *, enlarge: int) -> np.ndarray:
+    # The side that shrinks by itself: what enlarges skips pixels where it is to shrink.
+    small = (min(h, image.shape[0]), min(w, image.shape[1]))
+    if small != image.shape[:2]:
+        image = cv2.resize(image, small[::-1], interpolation=cv2.INTER_AREA)
+    return image if small == (h, w) else cv2.resize(image, (w, h), interpolation=enlarge)
 
 
 def _decode(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:

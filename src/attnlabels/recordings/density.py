@@ -44,23 +44,29 @@ def density(
     sigma_px: float | tuple[float, float],
     count: Count,
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """The blurred map of the points, from 0 to 1; nothing lies beyond the image's border.
+    """The blurred map of the points, from 0 to 1; see `blur`."""
+    if len(points) == 0:
+        raise ValueError("no points to make a density of")
+    return blur(fixation_map(points, height=height, width=width, count=count), sigma_px=sigma_px)
+
+
+def blur(
+    map: Float32[np.ndarray, "h w"], *, sigma_px: float | tuple[float, float]
+) -> Float32[np.ndarray, "h w"]:
+    """A map of fixations blurred, from 0 to 1; nothing lies beyond the image's border.
 
     `sigma_px` is two, down and across, where the map is not of its image's shape.
     """
-    if len(points) == 0:
-        raise ValueError("no points to make a density of")
     down, across = sigma_px if isinstance(sigma_px, tuple) else (sigma_px, sigma_px)
     if not (down > 0 and across > 0):
         raise ValueError(f"sigma_px is {sigma_px}; expected a length above 0")
-    map = fixation_map(points, height=height, width=width, count=count)
     across_and_down = [2 * math.ceil(KERNEL_SIGMAS * sigma) + 1 for sigma in (across, down)]
     blurred = cv2.GaussianBlur(
         map, across_and_down, sigmaX=across, sigmaY=down, borderType=cv2.BORDER_CONSTANT
     )
     low, high = blurred.min(), blurred.max()
     if high == low:
-        raise ValueError(f"the density of {len(points)} points is the same everywhere")
+        raise ValueError(f"the density of {map.sum():g} points is the same everywhere")
     return (blurred - low) / (high - low)
 
 

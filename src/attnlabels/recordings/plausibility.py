@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from attnlabels.images.decoding import read_image
+from attnlabels.images.decoding import read_image, resize
 from attnlabels.metrics.statistics import paired_t
 from attnlabels.recordings.salicon import Recording
 
@@ -60,7 +60,7 @@ def contrast_at(recording: Recording, image: UInt8[np.ndarray, "h w 3"]) -> tupl
 
 
 def _local_contrast(image: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "s s"]:
-    small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    small = resize(image, SIDE, SIDE)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float64)
     variance = _blur(lab**2) - _blur(lab) ** 2
     contrast = _blur(np.sqrt(variance.sum(axis=2).clip(0)))

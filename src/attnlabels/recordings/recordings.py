@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from tqdm import tqdm
 
-from attnlabels.images.crops import centre_box, count_points, crop_map
+from attnlabels.images.crops import Box, centre_box, count_points, crop_map
 from attnlabels.images.decoding import decode
-from attnlabels.shards.shards import KINDS, Shards
+from attnlabels.shards.shards import KINDS, Sample, Shards
 
 
 class Recording(NamedTuple):
     """A whole photograph, and where people looked in the crop that is compared.
 
-    `density` is in [0, 1]; `points` are (row, col) on it, each as often as it was recorded.
+    `density` is in [0, 1]; `points` are (row, col) on it, each four times for each that was
+    recorded: one on the corner of four pixels is once on each.
     """
 
     name: str
@@ -38,15 +38,15 @@ def read_recordings(folder: Path, *, crop: float) -> Iterator[Recording]:
         image = decode(sample["image"], name=f"{folder}: {sample['name']}")
         box = centre_box(image.shape[0], image.shape[1], crop)
         size = sample["map"].shape
-        counts = count_points(sample["points"], grid=sample["grid"], box=box, size=size)
-        points = np.repeat(np.argwhere(counts > 0), counts[counts > 0].astype(int), axis=0)
+        counts = _quarters(sample, box, size)
+        points = np.repeat(np.argwhere(counts), counts[counts > 0], axis=0)
         if not len(points):
             raise ValueError(f"{folder}: {sample['name']} has no point inside; leave it out")
         yield Recording(sample["name"], image, crop_map(sample["map"], box, size=size), points)
 
 
 def count_recorded(folder: Path, *, crop: float) -> Int[np.ndarray, "a b"]:
-    """How many points of all recordings together fell on each pixel of `density`.
+    """How many points of all recordings together fell on each pixel of `density`, times four.
 
     Raises ValueError if the set's densities are of several sizes.
     """
@@ -61,16 +61,13 @@ def count_recorded(folder: Path, *, crop: float) -> Int[np.ndarray, "a b"]:
                 f"{shape}; prepare the set with one map_size"
             )
         box = centre_box(*sample["image_size"], crop)
-        counts = count_points(sample["points"], grid=sample["grid"], box=box, size=shape)
-        total += counts.astype(np.int64)
+        total += _quarters(sample, box, shape)
     return total
 
 
-def enlarge(map: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "a b"]:
-    """A predicted map at `size` (height, width): bilinear, or area means where it shrinks."""
-    shrinks = map.shape[0] >= size[0] and map.shape[1] >= size[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(map, size[::-1], interpolation=method)
+def _quarters(sample: Sample, box: Box, size: tuple[int, int]) -> Int[np.ndarray, "a b"]:
+    counts = count_points(sample["points"], grid=sample["grid"], box=box, size=size)
+    return np.rint(4 * counts).astype(np.int64)
 
 
 def _open(folder: Path) -> Shards:

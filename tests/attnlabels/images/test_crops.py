@@ -102,13 +102,30 @@ def test_the_whole_box_counts_each_point_at_its_pixel():
 
 
 def test_points_worked_by_hand():
-    # grid 10 x 10 on pixels of 1/4: row 7 of the grid is at 0.75, in the last of four
-    points = as_points((7, 0), (2, 2), (9, 9))
+    # grid 10 x 10 on pixels of 1/4: row 8 of the grid is at 0.85, in the last of four
+    points = as_points((8, 0), (3, 3), (9, 9))
     counts = count_points(points, grid=(10, 10), box=WHOLE, size=(4, 4))
     assert np.argwhere(counts).tolist() == [[1, 1], [3, 0], [3, 3]]
     # of the lower right quarter only the last is inside, at 0.9 of it
     counts = count_points(points, grid=(10, 10), box=(0.5, 0.5, 0.5, 0.5), size=(2, 2))
     assert np.argwhere(counts).tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("grid", "size"), [((5, 6), (10, 12)), ((6, 7), (24, 28)), ((9, 9), (6, 3))]
+)
+def test_a_point_stays_where_it_is_on_a_finer_grid_and_on_a_coarser(grid, size):
+    middles = [np.arange(n) + 0.5 for n in size]
+    for row, col in np.ndindex(*grid):
+        counts = count_points(as_points((row, col)), grid=grid, box=WHOLE, size=size)
+        assert counts.sum() == 1
+        at = (counts.sum(1) @ middles[0] / size[0], counts.sum(0) @ middles[1] / size[1])
+        truth = ((row + 0.5) / grid[0], (col + 0.5) / grid[1])
+        if size > grid:
+            np.testing.assert_allclose(at, truth, atol=1e-6)
+        mirrored = as_points((grid[0] - 1 - row, grid[1] - 1 - col))
+        turned = count_points(mirrored, grid=grid, box=WHOLE, size=size)
+        assert np.array_equal(turned[::-1, ::-1], counts)
 
 
 def test_points_outside_the_box_are_not_counted_and_none_is_moved_in():

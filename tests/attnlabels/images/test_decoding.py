@@ -16,6 +16,7 @@ from attnlabels.images.decoding import (
     read_image,
     reduction,
     resize,
+    resize_map,
 )
 
 RED, GREEN = (200, 30, 20), (10, 180, 40)
@@ -256,3 +257,42 @@ def test_shrinking_averages_every_pixel():
 def test_enlarging_keeps_a_constant_image_and_the_asked_shape():
     assert (resize(np.full((5, 7, 3), 90, np.uint8), 20, 30) == 90).all()
     assert resize(np.zeros((5, 7, 3), np.uint8), 20, 30).shape == (20, 30, 3)
+
+
+def stripes(h, w):
+    """Stripes of one pixel, across or down, whichever side is the longer."""
+    return (255 * (np.indices((h, w))[int(w > h)] % 2)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [(200, 500), (500, 200), (256, 500), (500, 256)])
+def test_a_side_that_shrinks_is_averaged_though_the_other_grows(size):
+    # 3.5 where both sides shrink; 88.9 where what is between pixels was taken
+    grey = stripes(*size)
+    assert resize(grey, 256, 256).std() < 10
+    assert resize(np.stack([grey] * 3, axis=2), 256, 256).std() < 10
+    assert resize_map(grey.astype(np.float32), 256, 256).std() < 10
+
+
+def test_a_side_that_grows_is_as_smooth_though_the_other_shrinks():
+    ramp = np.repeat(np.arange(8, dtype=np.float32)[:, None], 64, axis=1)
+    np.testing.assert_allclose(resize(ramp, 32, 16), resize(ramp[:, :16], 32, 16))
+
+
+def test_enlarging_is_bilinear_and_shrinking_takes_means():
+    small = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
+    enlarged = resize_map(small, 2, 4)
+    np.testing.assert_allclose(enlarged[0], [0, 0.25, 0.75, 1])
+    large = np.random.default_rng(0).random((6, 8), np.float32)
+    means = large.reshape(3, 2, 2, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(resize_map(large, 3, 2), means, atol=1e-6)
+
+
+def test_enlarging_one_side_stays_bilinear_where_the_other_shrinks():
+    ramp = np.repeat(np.arange(4, dtype=np.float32)[None], 9, axis=0)
+    found = resize_map(ramp, 3, 16)
+    np.testing.assert_allclose(np.diff(found[0, 2:-2]), 0.25, atol=1e-6)
+
+
+def test_a_map_of_the_right_size_is_kept():
+    map = np.random.default_rng(0).random((6, 8), np.float32)
+    assert np.array_equal(resize_map(map, 6, 8), map)

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from attnlabels.recordings.recordings import count_recorded, enlarge, read_recordings
+from attnlabels.recordings.recordings import count_recorded, read_recordings
 from attnlabels.shards.shards import Sample, write_shards
 
 
@@ -44,11 +44,16 @@ def test_recordings_come_in_order_with_image_and_density(tmp_path):
         np.testing.assert_allclose(each.density, density / density.max(), atol=1e-4)
 
 
+def quartered(*points):
+    """Each four times: a point at the corner of four pixels is one on each."""
+    return [point for point in points for _ in range(4)]
+
+
 def test_points_are_brought_to_the_density_and_keep_their_number(tmp_path):
     # 5 grid pixels are one of the density
     folder = write(tmp_path / "set", [(0, 4), (29, 39), (12, 5), (11, 9), (29, 38)])
     (recording,) = read_recordings(folder, crop=1.0)
-    assert recording.points.tolist() == [[0, 0], [2, 1], [2, 1], [5, 7], [5, 7]]
+    assert recording.points.tolist() == quartered([0, 0], [2, 1], [2, 1], [5, 7], [5, 7])
 
 
 def test_a_crop_takes_density_and_points_of_the_central_square(tmp_path):
@@ -56,9 +61,10 @@ def test_a_crop_takes_density_and_points_of_the_central_square(tmp_path):
     points = [(7, 20), (8, 13), (22, 27), (15, 20), (15, 11), (15, 28)]
     (recording,) = read_recordings(write(tmp_path / "set", points), crop=0.5)
     assert recording.image.shape == (30, 40, 3) and recording.density.shape == (6, 8)
-    # the centre of row 7 is on the border, and inside; that of row 22 is on the other, and outside
+    # the centres of rows 7 and 22 and of column 27 are on the border, and half inside;
     # (8.5 - 7.5) / 15 * 6 = 0.4 and (13.5 - 12.5) / 15 * 8 = 0.53
-    assert recording.points.tolist() == [[0, 0], [0, 4], [3, 4]]
+    inside = [*4 * [[0, 0]], *2 * [[0, 4]], *4 * [[3, 4]], [5, 7]]
+    assert recording.points.tolist() == inside
 
 
 def test_an_image_without_a_point_inside_is_named(tmp_path):
@@ -73,26 +79,6 @@ def test_a_teachers_maps_are_no_recordings(tmp_path):
     folder = write(tmp_path / "set", [(0, 0)], kind="teacher")
     with pytest.raises(ValueError, match="set: its maps are by a teacher; expected recordings"):
         next(read_recordings(folder, crop=1.0))
-
-
-def test_enlarging_is_bilinear_and_shrinking_takes_means():
-    small = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
-    enlarged = enlarge(small, (2, 4))
-    np.testing.assert_allclose(enlarged[0], [0, 0.25, 0.75, 1])
-    large = np.random.default_rng(0).random((6, 8), np.float32)
-    means = large.reshape(3, 2, 2, 4).mean(axis=(1, 3))
-    np.testing.assert_allclose(enlarge(large, (3, 2)), means, atol=1e-6)
-
-
-def test_enlarging_one_side_stays_bilinear_where_the_other_shrinks():
-    ramp = np.repeat(np.arange(4, dtype=np.float32)[None], 9, axis=0)
-    found = enlarge(ramp, (3, 16))
-    np.testing.assert_allclose(np.diff(found[0, 2:-2]), 0.25, atol=1e-6)
-
-
-def test_a_map_of_the_right_size_is_kept():
-    map = np.random.default_rng(0).random((6, 8), np.float32)
-    assert np.array_equal(enlarge(map, (6, 8)), map)
 
 
 @pytest.mark.parametrize("crop", [1.0, 0.5])
