@@ -18,6 +18,7 @@ from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
+from attnlabels.processes.room import Shares
 from attnlabels.processes.world import joined
 from attnlabels.training.teachers import Design, Recipe, Recordings, header
 from attnlabels.training.teachers import train as train_on
@@ -35,8 +36,20 @@ def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: P
     with joined() as world:
         world.agree("the training", mark)
         scratch = Scratch(f"teacher-{mark}")
+        shares = Shares(
+            section="train_teacher",
+            batch_size=p.batch_size,
+            processes=world.size,
+            gpus=world.device.type == "cuda",
+        )
         teacher, history, measured = train_on(
-            p, design, recordings=recordings, dev=held_out, scratch=scratch, world=world
+            p,
+            design,
+            recordings=recordings,
+            dev=held_out,
+            scratch=scratch,
+            world=world,
+            cures=shares.cures,
         )
         if not world.first:
             return

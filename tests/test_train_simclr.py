@@ -21,6 +21,7 @@ from attnlabels.losses import objective
 from attnlabels.models.files import read_config
 from attnlabels.pipeline.params import read
 from attnlabels.processes.resumable import Resumable
+from attnlabels.processes.room import Need
 from attnlabels.shards import labelled_squares
 from attnlabels.training import encoders, probe, samples, step, students
 
@@ -117,6 +118,39 @@ def report(out: Path) -> dict[str, Any]:
 def encoder(out: Path) -> dict[str, torch.Tensor]:
     tensors = load_file(out / "student.safetensors")
     return {key: value for key, value in tensors.items() if key.startswith("encoder.")}
+
+
+@pytest.fixture
+def small_memory(monkeypatch) -> None:
+    """What is left holds two fifths of the images of the first training's first pass."""
+    needs: list[Need] = []
+
+    def noted(**values: Any) -> Need:
+        needs.append(Need(**values))
+        return needs[-1]
+
+    def left(device: torch.device) -> int:
+        return int(needs[0].beside + 0.4 * needs[0].images * needs[0].each)
+
+    monkeypatch.setattr(step, "Need", noted)
+    monkeypatch.setattr(step, "left_on", left)
+
+
+@pytest.mark.parametrize("cure", [{"chunks": 3}, {"batch_size": 2}])
+def test_a_step_that_does_not_fit_is_refused_and_what_is_offered_fits(
+    train, params, words, fail, small_memory, cure
+):
+    message = fail(train_simclr, *words("none"))
+    (key, value), *_ = cure.items()
+    assert "18 images × " in message and f"train_simclr.{key} to {value}" in message
+    assert not Path("none").exists()
+    assert (train("out", **cure) / "student.safetensors").is_file()
+
+
+def test_contracam_is_offered_no_chunks(params, words, fail, small_memory):
+    params({f"main.{RUNS[1]}.attention": "contracam"})
+    message = fail(train_simclr, *words("none"))
+    assert "chunks" not in message and "train_simclr.batch_size to 2" in message
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's own

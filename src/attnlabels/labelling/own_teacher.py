@@ -254,7 +254,13 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     scratch = Scratch(f"teacher-{mark}")
     with joined() as world:
         teacher, history, _ = train(
-            recipe, DESIGN, recordings=recordings, dev=dev, scratch=scratch, world=world
+            recipe,
+            DESIGN,
+            recordings=recordings,
+            dev=dev,
+            scratch=scratch,
+            world=world,
+            cures=lambda times: _smaller(recipe, times),
         )
     best = max(history, key=lambda each: each["dev_cc"])
     teacher.eval()
@@ -277,6 +283,12 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         "val": held_out,
         "cc_above_prior": {key: value for key, value in gap.items() if value is not None},
     }
+
+
+def _smaller(recipe: Recipe, times: float) -> list[str]:
+    """What to set so that images have so many times fewer pixels."""
+    side = int(max(recipe.image_size) / times**0.5) // STRIDE * STRIDE
+    return [f"--side to {side}"] if side >= STRIDE else []
 
 
 def _have_two_observers(shards: Shards) -> bool:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from attnlabels.models.classifier import Outputs, build_classifier
 from attnlabels.models.encoder import Backbone
+from attnlabels.processes.room import Shares
 from attnlabels.processes.world import World
 from attnlabels.training import encoders
 from attnlabels.training.encoders import Recipe, Training, encoder_config, on_device, weigh
@@ -45,11 +46,18 @@ def build_training(
     # Paper: no schedule is given; this is what ResNets are commonly trained with (FACTS §6.6).
     rate = p.learning_rate * p.batch_size / 256
 
+    shares = Shares(
+        section="train_supervised",
+        batch_size=p.batch_size,
+        processes=world.size,
+        gpus=world.device.type == "cuda",
+    )
+
     def forward(network: nn.Module, *images: Tensor) -> Outputs:
         return network(*images, joint=row.joint_batch_norm, stop_gradient=row.stop_gradient)
 
     return Training(
-        on_device(network, p, learning_rate=rate, world=world),
+        on_device(network, p, learning_rate=rate, world=world, shares=shares),
         inputs=("view0", "clean"),
         targets=("label", "map", "fixations"),
         forward=forward,

@@ -20,6 +20,7 @@ from attnlabels.models.files import write_weights
 from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.precision import Choice
+from attnlabels.processes.room import Shares
 from attnlabels.processes.world import World, joined
 from attnlabels.shards.labelled_squares import Squares
 from attnlabels.training.loop import Batch, Loop, fit
@@ -162,7 +163,7 @@ class Training:
 
 
 def on_device(
-    network: nn.Module, p: Recipe, *, learning_rate: float, world: World, chunks: int = 1
+    network: nn.Module, p: Recipe, *, learning_rate: float, world: World, shares: Shares
 ) -> Step:
     """The updates of a network, which is moved to this process's device for them."""
     network.to(world.device).to(memory_format=torch.channels_last)
@@ -175,7 +176,14 @@ def on_device(
         attention_learning_rate=p.attention_learning_rate,
         weight_decay=p.weight_decay,
     )
-    return Step(network, optimizer, world=world, precision=p.precision, chunks=chunks)
+    return Step(
+        network,
+        optimizer,
+        world=world,
+        precision=p.precision,
+        chunks=shares.chunks or 1,
+        cures=shares.cures,
+    )
 
 
 def weigh(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from attnlabels.processes.precision import DTYPE, Choice, Precision, faster, untouched
+from attnlabels.processes.room import Cures, Need, advice, kept_bytes, left_on, require_room
 from attnlabels.processes.world import World
 from attnlabels.training.batch_norm import frozen_statistics, synchronise
 
@@ -28,6 +29,9 @@ class Step:
     2021), so memory is that of a chunk. BN takes its statistics over all processes, but a chunk at
     a time: SimCLR's over the whole batch cannot be had this way.
 
+    With `cures`, the first step counts what its pass will keep, on a few of its own images, and is
+    refused if the device's memory cannot hold it.
+
     With the `precision` "auto", the first step measures on its own images which is faster here, and
     leaves no trace but the choice, which `state_dict` keeps.
     """
@@ -40,9 +44,10 @@ class Step:
         world: World,
         precision: Choice,
         chunks: int = 1,
+        cures: Cures | None = None,
     ) -> None:
         self.model, self.optimizer, self.world = model, optimizer, world
-        self.chunks = chunks
+        self.chunks, self.cures, self.need = chunks, cures, None
         self.asked = self.precision = precision
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=precision == "fp16")
         self.parallel = model
@@ -58,8 +63,21 @@ class Step:
         """One update; `inputs` and `targets` are this process's share of the batch.
 
         Raises FloatingPointError if a gradient is not finite, except under fp16, where the step is
-        left out and the loss scaled less.
+        left out and the loss scaled less. Raises ValueError if the device's memory is too small.
         """
+        if self.cures is None:
+            self._update(inputs, targets, forward=forward, loss=loss)
+            return
+        if self.need is None:
+            first = [rows.chunk(self.chunks)[0] for rows in inputs]
+            self.need = self._require_room(forward, first)
+        try:
+            self._update(inputs, targets, forward=forward, loss=loss)
+        except torch.OutOfMemoryError as error:
+            told = self.need.told(left_on(self.world.device), self.world.device)
+            raise ValueError(f"out of memory: {told}; {advice(self.cures(2.0))}") from error
+
+    def _update(self, inputs: Inputs, targets: Inputs, *, forward: Forward, loss: Loss) -> None:
         parts = list(zip(*(rows.chunk(self.chunks) for rows in inputs)))
         if self.precision == "auto":
             self.precision = self._faster(forward, parts[0])
@@ -110,6 +128,31 @@ class Step:
     def measured(self) -> dict[str, str]:
         """What a result says beside its parameters: the `precision`, if these leave it open."""
         return {"precision": self.precision} if self.asked == "auto" else {}
+
+    def _require_room(self, forward: Forward, inputs: Inputs) -> Need:
+        """What a pass needs, which is compared with what is left in every process alike."""
+        # With "auto", fp32 is tried before one is chosen.
+        precision: Precision = "fp32" if self.precision == "auto" else self.precision
+
+        def kept(n: int) -> tuple[int, int]:
+            few = [rows[:n] for rows in inputs]
+            size = kept_bytes(lambda: self._outputs(self.model, forward, few, precision=precision))
+            return sum(map(len, few)), size
+
+        with untouched(self.model, self.world.device), torch.compiler.set_stance("force_eager"):
+            (few, small), (more, large) = kept(2), kept(4)
+        weights = sum(each.nbytes for each in self.model.parameters())
+        # The weights are kept too, but once.
+        each = (large - small) / (more - few) if more > few else max(0, small - weights) / few
+        images = sum(map(len, inputs))
+        # Beside the weights that are there: their gradient and what the optimizer keeps.
+        need = Need(images=images, each=each, beside=2 * weights)
+        left = left_on(self.world.device)
+        if self.world.total(float(need.times(left) > 1)):
+            assert self.cures is not None
+            require_room(need, left, self.world.device, self.cures)
+            raise ValueError("another process has too little memory for a step; it says what to do")
+        return need
 
     def _faster(self, forward: Forward, inputs: Inputs) -> Precision:
         parameters = [each for each in self.model.parameters() if each.requires_grad]

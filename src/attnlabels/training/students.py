@@ -12,6 +12,7 @@ from attnlabels.models.attention_maps import Source
 from attnlabels.models.encoder import Backbone
 from attnlabels.models.student import Outputs, build_student
 from attnlabels.pipeline.params import record
+from attnlabels.processes.room import Shares
 from attnlabels.processes.world import World
 from attnlabels.training import encoders
 from attnlabels.training.encoders import (
@@ -128,11 +129,23 @@ def build_training(
 
     attends = row.attention != "none"
     return Training(
-        on_device(student, p, learning_rate=rate, world=world, chunks=p.chunks),
+        on_device(student, p, learning_rate=rate, world=world, shares=shares_of(p, row, world)),
         inputs=("view0", "view1", "clean") if attends else ("view0", "view1"),
         targets=("label", "map", "fixations") if attends else ("label",),
         forward=forward,
         loss=weigh(row.weights, temperature=p.temperature, watched=watched),
+    )
+
+
+def shares_of(p: Recipe, row: Row, world: World) -> Shares:
+    """How a batch is divided; ContraCAM tells an image from all others, so it takes no chunks."""
+    return Shares(
+        section="train_simclr",
+        batch_size=p.batch_size,
+        processes=world.size,
+        gpus=world.device.type == "cuda",
+        chunks=None if row.attention.startswith("contracam") else p.chunks,
+        beside=row.cotrain.images if row.cotrain else 0,
     )
 
 

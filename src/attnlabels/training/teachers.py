@@ -22,6 +22,7 @@ from attnlabels.models.teacher import Output, Teacher
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.loading import as_input
 from attnlabels.processes.precision import Choice
+from attnlabels.processes.room import Cures
 from attnlabels.processes.world import World
 from attnlabels.shards.shards import Shards
 from attnlabels.training.loop import Batch, Loop, fit
@@ -163,11 +164,13 @@ def train(
     dev: Recordings,
     scratch: Scratch,
     world: World,
+    cures: Cures,
 ) -> tuple[Teacher, list[dict[str, float | int]], dict[str, str]]:
     """A teacher from random weights, those of the epoch with the best mean CC on `dev`.
 
     Also returns a row an epoch (epoch, step, loss, dev_cc) and what was measured (`Step.measured`).
-    The state of the training is kept in `scratch`, and one that is found there goes on.
+    The state of the training is kept in `scratch`, and one that is found there goes on. `cures`
+    says what to set where the memory is too small.
     """
     set_determinism(recipe.deterministic)
     torch.manual_seed(recipe.seed)
@@ -176,7 +179,7 @@ def train(
     for module in teacher.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = recipe.norm_momentum
-    learning = Learning(teacher, dev, recipe=recipe, world=world)
+    learning = Learning(teacher, dev, recipe=recipe, world=world, cures=cures)
     history = fit(
         learning,
         recordings,
@@ -217,12 +220,14 @@ class Learning:
     is the weights themselves. `best` is the mean of the epoch with the best score.
     """
 
-    def __init__(self, teacher: Teacher, dev: Recordings, *, recipe: Recipe, world: World) -> None:
+    def __init__(
+        self, teacher: Teacher, dev: Recordings, *, recipe: Recipe, world: World, cures: Cures
+    ) -> None:
         self.teacher, self.dev, self.recipe, self.world = teacher, dev, recipe, world
         optimizer = torch.optim.AdamW(
             teacher.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        self.update = Step(teacher, optimizer, world=world, precision=recipe.precision)
+        self.update = Step(teacher, optimizer, world=world, precision=recipe.precision, cures=cures)
         self.mean = {key: value.detach().clone() for key, value in teacher.state_dict().items()}
         self.best, self.best_cc, self.steps = self.mean, -1.0, 0
 
