@@ -31,8 +31,8 @@ PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
 PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yaml"))}
 # The library's rooms, from the ground up: a room imports from lower floors alone.
 FLOORS = (
-    {"blocks", "images", "losses", "metrics", "models", "pipeline", "processes", "scenes"},
-    {"shards", "testsets"},
+    {"blocks", "images", "losses", "metrics", "models", "pipeline", "processes"},
+    {"scenes", "shards", "testsets"},
     {"recordings", "reporting", "training"},
     {"evaluation"},
     {"labelling"},

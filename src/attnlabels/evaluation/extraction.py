@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from jaxtyping import Float, Float16, Float32, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from attnlabels.pipeline.writing import replacing, write_json
+from attnlabels.processes.loading import load
 from attnlabels.testsets.image_sets import ImageSet, Squares
 
 FORMAT = 2  # of what is kept: count on when the same images come to give other features
@@ -36,11 +36,9 @@ def encode_squares(
 
     Raises ValueError unless every image comes back once, whatever the number of workers.
     """
-    loader: DataLoader[Any] = DataLoader(
-        squares, batch_size=None, num_workers=workers, pin_memory=pin_memory
-    )
+    loaded = load(squares, workers=workers, pin_memory=pin_memory, batch_size=None)
     expected = iter(enumerate(squares.spans))
-    for number, batch in tqdm(loader, desc=squares.images.name, disable=None):
+    for number, batch in tqdm(loaded, squares.images.name, len(squares), disable=None):
         wanted, (part, rows) = next(expected, (None, ("the end", slice(0, 0))))
         n = rows.stop - rows.start
         if (number, len(batch)) != (wanted, n):

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from attnlabels.labelling.labeller import Labeller
 from attnlabels.labelling.photographs import Batch, Photographs, collate
 from attnlabels.labelling.shares import end_share, is_finished
 from attnlabels.labelling.skipped import Broken, leave_out
-from attnlabels.processes.loading import start_worker
+from attnlabels.processes.loading import load
 from attnlabels.processes.world import World
 from attnlabels.shards.kept import keep_shard
 from attnlabels.shards.shards import Sample
@@ -57,20 +56,18 @@ def label_parts(
         for name in share
         if not is_finished(folder / name, root, broken=broken)
     }
-    loader: DataLoader[Any] = DataLoader(
+    loaded = load(
         photographs,
-        batch_sampler=chain.from_iterable(left.values()),
-        num_workers=labelling.workers,
-        collate_fn=collate,
+        workers=labelling.workers,
         pin_memory=world.device.type == "cuda",
-        worker_init_fn=start_worker,
+        batch_sampler=chain.from_iterable(left.values()),
+        collate_fn=collate,
     )
     labelling.labeller.to(world.device)
     total = sum(len(parts[name]) for name in share)
     done = total - sum(len(parts[name]) for name in left)
     quiet = None if world.first else True
     with tqdm(desc="labelling", total=total, initial=done, disable=quiet) as progress:
-        loaded = iter(loader)
         for name, batches in left.items():
             skipped: list[str] = []
             own = counted(islice(loaded, len(batches)), progress)

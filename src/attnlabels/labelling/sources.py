@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Integer
 from pydantic import Field
 from torch import nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from attnlabels.images.decoding import resize
@@ -25,7 +24,7 @@ from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.projector import projector
 from attnlabels.pipeline.writing import replacing
-from attnlabels.processes.loading import as_input, start_worker
+from attnlabels.processes.loading import as_input, load
 from attnlabels.processes.world import World, await_files
 from attnlabels.recordings.density import Count, centre_prior, density
 from attnlabels.recordings.salicon import read_json
@@ -205,14 +204,13 @@ def find_cells(
     encoder.to(task.world.device).to(memory_format=torch.channels_last)
     head.to(task.world.device)
     images = Sampled(task.labels, np.arange(len(task.labels)))
-    loader: DataLoader[Any] = DataLoader(
+    loaded = load(
         Squares(images, task.labels.labels, size=image_size, crop=1.0),
+        workers=workers,
         batch_sampler=[batches[number].tolist() for number in left],
-        num_workers=workers,
-        worker_init_fn=start_worker,
     )
     quiet = None if task.world.first else True
-    progress = tqdm(loader, "contracam", len(share), initial=len(share) - len(left), disable=quiet)
+    progress = tqdm(loaded, "contracam", len(share), initial=len(share) - len(left), disable=quiet)
     for number, (pixels, _) in zip(left, progress, strict=True):
         with torch.no_grad():
             stage = encoder(as_input(pixels.to(task.world.device))).last

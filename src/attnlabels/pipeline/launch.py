@@ -4,13 +4,16 @@ import logging
 import os
 import signal
 import sys
+import time
+from types import FrameType
 
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 STOPPED = 75  # as in attnlabels.processes.resumable
-SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
+ONE_S = 10.0  # signals no further apart are one, likewise
 PATIENCE_S = 600  # for a step to end and its state to be written
 
 
@@ -32,9 +35,13 @@ def launch(count: int) -> None:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
-        signals_to_handle=",".join(SIGNALS),
+        signals_to_handle="SIGQUIT",  # the others are passed on below, once
         shutdown_timeout=PATIENCE_S,
     )
+    passed_on = _PassedOn()
+    for each in SIGNALS:
+        if signal.getsignal(each) != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(each, passed_on)
     try:
         elastic_launch(config, sys.executable)(*sys.argv)
     except ChildFailedError as error:
@@ -42,6 +49,22 @@ def launch(count: int) -> None:
     except SignalException:
         raise SystemExit(STOPPED) from None
     raise SystemExit(0)
+
+
+class _PassedOn:
+    """Has the agent pass a signal on and wait; a second would end the waiting, and so the states.
+
+    A later one does.
+    """
+
+    def __init__(self) -> None:
+        self.first_s: float | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.first_s is None or time.monotonic() - self.first_s > ONE_S:
+            self.first_s = time.monotonic()
+            name = signal.Signals(number)
+            raise SignalException(f"{name.name} arrived", sigval=name)
 
 
 def _status(error: ChildFailedError) -> int:

@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
+
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None) -> None:
@@ -42,9 +45,10 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
 def ending_clearly(name: str) -> Iterator[None]:
     """Leave with status 1 and one line, which begins with `name`, where the input is bad.
 
-    ATTNLABELS_TRACEBACK=1 shows the traceback. SIGTERM unwinds.
+    ATTNLABELS_TRACEBACK=1 shows the traceback. SIGTERM, SIGHUP and SIGINT unwind.
     """
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    heard = [each for each in ENDING if signal.getsignal(each) != signal.SIG_IGN]  # or `nohup`
+    before = {each: signal.signal(each, _leave) for each in heard}
     try:
         yield
     except (ValueError, OSError) as error:
@@ -54,6 +58,17 @@ def ending_clearly(name: str) -> Iterator[None]:
             time.sleep(2)  # if the first process fails too, it says so alone: the others are ended
         print(f"{name}: error: {message(error)}", file=sys.stderr)
         raise SystemExit(1) from None
+    finally:
+        for each, handler in before.items():
+            if signal.getsignal(each) == _leave:  # else the process is on its way out
+                signal.signal(each, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    # Often a second one comes at once, as DVC ends too: what is half written is to be removed.
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _end_with_dvc() -> None:

@@ -10,17 +10,20 @@ from typing import Any
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.world import World
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: try again
+ONE_S = 10.0  # signals no further apart are one: a job's, a launcher's, that of DVC's end
 
 
 class Resumable:
     """Keeps the state of a training, within a `with` block.
 
     It is written when `minutes` have passed or `steps` were made since the last time (0 minutes:
-    every step), and when SIGTERM, SIGUSR1 (SLURM's `--signal`) or SIGINT arrives: the step ends,
-    the state is written, and the process leaves with status 75. A second signal is as without this
-    class. Of several processes the first writes; a signal to any stops all after the same step.
+    every step), and when SIGTERM, SIGUSR1 (SLURM's `--signal`), SIGINT or SIGHUP (a terminal that
+    closes, unless `nohup` had it ignored) arrives: the step ends, the state is written, and the
+    process leaves with status 75. More of them within ONE_S count as that one; a later one is as
+    without this class. Of several processes the first writes; a signal to any stops all after the
+    same step.
 
     Raises ValueError if another process is at the same training.
     """
@@ -29,11 +32,13 @@ class Resumable:
         self.scratch, self.world = scratch, world
         self.seconds, self.steps = 60 * minutes, steps
         self.asked: signal.Signals | None = None
+        self.asked_s = 0.0
 
     def __enter__(self) -> "Resumable":
         if self.world.first:
             self.scratch.lock()
-        self.before = {each: signal.signal(each, self._note) for each in SIGNALS}
+        heard = [each for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
+        self.before = {each: signal.signal(each, self._note) for each in heard}
         self.saved_s, self.saved_step = time.monotonic(), 0
         return self
 
@@ -43,8 +48,9 @@ class Resumable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        leaving = self.asked and kind is SystemExit
         for each, handler in self.before.items():
-            signal.signal(each, handler)
+            signal.signal(each, signal.SIG_IGN if leaving else handler)
         self.scratch.unlock()
 
     def read(self) -> dict[str, Any] | None:
@@ -81,5 +87,8 @@ class Resumable:
         self.saved_s, self.saved_step = time.monotonic(), step
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = signal.Signals(number)
-        signal.signal(number, self.before[self.asked])  # a second one is not held back
+        if self.asked is None:
+            self.asked, self.asked_s = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self.asked_s > ONE_S:
+            signal.signal(number, self.before[signal.Signals(number)])
+            signal.raise_signal(number)

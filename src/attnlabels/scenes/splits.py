@@ -1,8 +1,6 @@
 """The scenes of a split, each drawn by its index alone, on any number of processes."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 from tqdm import tqdm
 
+from attnlabels.processes.workers import pool
 from attnlabels.scenes.observers import Eye, Mouse, attention_map, eye_fixations, mouse_samples
 from attnlabels.scenes.scenes import Scene, Style, draw_scene, scene_rng
 
@@ -39,14 +38,13 @@ def mapping(workers: int) -> Iterator[Mapper]:
         return map(partial(function, split=split), tqdm(range(n), desc=split, disable=None))
 
     def parallel(function: Callable[..., Item], split: str, n: int) -> Iterator[Item]:
-        results = pool.map(partial(function, split=split), range(n), chunksize=32)
+        results = processes.map(partial(function, split=split), range(n), chunksize=32)
         return iter(tqdm(results, desc=split, total=n, disable=None))
 
     if workers == 1:
         yield serial
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with pool(workers) as processes:
         yield parallel
 
 

@@ -6,10 +6,8 @@ its name, the corruption and the severity alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +18,7 @@ from tqdm import tqdm
 
 from attnlabels.images.decoding import read_image
 from attnlabels.images.squares import resize_centre_crop
+from attnlabels.processes.workers import pool
 from attnlabels.testsets.corruptions import (
     CORRUPTIONS,
     EXTRA,
@@ -135,9 +134,8 @@ def do_all(
     if workers == 0:
         exhaust(map(function, jobs), desc=desc, total=len(jobs))
         return
-    # spawn: a forked child would inherit OpenCV's threads in an unknown state
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        exhaust(pool.map(function, jobs), desc=desc, total=len(jobs))
+    with pool(workers) as processes:
+        exhaust(processes.map(function, jobs), desc=desc, total=len(jobs))
 
 
 def exhaust(done: Iterable[None], *, desc: str, total: int) -> None:

@@ -9,11 +9,11 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from attnlabels.processes.checkpoint import Scratch
-from attnlabels.processes.loading import as_input, start_worker
+from attnlabels.processes.loading import as_input, load
 from attnlabels.processes.resumable import Resumable
 from attnlabels.processes.world import World
 from attnlabels.training.order import Batches
@@ -210,13 +210,11 @@ def load_batches(
     samples: Samples, order: Batches, *, workers: int, device: torch.device
 ) -> Iterator[Batch]:
     """Batches on the device; images become float [n, 3, h, w] in [0, 1], channels last."""
-    loader: DataLoader[Any] = DataLoader(
+    for batch in load(
         cast(Dataset[Any], samples),
-        batch_sampler=order,
-        num_workers=workers,
+        workers=workers,
         pin_memory=device.type == "cuda",
-        worker_init_fn=start_worker,
-    )
-    for batch in loader:
+        batch_sampler=order,
+    ):
         moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
         yield {key: as_input(rows) if key in IMAGES else rows for key, rows in moved.items()}

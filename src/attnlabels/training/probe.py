@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from attnlabels.images.folder import Manifest, read_manifest
 from attnlabels.models.encoder import features
-from attnlabels.processes.loading import as_input, start_worker
+from attnlabels.processes.loading import as_input, load
 from attnlabels.processes.world import World
 from attnlabels.shards.labelled_squares import Listed, Sampled, Squares
 from attnlabels.shards.shards import Shards
+
+BATCH_SIZE = 256  # images; changes no score
 
 
 def divide(
@@ -58,16 +59,11 @@ def score_probe(network: Any, squares: Squares, *, workers: int, world: World) -
     """Top-1 accuracy of `network.probe` on its encoder's features, shared among the processes."""
     network.eval()
     n = len(squares)
-    loader: DataLoader[Any] = DataLoader(
-        squares,
-        batch_size=256,
-        sampler=range(world.rank, n, world.size),
-        num_workers=workers,
-        worker_init_fn=start_worker,
-    )
+    own = range(world.rank, n, world.size)
+    loaded = load(squares, workers=workers, batch_size=BATCH_SIZE, sampler=own)
     hits, seen = 0, 0
     quiet = None if world.first else True
-    for images, labels in tqdm(loader, desc="probe", disable=quiet):
+    for images, labels in tqdm(loaded, "probe", -(-len(own) // BATCH_SIZE), disable=quiet):
         logits = network.probe(features(network.encoder(as_input(images.to(world.device)))))
         hits += int((logits.argmax(dim=1).cpu() == labels).sum())
         seen += len(labels)

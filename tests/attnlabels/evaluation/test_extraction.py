@@ -75,7 +75,7 @@ def test_a_batch_lost_doubled_or_swapped_is_an_error(monkeypatch, tmp_path, orde
             number, pixels = squares[i]
             yield number, torch.from_numpy(pixels)
 
-    monkeypatch.setattr(extraction, "DataLoader", loader)
+    monkeypatch.setattr(extraction, "load", loader)
     with pytest.raises(ValueError, match=f"made: {said}"):
         write_features(tmp_path / "f", made(), encoded(made()))
 

@@ -1,6 +1,4 @@
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -46,14 +44,6 @@ def shards(tmp_path: Path) -> Path:
     return tmp_path / "shards"
 
 
-@pytest.fixture
-def handler() -> Iterator[None]:
-    """The command answers SIGTERM in its own way; pytest goes on in the old one."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
 def read(path: Path) -> np.ndarray:
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
@@ -95,7 +85,6 @@ def test_a_full_disk_leaves_nothing(shards, tmp_path, full_disk):
     assert [path.name for path in tmp_path.iterdir()] == ["shards"]
 
 
-@pytest.mark.usefixtures("handler")
 def test_the_commands_show_and_check(shards, tmp_path, monkeypatch, capsys):
     def run(*words: Path | str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["attnlabels", *map(str, words)])
