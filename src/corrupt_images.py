@@ -20,7 +20,7 @@ from pydantic import Field
 from attnlabels.images.folder import read_manifest
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_json
+from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.testsets.cifar10 import read_cifar10
 from attnlabels.testsets.corruptions import SMALLEST_SIDE, Table
 from attnlabels.testsets.generated import provenance, write_clean, write_corrupted, write_labels
@@ -43,7 +43,7 @@ class CorruptImages:
 
 def main(set_name: str, images: Path, which: str, out: Path) -> None:
     p = load(CorruptImages, "corrupt_images", set_name)
-    with replacing(out) as aside:
+    with replacing_folder(out) as aside:
         aside.mkdir()
         clean = aside / "clean.npy"
         prepare = {"folder": prepare_folder, "cifar10": prepare_cifar10}[p.layout]

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from attnlabels.pipeline.params import PARAMS, check, load, read, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.reporting.figures import (
     STYLE,
     draw_alignment,
@@ -71,7 +71,7 @@ def main(
             "labels": draw_labels(examples, p.examples),
             "attention": draw_attention(alignment, readouts, seed=seeds[0], n_examples=p.examples),
         }
-        with replacing(figures) as aside:
+        with replacing_folder(figures) as aside:
             aside.mkdir()
             for name, figure in drawn.items():
                 write_png(aside / f"{name}.png", figure)

@@ -19,7 +19,7 @@ from attnlabels.models.files import read_config
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.processes.world import own_device
 from attnlabels.testsets.image_sets import (
     ImageSet,
@@ -73,7 +73,7 @@ def main(
     _, val, _, test = sets
     sets.append(open_benchmark(imagenet_c, "imagenet_c", val))
     sets.append(open_benchmark(cifar10_c, "cifar10_c", test))
-    with replacing(out) as aside:
+    with replacing_folder(out) as aside:
         for each in sets:
             crop = config["eval_crop"] if each.crops else 1.0
             squares = Squares(each, size=config["image_size"], crop=crop, batch_size=p.batch_size)

@@ -29,6 +29,7 @@ from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.places import place_of_folder, settle
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing
 from attnlabels.processes.checkpoint import Scratch, fingerprint
@@ -61,6 +62,8 @@ class LabelImages:
 def main(
     weights: Path, images: Path, manifest: Path, recordings: Path, shards: Path, examples: Path
 ) -> None:
+    place_of_folder(shards)
+    settle(examples)
     take_threads()
     p = load(LabelImages, "label_images")
     listed, people = read_manifest(manifest), Shards(recordings)

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from attnlabels.pipeline.code import BLOCKS, code_of
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_json
+from attnlabels.pipeline.writing import replacing_folder, write_json
 
 
 def main(code: Path) -> None:
     this = Path(__file__)
     scripts = [path for path in this.parent.glob("*.py") if path.name != this.name]
-    with replacing(code) as aside:
-        for path in scripts:
-            write_json(aside / f"{path.stem}.json", code_of(path))
+    for path in scripts:
+        write_json(code / f"{path.stem}.json", code_of(path))
+    with replacing_folder(code / "blocks") as aside:
         for path in BLOCKS.glob("[!_]*.py"):
-            write_json(aside / "blocks" / f"{path.stem}.json", code_of(path))
+            write_json(aside / f"{path.stem}.json", code_of(path))
 
 
 if __name__ == "__main__":

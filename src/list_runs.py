@@ -17,14 +17,14 @@ from typing import Any
 from attnlabels.pipeline.code import BLOCKS, code_of
 from attnlabels.pipeline.params import PARAMS, read
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.writing import replacing_folder
 
 
 def main(study: str, runs: Path) -> None:
     table = read().get(study)
     if not isinstance(table, dict):
         raise ValueError(f"{PARAMS}: no table of runs {study!r}")
-    with replacing(runs) as aside:
+    with replacing_folder(runs) as aside:
         aside.mkdir()
         for name, row in table.items():
             about = {"run": name, "row": row, "sha256": dict(watched_by(row, name=name))}

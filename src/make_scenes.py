@@ -24,7 +24,7 @@ from pydantic import Field
 
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.scenes.layouts import (
     CIFAR_BATCHES,
     CIFAR_SIDE,
@@ -101,7 +101,7 @@ def main(name: str, out: Path) -> None:
     of_salicon = partial(watched, seed=p.seed, draw=wide, observe=mouse)
     of_osie = partial(watched, seed=p.seed, draw=wide, observe=eye)
 
-    with replacing(out) as folder, mapping(p.workers) as drawn:
+    with replacing_folder(out) as folder, mapping(p.workers) as drawn:
         write_watched_imagenet(folder, drawn(of_people, "imagenet train", p.n_train))
         write_imagenet(folder / "imagenet" / "val", drawn(of_imagenet, "imagenet val", p.n_val))
         for split, n in (("train", p.n_attention_train), ("val", p.n_attention_val)):

@@ -31,7 +31,7 @@ from attnlabels.metrics.statistics import bootstrap_interval, fewest_for_bootstr
 from attnlabels.pipeline.params import load, read, record
 from attnlabels.pipeline.results import read_json, runs_of
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_json
+from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.reporting.differences import (
     above_zero,
     baselines_of,
@@ -98,7 +98,7 @@ def main(studies: str, metrics: Path, data: Path, tables: Path, report: Path) ->
         "fewest": fewest_for_bootstrap(p.level),
     }
     texts = {key: texts_of(key, scores, baselines, values=values) for key in made}
-    with replacing(tables) as aside:
+    with replacing_folder(tables) as aside:
         aside.mkdir()
         write_tables(aside, made, texts=texts)
         write_json(aside / "made_by.json", {"made_by": read_makers(metrics, runs.values())})

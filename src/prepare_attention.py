@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.recordings.human_maps import Maps, draw_samples
 from attnlabels.recordings.salicon import Recording, read_json, read_mat, read_osie
 from attnlabels.shards.shards import write_shards
@@ -59,7 +59,7 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
     )
     skipped: list[str] = []
     with_keys = [(Path(each.name).stem, each) for each in recordings]
-    with replacing(out) as aside:
+    with replacing_folder(out) as aside:
         write_shards(
             aside,
             draw_samples(

@@ -31,6 +31,7 @@ from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import check, load, record
+from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.script import run
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
@@ -49,6 +50,7 @@ class RelabelImages:
 
 
 def main(name: str, labels: Path, given: Path, out: Path) -> None:
+    place_of_folder(out)
     take_threads()
     where = f"params.yaml: relabel_images.{name}"
     p = load(RelabelImages, "relabel_images", name)

@@ -15,6 +15,7 @@ from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
@@ -28,6 +29,7 @@ Row = record(Design)
 
 
 def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: Path) -> None:
+    settle(weights, curve, report)
     threads = take_threads()
     p, design = load(TrainTeacher, "train_teacher"), load(Row, *row.split("."))
     recordings, held_out = Recordings(train, p), Recordings(dev, p)

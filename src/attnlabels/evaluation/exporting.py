@@ -16,7 +16,8 @@ from attnlabels.evaluation.cards import PIXELS, data_card, encoder_card, teacher
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import load_weights, read_config, write_weights
 from attnlabels.models.teacher import Teacher
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.places import place_of_folder
+from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.shards import read_index
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
@@ -24,7 +25,6 @@ NEEDED_OF = {  # a checkpoint's config, by what is exported of it
     "teacher": ("teacher", "image_size"),
     "encoder": ("encoder", "image_size", "eval_crop"),
 }
-SUFFIXES = ("safetensors", "onnx")
 TOLERANCE = 1e-4  # of what ONNX Runtime computes, as a share of the largest; rounding is some 1e-6
 TRIED = ((2, 3, 64, 96), (1, 3, 97, 65))  # shapes that an ONNX file is tried on
 
@@ -42,7 +42,8 @@ def export(
     Of a student: its encoder as `encoder.safetensors`, with the key names of timm and torchvision,
     and as `encoder.onnx`. Of a teacher: `teacher.safetensors`, `teacher.onnx`. Both with a model
     card `README.md`. Of a folder of attention shards, the data card `README.md` alone. The cards
-    quote the JSON files `metrics`, what the `data` were and under which `licence`.
+    quote the JSON files `metrics`, what the `data` were and under which `licence`. An older export
+    in `out` is replaced.
 
     The ONNX files take any number and size of images and are tried in ONNX Runtime: one that
     differs from PyTorch by more than 1e-4 of the largest output is not written. Raises ValueError
@@ -50,10 +51,10 @@ def export(
     installed.
     """
     scores = {path.name: _read_scores(path) for path in metrics}
-    _require_replaceable(out)
+    place_of_folder(out)
     if checkpoint.is_dir():
         card = data_card(checkpoint, read_index(checkpoint), data=data, licence=licence)
-        with replacing(out) as aside:
+        with replacing_folder(out) as aside:
             aside.mkdir()
             (aside / "README.md").write_text(card)
         return [out / "README.md"]
@@ -66,7 +67,7 @@ def export(
             "pip install 'attnlabels[export]'"
         )
     network = _build(kind, config, checkpoint)
-    with replacing(out) as aside:
+    with replacing_folder(out) as aside:
         aside.mkdir()
         write_weights(aside / f"{kind}.safetensors", network, config)
         difference = write_onnx(aside / f"{kind}.onnx", network)
@@ -136,18 +137,6 @@ def difference_of(found: Float[np.ndarray, "..."], expected: Float[np.ndarray, "
     """The largest difference, as a share of the largest value that is expected."""
     largest = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
     return float(np.abs(found - expected).max()) / largest
-
-
-def _require_replaceable(out: Path) -> None:
-    """Raises unless all that is in the folder, if there is one, would be written by `export`."""
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"{out} is a file; name a folder to write")
-    own = {"README.md", *(f"{kind}.{suffix}" for kind in NEEDED_OF for suffix in SUFFIXES)}
-    if foreign := sorted({path.name for path in out.glob("*")} - own):
-        raise FileExistsError(
-            f"{out} holds {foreign[0]}, which no export writes; name a new folder, since it would "
-            "be replaced as a whole"
-        )
 
 
 def _build(kind: str, config: Mapping[str, Any], checkpoint: Path) -> Encoder | Teacher:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,7 @@ from attnlabels.labelling.photographs import (
 from attnlabels.labelling.shares import alone_in, collect
 from attnlabels.labelling.skipped import Broken, Unlabelled
 from attnlabels.pipeline.code import code_of
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.places import place_of_folder
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
 from attnlabels.shards.shards import Shards, sha256_of, shard_name
@@ -60,10 +61,11 @@ def label(
     beside `out`, or in $ATTNLABELS_SCRATCH. Under torchrun each process makes its share, and all
     but the first return None.
 
-    Raises ValueError or OSError, with the cure, for bad input, and if `out` is there already.
+    Raises ValueError or OSError, with the cure, for bad input, and if `out` is there already; an
+    empty folder, or a link to one or to none, is filled.
     """
     teacher, out = Path(teacher), Path(out)
-    _require_free(out)
+    place = place_of_folder(out, replace=False)
     labeller = read_labeller(teacher, drawing)
     photographs, left_out = _open(images, labeller, classes=classes, broken=broken)
     parts = _name_parts(photographs, work.shard_size)
@@ -72,25 +74,24 @@ def label(
         labelling = Labelling(photographs, labeller, broken, size, work.workers)
         about = [drawing, size, str(Path(images).resolve()), world.device.type]
         mark = fingerprint([*about, code_of(Path(__file__))], [teacher])
-        scratch = _scratch_beside(out, f"labels-{mark}")
+        scratch = _scratch_beside(place, f"labels-{mark}")
         with alone_in(scratch, world):
             world.agree("the list of images", fingerprint([*parts], []))
             label_parts(labelling, parts, scratch.folder, world=world)
             if not world.first:
                 return None
             by = {"kind": "teacher", "sha256": sha256_of(teacher), **vars(labeller.manner)}
-            found = photographs.classes
-            collect(scratch.folder, out, [*parts], maps_by=by, classes=found, skipped=left_out)
+            collect(
+                scratch.folder,
+                out,
+                [*parts],
+                maps_by=by,
+                classes=photographs.classes,
+                skipped=left_out,
+                add=partial(write_overlays, n=n_overlays),
+            )
             scratch.clear()
-    shards = Shards(out)
-    if n_overlays:
-        write_overlays(out / "overlay", shards, n_overlays)
-    return shards
-
-
-def _require_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} is there already; remove it, or name another place")
+    return Shards(out)
 
 
 def _open(
@@ -112,24 +113,29 @@ def _name_parts(photographs: Photographs, shard_size: int) -> dict[str, range]:
     }
 
 
-def write_overlays(folder: Path, shards: Shards, n: int) -> None:
-    """JPEGs of `n` images, from all over the set, under their maps and with their points."""
-    with replacing(folder) as aside:
-        aside.mkdir()
-        for i in spread(len(shards), n):
-            sample = shards[i]
-            picture = overlay(
-                fit_inside(decode(sample["image"], name=sample["name"]), side=OVERLAY_SIDE),
-                sample["map"],
-                sample["points"],
-                grid=sample["grid"],
-            )
-            _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-            (aside / f"{sample['key']}.jpg").write_bytes(encoded.tobytes())
+def write_overlays(folder: Path, *, n: int) -> None:
+    """In `overlay` of a folder of shards, JPEGs of `n` images from all over the set.
+
+    They are under their maps and with their points.
+    """
+    if not n:
+        return
+    shards = Shards(folder)
+    (folder / "overlay").mkdir()
+    for i in spread(len(shards), n):
+        sample = shards[i]
+        picture = overlay(
+            fit_inside(decode(sample["image"], name=sample["name"]), side=OVERLAY_SIDE),
+            sample["map"],
+            sample["points"],
+            grid=sample["grid"],
+        )
+        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        (folder / "overlay" / f"{sample['key']}.jpg").write_bytes(encoded.tobytes())
 
 
-def _scratch_beside(out: Path, name: str) -> Scratch:
-    # Not in the user's cache, as a stage's: shards hold the images, and are linked into `out`.
+def _scratch_beside(place: Path, name: str) -> Scratch:
+    # Not in the user's cache, as a stage's: shards hold the images, and are linked into `place`.
     if os.environ.get("ATTNLABELS_SCRATCH"):
         return Scratch(name)
-    return Scratch(str(out.absolute().with_name(f".{out.name}.{name}")))
+    return Scratch(str(place.with_name(f".{place.name}.{name}")))

@@ -5,13 +5,13 @@ r + n, ..., and any number of processes the same bytes; a labelling that was kil
 first shard that is not finished.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from attnlabels.labelling.skipped import Broken
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.world import World, await_files
 from attnlabels.shards.kept import clear_unfinished, is_current, link_or_copy, read_kept
@@ -72,14 +72,16 @@ def collect(
     maps_by: dict[str, Any],
     classes: list[str],
     skipped: Sequence[str] = (),
+    add: Callable[[Path], None] = lambda folder: None,
 ) -> None:
     """Make a folder `out` of the shards `names` of `folder`, all finished, with an index.
 
-    A shard whose images were all left out is not put there. `skipped` was left out before.
+    A shard whose images were all left out is not put there. `skipped` was left out before. `add`
+    puts something else into the folder, whose shards are whole by then.
     """
     shards: dict[str, Shard] = {}
     left_out = list(skipped)
-    with replacing(out) as aside:
+    with replacing_folder(out) as aside:
         aside.mkdir()
         for name, kept_as in zip(map(shard_name, range(len(names))), names):
             kept = read_kept(folder / kept_as)
@@ -89,3 +91,4 @@ def collect(
                 link_or_copy(folder / kept_as, aside / name)
                 shards[name] = kept.shard
         write_index(aside, shards, maps_by=maps_by, classes=classes, skipped=left_out)
+        add(aside)

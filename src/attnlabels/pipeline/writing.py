@@ -11,34 +11,67 @@ from pathlib import Path
 from typing import Any
 
 from attnlabels.pipeline.machine import made_by
+from attnlabels.pipeline.places import mark, place_of_file, place_of_folder
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write a file or folder to; moved to `path` if all goes well.
+    """A path beside the file `path` to write to; moved to `path` if all goes well.
 
-    On any failure what was written is removed and `path` stays as it was.
+    On any failure what was written is removed and `path` stays as it was. A link is followed.
+    Raises OSError, before anything is written, if no file can be written there.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    place = place_of_file(path)
+    with _aside(path, place) as aside:
+        yield aside
+        _require_written(path, aside)
+        os.replace(aside, place)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A path beside the folder `path` to make a folder at; the rest is as in `replacing`.
+
+    A folder is replaced if it is empty or was written so (see `attnlabels.pipeline.places`).
+    """
+    place = place_of_folder(path)
+    with _aside(path, place) as aside:
+        yield aside
+        _require_written(path, aside)
+        mark(aside)
+        if not place.exists() or not any(place.iterdir()):
+            os.replace(aside, place)
+            return
+        old = place.with_name(f".{place.name}.{os.getpid()}.old")  # none is replaced in one step
+        _remove(old)
+        os.replace(place, old)
+        try:
+            os.replace(aside, place)
+        except BaseException:
+            os.replace(old, place)
+            raise
+        _remove(old)
+
+
+@contextmanager
+def _aside(path: Path, place: Path) -> Iterator[Path]:
+    """A path in the folder of `place` that is not there, before and after."""
+    aside = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    place.parent.mkdir(parents=True, exist_ok=True)
     _remove(aside)  # a killed process may have had our number, as in containers
     try:
         yield aside
-        if not aside.exists():
-            raise FileNotFoundError(f"{path} stays as it was: nothing was written for it")
-        if path.is_dir():  # no folder is replaced in one step
-            _remove(old)
-            os.replace(path, old)
-        os.replace(aside, path)
-        _remove(old)
     except OSError as error:
-        says_where = error.filename or path.name in str(error)
-        if says_where or isinstance(error, FileNotFoundError):  # the latter is of an input
+        if error.filename or error.errno is None:  # it says where, as our own messages do
             raise
         raise OSError(f"{path}: cannot be written ({error}); make room") from error
     finally:
         _remove(aside)
+
+
+def _require_written(path: Path, aside: Path) -> None:
+    if not aside.exists():
+        raise FileNotFoundError(f"{path} stays as it was: nothing was written for it")
 
 
 def write_json(path: Path, tree: Mapping[str, Any]) -> None:

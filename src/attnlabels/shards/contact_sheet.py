@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from attnlabels.images.decoding import decode
 from attnlabels.images.overlays import colour_map, fit_inside, overlay, spread
+from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import replacing
 from attnlabels.shards.shards import KINDS, Sample, Shards
 
@@ -25,8 +26,9 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
 
     A map spans the colours of "inferno" from 0 to its largest value; its cells are drawn as they
     are stored. Under it stands the sample's key, its class and how many points it has. Raises
-    ValueError or OSError if the shards are not whole.
+    ValueError or OSError if the shards are not whole, or if `out` is a folder.
     """
+    settle(Path(out))
     samples = Shards(Path(shards))
     chosen = spread(len(samples), count)
     columns = min(columns, len(chosen))

@@ -17,6 +17,7 @@ from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_head import Output, Select
 from attnlabels.models.encoder import Stem, Taps
 from attnlabels.models.files import write_weights
+from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.precision import Choice
@@ -219,6 +220,7 @@ def train(
     until they are written. `beside`: other images, and how many of them join each batch with their
     clean parts. `watch` says of an epoch's row what is wrong with it, or "".
     """
+    settle(*run.outputs)
     p, folders = run.recipe, [views.samples.folder]
     mark = run.mark([*folders, beside[0].samples.folder] if beside else folders)
     with joined() as world:

@@ -277,7 +277,7 @@ def test_shards_get_a_data_card_with_provenance_and_checksums(shards, tmp_path):
 def test_a_folder_with_anything_else_in_it_is_not_replaced(checkpoint, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    with pytest.raises(FileExistsError, match=r"out holds thesis\.tex, which no export writes"):
+    with pytest.raises(FileExistsError, match="out holds thesis.tex, which attnlabels did not"):
         export(checkpoint, tmp_path / "out")
     with pytest.raises(FileExistsError, match="student.safetensors is a file; name a folder"):
         export(checkpoint, tmp_path / "student.safetensors")

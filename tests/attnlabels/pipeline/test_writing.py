@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from attnlabels.pipeline.writing import replacing, write_json, write_rows
+from attnlabels.pipeline.places import MARK
+from attnlabels.pipeline.writing import replacing, replacing_folder, write_json, write_rows
 
 
 def names(folder):
@@ -20,27 +21,47 @@ def test_a_file_appears_whole_in_a_new_folder(tmp_path):
     assert names(tmp_path / "new") == ["out.txt"]
 
 
-def test_a_folder_replaces_a_folder_and_nothing_of_the_old_one_stays(tmp_path):
+def write_folder(out, name):
+    with replacing_folder(out) as aside:
+        aside.mkdir()
+        (aside / name).touch()
+
+
+def test_a_folder_replaces_an_older_one_and_nothing_of_it_stays(tmp_path):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").write_text("old")
-    with replacing(out) as aside:
+    write_folder(out, "old")
+    with replacing_folder(out) as aside:
         aside.mkdir()
         (aside / "new").write_text("new")
-        assert names(out) == ["old"]
-    assert names(out) == ["new"] and names(tmp_path) == ["out"]
+        assert names(out) == [MARK, "old"]
+    assert names(out) == [MARK, "new"] and names(tmp_path) == ["out"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_failure_leaves_the_old_result_alone(tmp_path, error, folder):
     out = tmp_path / "out"
-    out.mkdir() if folder else out.write_text("old")
-    with pytest.raises(error), replacing(out) as aside:
+    write_folder(out, "old") if folder else out.write_text("old")
+    with pytest.raises(error), (replacing_folder if folder else replacing)(out) as aside:
         aside.mkdir() if folder else aside.write_text("half")
         raise error
     assert names(tmp_path) == ["out"]
-    assert names(out) == [] if folder else out.read_text() == "old"
+    assert names(out) == [MARK, "old"] if folder else out.read_text() == "old"
+
+
+def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, monkeypatch):
+    write_folder(tmp_path / "out", "old")
+    replace = os.replace
+
+    def fail(source, to):
+        if str(source).endswith(".tmp"):
+            raise OSError(5, "Input/output error")
+        replace(source, to)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="out: cannot be written .*Input/output"):
+        write_folder(tmp_path / "out", "new")
+    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == [MARK, "old"]
 
 
 def test_a_failure_leaves_no_result_where_there_was_none(tmp_path):
@@ -51,22 +72,19 @@ def test_a_failure_leaves_no_result_where_there_was_none(tmp_path):
 
 
 def test_writing_nothing_fails_and_keeps_the_old_folder(tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old").touch()
+    write_folder(tmp_path / "out", "old")
     said = "out stays as it was: nothing was written"
-    with pytest.raises(FileNotFoundError, match=said), replacing(tmp_path / "out"):
+    with pytest.raises(FileNotFoundError, match=said), replacing_folder(tmp_path / "out"):
         pass
-    assert names(tmp_path / "out") == ["old"] and names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == [MARK, "old"] and names(tmp_path) == ["out"]
 
 
 def test_what_a_killed_process_of_the_same_number_left_is_not_mixed_in(tmp_path):
     left = tmp_path / f".out.{os.getpid()}.tmp"
     left.mkdir()
     (left / "stale").touch()
-    with replacing(tmp_path / "out") as aside:
-        aside.mkdir()
-        (aside / "new").touch()
-    assert names(tmp_path / "out") == ["new"]
+    write_folder(tmp_path / "out", "new")
+    assert names(tmp_path / "out") == [MARK, "new"]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -1,0 +1,97 @@
+"""Where results go: seen to be free before the work begins, with links followed.
+
+A file takes a file's place and never a folder's. A folder takes the place of one that is empty, or
+of one that this program wrote and that nobody has added to or changed since: the file MARK in it
+tells, as it lists what was written and how long each file is.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+MARK = ".attnlabels"
+ELSEWHERE = "name another place"
+
+
+def settle(*files: Path) -> None:
+    """Raise OSError unless each file can be written, as `place_of_file` has it."""
+    for each in files:
+        place_of_file(each)
+
+
+def place_of_file(path: Path) -> Path:
+    """The file that `path` leads to, whether it is there or not.
+
+    Raises OSError that says what is in the way: a folder, a file for a folder, or permissions.
+    """
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it, or {ELSEWHERE}")
+    if path.is_symlink() and place.is_file() and not place.stat().st_mode & 0o222:
+        # DVC's cache: what is written there would be taken for what was there
+        raise PermissionError(f"{path} links to a file that is read only; remove the link")
+    _require_room(path, place)
+    return place
+
+
+def place_of_folder(path: Path, *, replace: bool = True) -> Path:
+    """The folder that `path` leads to, whether it is there or not.
+
+    Raises OSError that says what is in the way: a file, permissions, a folder that may not be
+    replaced, or, unless `replace` is set, one that is not empty.
+    """
+    place = Path(os.path.realpath(path))
+    if place.exists() and not replace and (not place.is_dir() or any(place.iterdir())):
+        raise FileExistsError(f"{path} is there already; remove it, or {ELSEWHERE}")
+    if place.exists() and not place.is_dir():
+        raise FileExistsError(f"{path} is a file; name a folder to write")
+    if place.is_dir():
+        _require_replaceable(path, place)
+    _require_room(path, place)
+    return place
+
+
+def mark(folder: Path) -> None:
+    """Say in `folder` that this program wrote all that is there now, and may replace it."""
+    written = {"written_by": "attnlabels", "files": dict(sorted(_sizes(folder)))}
+    (folder / MARK).write_text(json.dumps(written, indent=1) + "\n")
+
+
+def _require_replaceable(path: Path, place: Path) -> None:
+    try:
+        written = json.loads((place / MARK).read_bytes())["files"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no mark of ours
+        written = ()
+    if strange := sorted({*_sizes(place)} - {*written}):
+        raise FileExistsError(
+            f"{path} holds {strange[0][0]}, which attnlabels did not write there or somebody has "
+            "changed since; name a new folder, as this one would be replaced as a whole"
+        )
+    if place == Path.cwd() or place.is_mount():  # no other folder can take their place
+        raise FileExistsError(
+            f"{path} is the current folder or a mounted one, which cannot be replaced; name a "
+            f"folder in it, such as {path / 'out'}"
+        )
+
+
+def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
+    """Names below `folder`, but its mark's, with sizes in bytes; -1 for an empty folder."""
+    for above, folders, files in os.walk(folder):
+        for name in files:
+            path = Path(above, name)
+            if path != folder / MARK:
+                yield str(path.relative_to(folder)), path.lstat().st_size
+        for name in folders:  # links to folders among them
+            path = Path(above, name)
+            if path.is_symlink() or not any(path.iterdir()):
+                yield str(path.relative_to(folder)), -1
+
+
+def _require_room(path: Path, place: Path) -> None:
+    """Raise OSError unless `place` can be made in the folder above it, or in one made for it."""
+    above = next(each for each in place.parents if each.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(f"{path}: {above} is a file and no folder; {ELSEWHERE}")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path}: nothing can be written in {above}; {ELSEWHERE}")
