@@ -81,15 +81,8 @@ def label(
             if not world.first:
                 return None
             by = {"kind": "teacher", "sha256": sha256_of(teacher), **vars(labeller.manner)}
-            collect(
-                scratch.folder,
-                out,
-                [*parts],
-                maps_by=by,
-                classes=photographs.classes,
-                skipped=left_out,
-                add=partial(write_overlays, n=n_overlays),
-            )
+            add, found = partial(write_overlays, n=n_overlays), photographs.classes
+            collect(scratch.folder, out, [*parts], add, maps_by=by, classes=found, skipped=left_out)
             scratch.clear()
     return Shards(out)
 

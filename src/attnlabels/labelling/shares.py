@@ -68,11 +68,11 @@ def collect(
     folder: Path,
     out: Path,
     names: Sequence[str],
+    add: Callable[[Path], None] = lambda folder: None,
     *,
     maps_by: dict[str, Any],
     classes: list[str],
     skipped: Sequence[str] = (),
-    add: Callable[[Path], None] = lambda folder: None,
 ) -> None:
     """Make a folder `out` of the shards `names` of `folder`, all finished, with an index.
 
