@@ -19,6 +19,7 @@ from tqdm import tqdm
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder
+from attnlabels.recordings.density import Border
 from attnlabels.recordings.human_maps import Maps, draw_samples
 from attnlabels.recordings.salicon import Recording, read_json, read_mat, read_osie
 from attnlabels.shards.shards import write_shards
@@ -27,6 +28,8 @@ Amount = Annotated[int, Field(ge=1)]
 Length = Annotated[float, Field(gt=0)]
 Layout = Literal["salicon_json", "salicon_mat", "osie_mat"]
 Points = Literal["fixations", "location"]
+DRAWN = ("layout", "maps", "points", "count", "border", "sigma_px", "sigma_width")
+TOLD = (*DRAWN, "folds", "keep")  # of a row, in the shards' index
 
 
 @record
@@ -37,6 +40,7 @@ class PrepareAttention:
     maps: str | None  # folder of ready-made PNG maps; null: draw them from the points
     points: Points  # location: the raw mouse samples, which salicon_mat alone has apart
     count: Literal["binary", "counted"]
+    border: Border  # beyond which the Gaussian finds nothing, or the image reflected
     sigma_px: Length  # at the width sigma_width; scaled to the image's
     sigma_width: Amount
     map_size: tuple[Amount, Amount]  # height, width, as stored
@@ -55,6 +59,7 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
         sigma_px=p.sigma_px,
         sigma_width=p.sigma_width,
         count=p.count,
+        border=p.border,
         size=p.map_size,
     )
     skipped: list[str] = []
@@ -107,14 +112,7 @@ def provenance(
     return {
         "kind": "human",
         "annotations": annotations.name,
-        "layout": p.layout,
-        "maps": p.maps,
-        "points": p.points,
-        "count": p.count,
-        "sigma_px": p.sigma_px,
-        "sigma_width": p.sigma_width,
-        "folds": p.folds,
-        "keep": p.keep,
+        **{key: getattr(p, key) for key in TOLD},
         "clipped_points": sum(each.n_clipped for each in recordings),
     }
 

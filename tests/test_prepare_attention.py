@@ -19,6 +19,7 @@ ROW = {
     "maps": None,
     "points": "fixations",
     "count": "binary",
+    "border": "zeros",
     "sigma_px": 19.0,
     "sigma_width": 640,
     "map_size": [24, 32],
@@ -94,6 +95,13 @@ def test_map_is_the_density_at_the_images_size_with_sigma_scaled_by_width_then_r
     expected = full.reshape(24, 2, 32, 2).mean((1, 3))
     assert shards[3]["map"].shape == (24, 32)
     assert np.abs(shards[3]["map"] - expected / expected.max()).max() < 1e-4
+
+
+def test_the_border_is_the_rows_and_told():
+    shards = {border: prepare(border=border, out=border) for border in ("zeros", "reflect")}
+    for border, each in shards.items():
+        assert each.index["maps_by"]["border"] == border
+    assert np.abs(shards["zeros"][3]["map"] - shards["reflect"][3]["map"]).max() > 0.01
 
 
 def test_second_run_is_byte_identical():

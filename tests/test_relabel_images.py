@@ -342,6 +342,7 @@ def test_the_row_its_options_and_the_teachers_manner_are_the_maps_provenance(rel
         "kind": "human",
         "given": "data/scenes/people/fixations_train.json",
         "count": "counted",
+        "border": "zeros",
     }
     assert relabel("masks").index["maps_by"] == manner | {
         "kind": "masks",

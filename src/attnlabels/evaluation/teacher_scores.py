@@ -17,7 +17,7 @@ from attnlabels.metrics.alignment import SCORES, score_map
 from attnlabels.metrics.saliency import floor
 from attnlabels.metrics.statistics import split_half_cc
 from attnlabels.models.teacher import Teacher
-from attnlabels.recordings.density import blur, centre_prior
+from attnlabels.recordings.density import Border, blur, centre_prior
 from attnlabels.recordings.recordings import (
     Recording,
     count_recorded,
@@ -100,6 +100,7 @@ def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
     shards = Shards(folder)
     by = shards.index["maps_by"]
     share, counted = by["sigma_px"] / by["sigma_width"], by["count"] == "counted"
+    border = by.get("border", "zeros")  # which shards of before did not tell
     for i in tqdm(range(len(shards)), desc="split halves", disable=None):
         sample = shards[i]
         if sample["observers"] is None:
@@ -107,14 +108,14 @@ def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
         yield split_half_cc(
             sample["points"],
             sample["observers"],
-            density=_density_of(sample, share=share, counted=counted),
+            density=_density_of(sample, share=share, counted=counted, border=border),
             splits=splits,
             seed=seed + i,
         )
 
 
 def _density_of(
-    sample: Sample, *, share: float, counted: bool
+    sample: Sample, *, share: float, counted: bool, border: Border
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Draws the density of some of a sample's points, as its own is drawn, at its map's size."""
     size, (tall, wide) = sample["map"].shape, sample["image_size"]
@@ -122,6 +123,7 @@ def _density_of(
 
     def draw(points: np.ndarray) -> np.ndarray:
         counts = count_points(points, grid=sample["grid"], box=WHOLE, size=size)
-        return blur(counts if counted else np.minimum(counts, 1), sigma_px=sigma_px)
+        map = counts if counted else np.minimum(counts, 1)
+        return blur(map, sigma_px=sigma_px, border=border)
 
     return draw

@@ -180,7 +180,9 @@ def _read(data: Path, images: Path, reading: Reading) -> tuple[list[Recording], 
 
 def _maps(size: tuple[int, int], *, sigma: float) -> Maps:
     half = (size[0] // 2, size[1] // 2)
-    return Maps(folder=None, sigma_px=sigma, sigma_width=1, count="binary", size=half)
+    return Maps(
+        folder=None, sigma_px=sigma, sigma_width=1, count="binary", border="zeros", size=half
+    )
 
 
 def _write_part(
@@ -204,6 +206,7 @@ def _write_part(
             "sigma_px": maps.sigma_px,
             "sigma_width": maps.sigma_width,
             "count": maps.count,
+            "border": maps.border,
         },
         classes=[],
         skipped=left_out,

@@ -26,7 +26,7 @@ from attnlabels.models.projector import projector
 from attnlabels.pipeline.writing import replacing
 from attnlabels.processes.loading import as_input, load
 from attnlabels.processes.world import World, await_files
-from attnlabels.recordings.density import Count, centre_prior, density
+from attnlabels.recordings.density import Border, Count, centre_prior, density
 from attnlabels.recordings.salicon import read_json
 from attnlabels.shards.labelled_squares import Sampled, Squares
 from attnlabels.shards.shards import Sample, Shards
@@ -74,6 +74,7 @@ class ShuffledOptions:
 @dataclass(frozen=True, kw_only=True)
 class RecordedOptions:
     count: Count
+    border: Border
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,8 @@ def draw_recorded(task: Task, options: RecordedOptions) -> Draw:
         grid = (h, w) = (recording.height, recording.width)
         require_size(grid, sample, task.given)
         sigma_px = (down * h / size, across * w / size)
-        map = density(recording.points, height=h, width=w, sigma_px=sigma_px, count=options.count)
+        drawn: dict[str, Any] = {"count": options.count, "border": options.border}
+        map = density(recording.points, height=h, width=w, sigma_px=sigma_px, **drawn)
         map = resize(map, size, size).clip(min=0)
         return Label(map, recording.points, recording.observers, grid)
 

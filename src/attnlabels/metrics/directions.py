@@ -10,4 +10,4 @@ def scale_rows(rows: np.ndarray) -> None:
     infinite: features of such a size have a direction, but no length could be told.
     """
     _, exponents = np.frexp(np.abs(rows).max(axis=1, keepdims=True))
-    np.ldexp(rows, -exponents, out=rows)
+    rows *= np.ldexp(np.float32(1), np.minimum(-exponents, 126))  # 127 is the last there is

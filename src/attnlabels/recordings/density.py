@@ -18,6 +18,12 @@ CENTRE_SIGMA = 0.25  # of each side
 
 Count = Literal["binary", "counted"]
 
+# What the Gaussian finds beyond the image: nothing, as OSIE's `imfilter(map, gaussian, 0)`, or the
+# image itself again, as SALICON's `gaussian_filter(map, sigma)` of scipy, whose default that is. A
+# point on the border then counts about twice as much, one in a corner four times.
+Border = Literal["zeros", "reflect"]
+BORDERS: dict[Border, int] = {"zeros": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT}
+
 
 def fixation_map(
     points: Int[np.ndarray, "n 2"], *, height: int, width: int, count: Count
@@ -43,17 +49,22 @@ def density(
     width: int,
     sigma_px: float | tuple[float, float],
     count: Count,
+    border: Border = "zeros",
 ) -> Float32[np.ndarray, "{height} {width}"]:
     """The blurred map of the points, from 0 to 1; see `blur`."""
     if len(points) == 0:
         raise ValueError("no points to make a density of")
-    return blur(fixation_map(points, height=height, width=width, count=count), sigma_px=sigma_px)
+    map = fixation_map(points, height=height, width=width, count=count)
+    return blur(map, sigma_px=sigma_px, border=border)
 
 
 def blur(
-    map: Float32[np.ndarray, "h w"], *, sigma_px: float | tuple[float, float]
+    map: Float32[np.ndarray, "h w"],
+    *,
+    sigma_px: float | tuple[float, float],
+    border: Border = "zeros",
 ) -> Float32[np.ndarray, "h w"]:
-    """A map of fixations blurred, from 0 to 1; nothing lies beyond the image's border.
+    """A map of fixations blurred, from 0 to 1; beyond the image lies what `border` says.
 
     `sigma_px` is two, down and across, where the map is not of its image's shape.
     """
@@ -62,7 +73,7 @@ def blur(
         raise ValueError(f"sigma_px is {sigma_px}; expected a length above 0")
     across_and_down = [2 * math.ceil(KERNEL_SIGMAS * sigma) + 1 for sigma in (across, down)]
     blurred = cv2.GaussianBlur(
-        map, across_and_down, sigmaX=across, sigmaY=down, borderType=cv2.BORDER_CONSTANT
+        map, across_and_down, sigmaX=across, sigmaY=down, borderType=BORDERS[border]
     )
     low, high = blurred.min(), blurred.max()
     if high == low:

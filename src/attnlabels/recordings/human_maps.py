@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
 from attnlabels.images.decoding import decode, resize
-from attnlabels.recordings.density import Count, density
+from attnlabels.recordings.density import Border, Count, density
 from attnlabels.recordings.salicon import Recording
 from attnlabels.shards.shards import Sample
 
@@ -19,13 +19,15 @@ from attnlabels.shards.shards import Sample
 class Maps:
     """What the maps of recordings are: read, or drawn from the points at the image's size.
 
-    They are drawn by a Gaussian of `sigma_px` pixels where an image is `sigma_width` wide.
+    They are drawn by a Gaussian of `sigma_px` pixels where an image is `sigma_width` wide, which
+    finds beyond it what `border` says.
     """
 
     folder: Path | None  # of ready-made maps, `<stem>.png` for an image; None: draw them
     sigma_px: float
     sigma_width: int
     count: Count
+    border: Border
     size: tuple[int, int]  # height and width that they are reduced to
 
 
@@ -43,12 +45,11 @@ def draw_samples(
     At an image that is missing, cut short or of another size, ValueError or FileNotFoundError is
     raised, or its name is appended to `skipped`, as `broken` has it.
     """
-    blur: dict[str, Any] = {"sigma_px": maps.sigma_px, "sigma_width": maps.sigma_width}
     for key, recording in recordings:
         try:
             image = read_photograph(images, recording)
             if maps.folder is None:
-                map = draw_map(recording, **blur, count=maps.count)
+                map = draw_map(recording, maps)
             else:
                 map = read_map(maps.folder / f"{Path(recording.name).stem}.png", recording)
         except (ValueError, FileNotFoundError):
@@ -71,16 +72,15 @@ def draw_samples(
         )
 
 
-def draw_map(
-    recording: Recording, *, sigma_px: float, sigma_width: int, count: Count
-) -> Float[np.ndarray, "h w"]:
-    """The density of the recorded points at the image's size, `sigma_px` as in `Maps`."""
+def draw_map(recording: Recording, maps: Maps) -> Float[np.ndarray, "h w"]:
+    """The density of the recorded points at the image's size."""
     return density(
         recording.points,
         height=recording.height,
         width=recording.width,
-        sigma_px=sigma_px * recording.width / sigma_width,
-        count=count,
+        sigma_px=maps.sigma_px * recording.width / maps.sigma_width,
+        count=maps.count,
+        border=maps.border,
     )
 
 

@@ -22,13 +22,28 @@ def test_rows_are_rows():
 
 
 @pytest.mark.parametrize("count", ["binary", "counted"])
-def test_density_is_scipys_gaussian_with_nothing_beyond_the_border(count):
+@pytest.mark.parametrize(("border", "mode"), [("zeros", "constant"), ("reflect", "reflect")])
+def test_density_is_scipys_gaussian_with_either_border(count, border, mode):
     map = fixation_map(POINTS, height=30, width=40, count=count).astype(float)
-    blurred = gaussian_filter(map, 2.5, mode="constant", truncate=4)
+    blurred = gaussian_filter(map, 2.5, mode=mode, truncate=4)
     expected = (blurred - blurred.min()) / (blurred.max() - blurred.min())
-    found = density(POINTS, height=30, width=40, sigma_px=2.5, count=count)
+    found = density(POINTS, height=30, width=40, sigma_px=2.5, count=count, border=border)
     assert found.dtype == np.float32 and found.min() == 0 and found.max() == 1
     assert np.abs(found - expected).max() < 1e-5
+
+
+def test_a_reflected_border_is_that_of_salicons_own_code():
+    """NUS-VIP/salicon-api `buildFixMap`: scipy's filter with nothing but sigma."""
+    points = np.array([[0, 0], [239, 100], [120, 160]])
+    map = fixation_map(points, height=240, width=320, count="binary").astype(float)
+    expected = gaussian_filter(map, 9.5)
+    expected -= expected.min()
+    expected /= expected.max()
+    found = density(points, height=240, width=320, sigma_px=9.5, count="binary", border="reflect")
+    assert np.abs(found - expected).max() < 1e-4
+    assert found[0, 0] == 1 and found[239, 100] == pytest.approx(0.5, abs=0.01)
+    zeros = density(points, height=240, width=320, sigma_px=9.5, count="binary", border="zeros")
+    assert np.abs(zeros - expected).max() > 0.5
 
 
 def test_one_point_gives_its_gaussian():
