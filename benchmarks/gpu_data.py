@@ -158,7 +158,8 @@ def write_teacher(path: Path, place: Place) -> None:
         "pool_stride": 1,
         "output": "learnt_offset",
     }
-    geometry = {"image_size": place.teacher, "sigma_px": [0.03 * place.teacher[1]] * 2}
+    sigma_px = [0.03 * place.teacher[1]] * 2
+    geometry = {"image_size": place.teacher, "sigma_px": sigma_px, "fitted_sigma_px": sigma_px}
     write_weights(path, Teacher(**config), {"teacher": config, **geometry})
 
 

@@ -235,7 +235,12 @@ def small_params(tree: dict[str, Any]) -> dict[str, Any]:
 def write_world(root: Path, n: int) -> None:
     """All inputs of the stages: `n` of what they are measured on, a few of the rest."""
     torch.manual_seed(0)
-    teacher = {"teacher": TEACHER, "image_size": [SIDE, SIDE], "sigma_px": [1.0, 1.0]}
+    teacher = {
+        "teacher": TEACHER,
+        "image_size": [SIDE, SIDE],
+        "sigma_px": [1.0, 1.0],
+        "fitted_sigma_px": [1.0, 1.0],
+    }
     write_weights(root / "teacher.safetensors", Teacher(**TEACHER), teacher)  # type: ignore
     student = {"encoder": ENCODER, "image_size": SIDE, "eval_crop": 1.0}
     module = torch.nn.ModuleDict({"encoder": Encoder(**ENCODER)})  # type: ignore[arg-type]

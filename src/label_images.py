@@ -21,7 +21,7 @@ from attnlabels.images.decoding import decode, resize
 from attnlabels.images.folder import read_manifest
 from attnlabels.images.tree import ImageFiles
 from attnlabels.labelling.batches import Labelling, cut, label_parts
-from attnlabels.labelling.labeller import Drawing, Labeller, read_labeller
+from attnlabels.labelling.labeller import Drawing, Labeller, Sigma, read_labeller
 from attnlabels.labelling.photographs import Photographs, require_distinct_keys
 from attnlabels.labelling.shares import alone_in, collect
 from attnlabels.labelling.skipped import Unlabelled
@@ -47,6 +47,7 @@ class LabelImages:
     """The section `label_images` of params.yaml."""
 
     map_size: Count
+    sigma: Sigma
     threshold: Annotated[float, Field(gt=0, le=1)]
     maximum_points: Count
     mirror: bool

@@ -5,11 +5,13 @@
 ROW is the path of the teacher's row in params.yaml: `teacher`, or `teachers.taps_3` in a table.
 TRAIN and DEV are folders of attention shards. The epoch with the best mean CC on DEV is kept: DEV
 is held out of the training recordings and is no test set. A run that was killed goes on where it
-was, to the same weights.
+was, to the same weights. They say the σ of the densities, and that with which the teacher's maps of
+DEV give as many pseudo fixations as people's; REPORT, how many times wider it is (`fitted_sigma`).
 """
 
 from pathlib import Path
 
+from attnlabels.labelling.fitted_sigma import fit_to
 from attnlabels.models.files import write_weights
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
@@ -56,10 +58,13 @@ def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: P
         if not world.first:
             return
         best = max(history, key=lambda each: each["dev_cc"])
+        fitted = fit_to(teacher, held_out, sigma_px=recordings.sigma_px)
+        config = header(p, design, recordings, fitted_sigma_px=fitted) | measured
         with replacing(weights) as aside:
-            write_weights(aside, teacher, {**header(p, design, recordings), **measured})
+            write_weights(aside, teacher, config)
         write_rows(curve, history, columns=list(best))
         scores = {key: best[key] for key in ("dev_cc", "epoch", "loss")}
+        scores["fitted_sigma"] = fitted[0] / recordings.sigma_px[0]
         write_metrics(report, scores, threads=threads, **measured)
         scratch.clear()
 

@@ -252,7 +252,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
     model: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
     torch.manual_seed(0)
-    geometry = {"image_size": [24, 32], "sigma_px": [2.0, 2.5]}
+    geometry = {"image_size": [24, 32], "sigma_px": [2.0, 2.5], "fitted_sigma_px": [2.0, 2.5]}
     write_weights(path, Teacher(**model), {"teacher": model, **geometry})
     return path
 

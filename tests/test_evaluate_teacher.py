@@ -103,7 +103,12 @@ def test_a_teacher_whose_branches_all_died_scores_as_chance_and_is_counted(param
     for branch in dead.branches:
         nn.init.zeros_(branch.collapse.weight)
         nn.init.constant_(branch.collapse.bias, -200.0)
-    about = {"teacher": model, "image_size": [24, 32], "sigma_px": [2.0, 2.0]}
+    about = {
+        "teacher": model,
+        "image_size": [24, 32],
+        "sigma_px": [2.0, 2.0],
+        "fitted_sigma_px": [2.0, 2.0],
+    }
     write_weights(Path("dead.safetensors"), dead, about)
     evaluate_teacher.main(*words(Path("out"), Path("dead.safetensors"), world))
     report = json.loads(Path("out/report.json").read_text())
@@ -122,7 +127,12 @@ def test_the_literal_teacher_has_a_floor_of_one_half_or_more(params, world):
         torch.manual_seed(0)
         model = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": output}
         weights = Path(f"{output}.safetensors")
-        about = {"teacher": model, "image_size": [24, 32], "sigma_px": [2.0, 2.0]}
+        about = {
+            "teacher": model,
+            "image_size": [24, 32],
+            "sigma_px": [2.0, 2.0],
+            "fitted_sigma_px": [2.0, 2.0],
+        }
         write_weights(weights, Teacher(**model), about)
         evaluate_teacher.main(*words(Path("out"), weights, world))
         scores = pd.read_csv("out/scores.csv")

@@ -27,7 +27,12 @@ from attnlabels.pipeline.params import load, read
 from attnlabels.shards.shards import Shards, decode_map, encode_map, verify
 
 MODEL: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
-ABOUT = {"teacher": MODEL, "image_size": [24, 32], "sigma_px": [2.0, 2.5]}
+ABOUT = {
+    "teacher": MODEL,
+    "image_size": [24, 32],
+    "sigma_px": [2.0, 2.5],
+    "fitted_sigma_px": [2.0, 2.5],
+}
 BROKEN = "n00000002/n00000002_5.JPEG"
 Label = Callable[..., Shards]
 SOURCES = Path(label_images.__file__).parent

@@ -82,6 +82,7 @@ def test_the_weights_are_those_of_the_epoch_with_the_best_cc_on_dev(train, world
     report = json.loads((out / "report.json").read_text())
     assert report.pop("made_by")["threads"] == 1
     best = max(rows(out), key=lambda row: row["dev_cc"])
+    assert 0.5 <= report.pop("fitted_sigma") <= 8
     assert report == {key: best[key] for key in ("dev_cc", "epoch", "loss")}
     teacher = Teacher(**read_config(out / "teacher.safetensors")["teacher"])
     load_weights(out / "teacher.safetensors", teacher)

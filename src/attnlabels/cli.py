@@ -68,6 +68,13 @@ def label_(
             help="Side of a map.  [default: 56, or the teacher's shorter side if that is less]",
         ),
     ] = None,
+    sigma: Annotated[
+        Literal["teacher", "fitted"],
+        typer.Option(
+            help="Of a fixation: the densities' that the teacher learnt, or wider, for as many "
+            "fixations as people's maps have."
+        ),
+    ] = "teacher",
     threshold: Annotated[
         float, typer.Option(metavar="SHARE", help="Fixations end at this share of a map's maximum.")
     ] = 0.2,
@@ -118,6 +125,7 @@ def label_(
     logging.getLogger("attnlabels").setLevel(logging.INFO)  # names each file that is left out
     drawing = Drawing(
         map_size=map_size,
+        sigma=sigma,
         threshold=threshold,
         maximum_points=maximum_points,
         mirror=mirror,

@@ -36,7 +36,7 @@ def teacher(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     config = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
     path = tmp_path / "teacher.safetensors"
-    geometry = {"image_size": [96, 128], "sigma_px": [3.8, 3.8]}
+    geometry = {"image_size": [96, 128], "sigma_px": [3.8, 3.8], "fitted_sigma_px": [3.8, 3.8]}
     write_weights(path, Teacher(**config), {"teacher": config, **geometry})
     return path
 

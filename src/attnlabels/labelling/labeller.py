@@ -17,6 +17,7 @@ from attnlabels.processes.loading import as_input
 
 Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
+Sigma = Literal["teacher", "fitted"]
 MAP_SIZE = 56  # side of a map, the paper's at 224 px of image
 
 
@@ -25,10 +26,11 @@ class Drawing:
     """How a teacher's maps and their pseudo fixations are drawn.
 
     Images are resized to what the teacher was trained and is scored at, which its file says, as it
-    says the σ of a fixation. The search ends at `threshold` of the map's maximum, or at
-    `maximum_points`.
+    says the σ of a fixation: that of the densities it learnt, or one fitted to its maps. The search
+    ends at `threshold` of the map's maximum, or at `maximum_points`.
     """
 
+    sigma: Sigma = "teacher"  # fitted: the one that finds as many points as in people's maps
     map_size: int | None = None  # side; None: 56, or the shorter side of the teacher's input
     threshold: float = 0.2
     maximum_points: int = 64
@@ -117,12 +119,12 @@ def manner_of(trained: Trained, drawing: Drawing) -> Manner:
         raise ValueError(
             f"map_size {side} of images resized to {h} x {w}; expected at most {min(h, w)}"
         )
-    down, across = trained.sigma_px
-    sigma = (down * side / h, across * side / w)
+    wide = {"teacher": trained.sigma_px, "fitted": trained.fitted_sigma_px}
+    cells = {key: (down * side / h, across * side / w) for key, (down, across) in wide.items()}
     return Manner(
         map_size=side,
-        density_sigma=sigma,
-        sigma=sigma,
+        density_sigma=cells["teacher"],
+        sigma=cells[drawing.sigma],
         threshold=drawing.threshold,
         maximum_points=drawing.maximum_points,
     )

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from attnlabels.evaluation.teacher_scores import score_halves, score_set
+from attnlabels.labelling.fitted_sigma import fit_to
 from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import paired_t, spearman_brown
 from attnlabels.models.files import write_weights
@@ -266,7 +267,7 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
             cures=lambda times: _smaller(recipe, times),
         )
     best = max(history, key=lambda each: each["dev_cc"])
-    teacher.eval()
+    fitted = fit_to(teacher, dev, sigma_px=recordings.sigma_px)
     scored, _ = score_set(
         teacher, folder / "val", size=recipe.image_size, batch_size=BATCH_SIZE, examples=0
     )
@@ -277,7 +278,7 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     test = paired_t(*(each.values[:, SCORES.index("cc")] for each in scored.values()))
     gap = {"mean": test.difference, "se": test.se, "t": test.t, "p": test.p}
     with replacing(out) as aside:
-        write_weights(aside, teacher, header(recipe, DESIGN, recordings))
+        write_weights(aside, teacher, header(recipe, DESIGN, recordings, fitted_sigma_px=fitted))
     write_rows(out.with_suffix(".csv"), history, columns=list(best))
     scratch.clear()
     return {

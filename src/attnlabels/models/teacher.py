@@ -12,7 +12,7 @@ from torchvision.models import mobilenet_v3_small
 
 from attnlabels.models.files import load_weights, read_config
 
-GEOMETRY = ("image_size", "sigma_px")  # of `Trained`, in the header of its file
+GEOMETRY = ("image_size", "sigma_px", "fitted_sigma_px")  # of `Trained`, in the header of its file
 Output = Literal["learnt_offset", "tanh_half", "logits_sigmoid", "literal_minmax", "literal"]
 
 # Channels of torchvision's `features[i]` (pytorch/vision:torchvision/models/mobilenetv3.py). For i
@@ -120,6 +120,7 @@ class Trained(NamedTuple):
     teacher: Teacher
     image_size: tuple[int, int]  # height and width of the input it was trained and is scored at
     sigma_px: tuple[float, float]  # of the densities it learnt
+    fitted_sigma_px: tuple[float, float]  # which finds as many points in its maps as in these
 
 
 def read_trained(weights: Path) -> Trained:

@@ -81,8 +81,9 @@ AMBIGUITIES = (
     Ambiguity(
         "A10",
         "σ of a pseudo fixation’s Gaussian",
-        "that of the densities the teacher learnt",
-        fixed="that of the densities the teacher learnt, as wide as it draws them on the map",
+        "that of the densities the teacher learnt (teacher); for as many points as people’s maps "
+        "have (fitted)",
+        ("label_images.sigma",),
     ),
     Ambiguity(
         "A11",

@@ -198,12 +198,19 @@ def architecture(recipe: Recipe, design: Design) -> dict[str, Any]:
     return {"taps": design.taps, "pool_stride": recipe.pool_stride, "output": design.output}
 
 
-def header(recipe: Recipe, design: Design, recordings: Recordings) -> dict[str, Any]:
+def header(
+    recipe: Recipe,
+    design: Design,
+    recordings: Recordings,
+    *,
+    fitted_sigma_px: tuple[float, float],
+) -> dict[str, Any]:
     """What the file of a teacher's weights says, which `read_trained` asks for."""
     return {
         "teacher": architecture(recipe, design),
         "image_size": recipe.image_size,
         "sigma_px": recordings.sigma_px,
+        "fitted_sigma_px": fitted_sigma_px,
     }
 
 

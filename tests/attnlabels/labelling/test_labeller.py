@@ -57,7 +57,10 @@ def test_a_file_of_a_teacher_that_does_not_say_its_geometry_is_refused(teacher, 
     network, about = read_trained(teacher).teacher, read_config(teacher)
     old = {key: about[key] for key in ("teacher", "image_size")} | {"sigma": 0.03}
     write_weights(tmp_path / "old", network, old)
-    with pytest.raises(ValueError, match="old does not say sigma_px of its teacher: .*; train the"):
+    with pytest.raises(
+        ValueError,
+        match="does not say sigma_px and fitted_sigma_px of .*; train",
+    ):
         read_labeller(tmp_path / "old", DRAWING)
 
 
@@ -86,7 +89,9 @@ class Blobs(nn.Module):
 def test_as_many_points_are_found_as_there_are_blobs_of_the_teachers_width(image_size, side, n):
     h, w = image_size
     sigma_px = sigma_on(image_size, height=3 / 4, share=0.06)
-    labeller = Labeller(Trained(Blobs(sigma_px), image_size, sigma_px), Drawing(map_size=side))
+    labeller = Labeller(
+        Trained(Blobs(sigma_px), image_size, sigma_px, sigma_px), Drawing(map_size=side)
+    )
     shares = [(0.5, 0.5), (0.1, 0.1), (0.1, 0.9), (0.9, 0.1), (0.9, 0.9)][:n]
     # In the middle of a cell: the height of a blob between two is not that of its Gaussian.
     cells = [(int(y * side), int(x * side)) for y, x in shares]
@@ -105,3 +110,6 @@ def test_a_gaussian_is_as_much_narrower_as_the_map_is_than_the_input(teacher):
     trained = read_trained(teacher)._replace(image_size=(96, 128), sigma_px=(6.0, 6.0))
     manner = manner_of(trained, Drawing(map_size=16))
     assert manner.sigma == manner.density_sigma == (1.0, 0.75)
+    trained = trained._replace(fitted_sigma_px=(9.0, 9.0))
+    manner = manner_of(trained, Drawing(map_size=16, sigma="fitted"))
+    assert manner.sigma == (1.5, 1.125) and manner.density_sigma == (1.0, 0.75)

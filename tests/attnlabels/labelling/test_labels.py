@@ -443,7 +443,12 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
             "output": "learnt_offset",
         }
         torch.manual_seed(1)
-        about = {"teacher": network, "image_size": [24, 32], "sigma_px": [2.0, 2.5]}
+        about = {
+            "teacher": network,
+            "image_size": [24, 32],
+            "sigma_px": [2.0, 2.5],
+            "fitted_sigma_px": [2.0, 2.5],
+        }
         write_weights(Path("other"), Teacher(**network), about)
     weights = Path("other") if change == "teacher" else teacher
     label(photos, teacher=weights, out=Path("out"), **sorted_out(SMALL | options))

@@ -48,7 +48,7 @@ def test_what_no_parameter_chooses_is_said_too():
     assert choices("epochs", {"a": {}}, fixed="means") == ["means", "epochs: 5"]
 
 
-@pytest.mark.parametrize("parameter", ["epoch", "label_images.sigma", "labels.threshold"])
+@pytest.mark.parametrize("parameter", ["epoch", "label_images.sigmas", "labels.threshold"])
 def test_a_parameter_that_is_nowhere_is_refused(parameter):
     with pytest.raises(ValueError, match=f"A0: no parameter {parameter}"):
         choices(parameter, {"a": {}})
