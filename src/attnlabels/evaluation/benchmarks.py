@@ -1,10 +1,10 @@
 """The paper's benchmarks of frozen features: probe, neighbours, robustness and retrieval."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
@@ -13,7 +13,7 @@ from attnlabels.evaluation.datasets import Opened
 from attnlabels.evaluation.features import read_features
 from attnlabels.metrics.knn import choose_k, score_knn
 from attnlabels.metrics.linear_probe import Probe, choose_probe, top1
-from attnlabels.metrics.retrieval import retrieve, split_queries
+from attnlabels.metrics.retrieval import require_matches, retrieve, split_queries
 from attnlabels.metrics.robustness import robustness
 from attnlabels.testsets.corruptions import SEVERITIES
 from attnlabels.testsets.image_sets import ImageSet
@@ -35,6 +35,14 @@ class Scoring:
     corrupt_queries_alone: bool = False  # retrieval-c: against a gallery that is clean
 
 
+class Scores(NamedTuple):
+    """What a stage of the pipeline, and so its file, says of a set or of that and it corrupted."""
+
+    stage: str
+    found: dict[str, Any]
+    curves: Sequence[Mapping[str, Any]] = ()  # rows of CURVE
+
+
 def score_sets(
     sets: Mapping[str, Opened],
     extract: Extract,
@@ -42,38 +50,30 @@ def score_sets(
     on: Sequence[str],
     scoring: Scoring,
     seed: int,
-) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    """Scores by stage and set of the benchmarks `on`, and the rows (`CURVE`) of retrieval's curves.
+) -> Iterator[Scores]:
+    """The benchmarks `on`, one after the other and set by set, each as soon as it is finished.
 
     `seed` draws the development part of the training images and the queries. Raises ValueError for
     fewer images than a score needs.
     """
-    scores: dict[str, dict[str, Any]] = {}
-    curves: list[dict[str, Any]] = []
+    probes: dict[str, Probe] = {}
     if {"probe", "robustness"} & {*on}:
-        probes = {
-            key: _probe(opened, extract, scoring=scoring, seed=seed) for key, opened in sets.items()
-        }
-        scores["probe_linear"] = {
-            key: probe.score(*read_features(extract(sets[key].test)))
-            for key, probe in probes.items()
-        }
+        for key, opened in sets.items():
+            probes[key] = _probe(opened, extract, scoring=scoring, seed=seed)
+            found = probes[key].score(*read_features(extract(opened.test)))
+            yield Scores("probe_linear", {key: found})
     if "knn" in on:
-        scores["probe_knn"] = {
-            key: _knn(opened, extract, scoring=scoring, seed=seed) for key, opened in sets.items()
-        }
+        for key, opened in sets.items():
+            yield Scores("probe_knn", {key: _knn(opened, extract, scoring=scoring, seed=seed)})
     if "robustness" in on:
-        scores["score_robustness"] = {
-            f"{key}_c": _robustness(opened, probes[key], extract) for key, opened in sets.items()
-        }
+        for key, opened in sets.items():
+            yield Scores(
+                "score_robustness", {f"{key}_c": _robustness(opened, probes[key], extract)}
+            )
     if {"retrieval", "retrieval-c"} & {*on}:
-        scores["score_retrieval"] = {}
         for key, opened in sets.items():
             asked = opened if "retrieval-c" in on else opened._replace(corrupted=None)
-            found, rows = _retrieval(key, asked, extract, scoring=scoring, seed=seed)
-            scores["score_retrieval"] |= found
-            curves += rows
-    return scores, curves
+            yield _retrieval(key, asked, extract, scoring=scoring, seed=seed)
 
 
 def _probe(opened: Opened, extract: Extract, *, scoring: Scoring, seed: int) -> Probe:
@@ -113,10 +113,10 @@ def _robustness(opened: Opened, probe: Probe, extract: Extract) -> dict[str, Any
 
 def _retrieval(
     key: str, opened: Opened, extract: Extract, *, scoring: Scoring, seed: int
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Scores by set and the rows of the curves."""
+) -> Scores:
     clean, labels = read_features(extract(opened.test))
     split = split_queries(len(labels), n_queries=round(scoring.queries * len(labels)), seed=seed)
+    require_matches(labels, split, classes=opened.classes)
     found, curve = retrieve(clean, clean, labels=labels, split=split)
     scores: dict[str, Any] = {key: found}
     rows = [(key, "clean", 0, *point) for point in curve]
@@ -140,7 +140,7 @@ def _retrieval(
             "queries_alone": int(alone),
         }
         scores[f"{key}_c"] = {**of_set, "map": overall, **about}
-    return scores, [dict(zip(CURVE, row)) for row in rows]
+    return Scores("score_retrieval", scores, [dict(zip(CURVE, row)) for row in rows])
 
 
 def _given(images: ImageSet | None) -> ImageSet:

@@ -28,6 +28,7 @@ class Opened(NamedTuple):
     train: ImageSet | None
     test: ImageSet
     corrupted: ImageSet | None
+    classes: Sequence[str] = ()  # the labels' names, if they have any
 
 
 def open_sets(
@@ -79,7 +80,7 @@ def open_imagenet(
     spoilt = None
     if corrupted:
         spoilt = _corrupted("imagenet", sets["val"], imagenet_c, seed=seed)
-    return Opened(sets.get("train"), sets["val"], spoilt)
+    return Opened(sets.get("train"), sets["val"], spoilt, classes["val"])
 
 
 def open_cifar10(

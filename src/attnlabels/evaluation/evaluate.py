@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import cv2
 from threadpoolctl import threadpool_limits
 
 from attnlabels.evaluation.agreement import FrozenStudent, align, refit
-from attnlabels.evaluation.benchmarks import CURVE, Extract, Scoring, score_sets
+from attnlabels.evaluation.benchmarks import CURVE, Extract, Scores, Scoring, score_sets
 from attnlabels.evaluation.datasets import open_sets
 from attnlabels.evaluation.encoders import FrozenEncoder, Shown, open_encoder
 from attnlabels.evaluation.extraction import encode_squares, fingerprint, kept_features
 from attnlabels.evaluation.students import Precision
 from attnlabels.models.files import read_config
+from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import write_json, write_rows
 from attnlabels.processes.checkpoint import scratch_root
 from attnlabels.processes.world import own_device
@@ -22,6 +23,14 @@ from attnlabels.shards.shards import Shards
 from attnlabels.testsets.image_sets import ImageSet, Squares
 
 BENCHMARKS = ("probe", "knn", "robustness", "retrieval", "retrieval-c", "alignment")
+STAGES = (
+    "evaluate",
+    "probe_linear",
+    "probe_knn",
+    "score_robustness",
+    "score_retrieval",
+    "align_attention",
+)
 REFIT: dict[str, Any] = {"n_images": 1000, "steps": 200, "kld_weight": 1.0, "nss_weight": 0.1}
 
 
@@ -58,8 +67,7 @@ def evaluate(
     """Score a frozen encoder; returns what was written, by stage.
 
     `encoder` is a checkpoint of ours, an ONNX or TorchScript file that gives features, or
-    `timm:NAME` or `torchvision:NAME` with a file of `weights`, in which `prefix` chooses among
-    several networks.
+    `timm:NAME` or `torchvision:NAME` with a file of `weights`, of which `prefix` takes one network.
 
     `on` names the benchmarks, which are run on each data set that is given: `imagenet`, a folder of
     `train` and `val` in class folders, and `cifar10`, its Python batches. `imagenet_c` and
@@ -67,32 +75,48 @@ def evaluate(
     they are generated with `seed`, and marked so. Alignment is with the human recordings
     `attention`, shards by name, and refits the readout on the teacher's `labels` if there are any.
 
-    Written are `out/<stage>/<name>-<seed>.json` with the keys of the pipeline's metrics. Features
-    are kept, and used again while the encoder's and the images' files are as they were.
+    Written are `out/<stage>/<name>-<seed>.json` with the pipeline's keys, each once it is finished.
+    Features are kept, and used again while the encoder's and the images' files are as they were.
     Raises ValueError or OSError if a file, a name or a combination of them does not fit.
     """
-    run = f"{name or _name(encoder)}-{seed}"
-    _require_benchmarks(on, run)
-    device = own_device()
-    cv2.setNumThreads(0)
+    written = Written(out, f"{name or _name(encoder)}-{seed}")
+    _require_benchmarks(on, written.run)
+    device, precision = own_device(), running.precision
     student = _open_student(encoder, attention, running) if "alignment" in on else None
     opened = open_encoder(
-        encoder,
-        weights=weights,
-        prefix=prefix,
-        shown=shown,
-        device=device,
-        precision=running.precision,
+        encoder, weights=weights, prefix=prefix, shown=shown, device=device, precision=precision
     )
     sets = open_sets(imagenet, imagenet_c, cifar10, cifar10_c, on=on, seed=seed)
     extract = _extractor(opened, running, pin_memory=device.type == "cuda")
+    scored = score_sets(sets, extract, on=on, scoring=scoring, seed=seed)
     with threadpool_limits(running.threads, user_api="blas"):
-        scores, curves = score_sets(sets, extract, on=on, scoring=scoring, seed=seed)
+        for each in chain([Scores("evaluate", _provenance(encoder, opened))], scored):
+            written.add(each)
     if student:
-        scores["align_attention"] = _alignment(student, attention, labels)
-    scores = {"evaluate": _provenance(encoder, opened), **scores}
-    _write(out, run, scores, curves)
-    return scores
+        written.add(Scores("align_attention", _alignment(student, attention, labels)))
+    return written.scores
+
+
+class Written:
+    """The files of a run in the folder `out`, and what is in them, by stage.
+
+    Raises OSError if one of them cannot be written.
+    """
+
+    def __init__(self, out: Path, run: str) -> None:
+        self.out, self.run = out, run
+        self.scores: dict[str, dict[str, Any]] = {}
+        self.curves: list[Mapping[str, Any]] = []
+        settle(*(out / stage / f"{run}.json" for stage in STAGES))
+
+    def add(self, found: Scores) -> None:
+        """Write the stage's file, with what is in it."""
+        folder, tree = self.out / found.stage, self.scores.setdefault(found.stage, {})
+        tree |= found.found
+        if found.curves:
+            self.curves += found.curves
+            write_rows(folder / f"{self.run}.csv", self.curves, columns=CURVE)
+        write_json(folder / f"{self.run}.json", tree)
 
 
 def default_cache() -> Path:
@@ -164,18 +188,6 @@ def _ours(encoder: str) -> Path:
         )
     read_config(path, "encoder", "attention")
     return path
-
-
-def _write(
-    out: Path,
-    run: str,
-    scores: Mapping[str, Mapping[str, Any]],
-    curves: Sequence[Mapping[str, Any]],
-) -> None:
-    if curves:
-        write_rows(out / "score_retrieval" / f"{run}.csv", curves, columns=CURVE)
-    for stage, tree in scores.items():
-        write_json(out / stage / f"{run}.json", tree)
 
 
 def _name(encoder: str) -> str:

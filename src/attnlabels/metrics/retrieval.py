@@ -4,7 +4,7 @@ Every score follows from the ranks at which a query's relevant images come back,
 query's class: `rank_matches` finds them once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ K_GRID = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 CHUNK = 1024
 BLOCK = 2048
 CELLS = 2**25  # 128 MB; with half of them ImageNet's gallery is read twice as often
+N_NAMED = 5  # of many classes, so many are named
 PIECE = 128  # features that are made of length 1 at a time; they stay in the cache
 
 # A sort of g similarities takes as long as some 2 log2(g) counts of those above one of them, since
@@ -46,6 +47,27 @@ def split_queries(
     return np.sort(drawn[:n_queries]), np.sort(drawn[n_queries:])
 
 
+def require_matches(
+    labels: Integer[np.ndarray, "n"],
+    split: tuple[Int[np.ndarray, "q"], Int[np.ndarray, "g"]],
+    *,
+    classes: Sequence[str] = (),
+) -> None:
+    """Raise ValueError unless each query has an image of its class in the gallery.
+
+    `classes` are the labels' names, if they have any.
+    """
+    asked, stored = split
+    missing = np.setdiff1d(labels[asked], labels[stored]).tolist()
+    if missing:
+        named = [repr(classes[i]) if classes else str(i) for i in missing[:N_NAMED]]
+        more = f" and {len(missing) - N_NAMED} more" if missing[N_NAMED:] else ""
+        raise ValueError(
+            f"no image of the gallery is of class {', '.join(named)}{more}: all of it ask; take "
+            "fewer queries, another seed or more images"
+        )
+
+
 def rank_matches(
     queries: Float[np.ndarray, "n d"],
     gallery: Float[np.ndarray, "n d"],
@@ -59,14 +81,9 @@ def rank_matches(
     mapped from files. Images equally similar to a query rank in the gallery's order. Raises
     ValueError for a query without any match, and for features that have no direction.
     """
+    require_matches(labels, split)
     asked, stored = split
     gallery_labels = labels[stored]
-    missing = np.setdiff1d(labels[asked], gallery_labels)
-    if len(missing):
-        raise ValueError(
-            f"{len(missing)} classes of queries have no image in the gallery, the first "
-            f"{missing[0]}; take fewer queries or another seed"
-        )
     size = min(CHUNK, max(1, CELLS // len(stored)))
     memory = np.empty((min(size, len(asked)), len(stored)), np.float32)
     room = np.empty((min(BLOCK, len(stored)), gallery.shape[1]), np.float32)

@@ -72,6 +72,31 @@ def score(encoder, *on, scoring=None, **given):
     return evaluate(str(encoder), on=on, out=Path("out"), scoring=scoring, **given)
 
 
+def test_what_is_finished_is_written_though_something_later_fails(student, data):
+    split = Path(data["imagenet"].name)
+    for part in ("train", "val"):
+        shutil.copytree(data["imagenet"] / "train", split / part)
+    for image in sorted((split / "val" / "n00000002").iterdir())[1:]:
+        image.unlink()
+    failed = set()
+    for seed in range(8):  # the only image of its class asks with some of them
+        try:
+            score(student, "probe", "retrieval", imagenet=split, seed=seed)
+        except ValueError as error:
+            assert "no image of the gallery is of class 'n00000002'" in str(error)
+            failed.add(seed)
+        assert (Path("out/probe_linear") / f"student-{seed}.json").is_file()
+        done = Path("out/score_retrieval") / f"student-{seed}.json"
+        assert done.is_file() is (seed not in failed)
+    assert failed and len(failed) < 8
+
+
+def test_what_is_in_the_way_of_a_file_is_told_before_the_encoder_is_opened(data):
+    Path("out/probe_linear/student-0.json").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match="student-0.json is a folder"):
+        score("student.safetensors", "probe", imagenet=data["imagenet"])
+
+
 def test_all_scores_are_those_of_the_pipelines_stages(
     params, student, world, data, corrupted, labels
 ):
