@@ -47,7 +47,8 @@ class Step:
         cures: Cures | None = None,
     ) -> None:
         self.model, self.optimizer, self.world = model, optimizer, world
-        self.chunks, self.cures, self.need = chunks, cures, None
+        self.chunks, self.cures = chunks, cures
+        self.need: Need | None = None  # of a step, once it was counted
         self.asked = self.precision = precision
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=precision == "fp16")
         self.parallel = model
