@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from attnlabels.images.folder import Manifest, list_images
+from attnlabels.images.folder import list_images
 from attnlabels.testsets.image_sets import (
     ImageSet,
     cifar10_images,
@@ -65,7 +65,10 @@ def open_imagenet(
     folder: Path, imagenet_c: Path | None, *, train: bool, corrupted: bool, seed: int
 ) -> Opened:
     """The class folders of `folder/train` and `folder/val`, and the latter corrupted."""
-    listed = {split: _list(folder / split) for split in (("train", "val") if train else ("val",))}
+    listed = {
+        split: list_images(folder / split, classes=None)
+        for split in (("train", "val") if train else ("val",))
+    }
     classes = {split: each.classes for split, each in listed.items()}
     if train and classes["train"] != classes["val"]:
         unlike = sorted({*classes["train"]} ^ {*classes["val"]})
@@ -92,11 +95,6 @@ def open_cifar10(
     if corrupted:
         spoilt = _corrupted("cifar10", test, cifar10_c, seed=seed)
     return Opened(cifar10_images(folder, split="train") if train else None, test, spoilt)
-
-
-def _list(folder: Path) -> Manifest:
-    n_classes = sum(each.is_dir() for each in folder.iterdir()) if folder.is_dir() else 0
-    return list_images(folder, classes=max(1, n_classes))
 
 
 def _corrupted(key: str, clean: ImageSet, folder: Path | None, *, seed: int) -> ImageSet:

@@ -6,8 +6,9 @@ copies the page of every object whose references it counts.
 """
 
 import csv
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,10 +17,11 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.dtypes import StringDType
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
+from attnlabels.images.names import SUFFIXES, as_text, is_hidden, is_image, some_of
+
+log = logging.getLogger(__name__)
 COLUMNS = ["path", "label", "bytes"]
 NOT_A_ROW = "a row is not a path and two whole numbers; list the images again"
-N_NAMED = 5  # of many bad files, so many are named
 STRINGS = StringDType()
 BLOCK = 8192  # rows that are held as Python's objects at a time; changes no result
 
@@ -34,33 +36,41 @@ class Manifest:
     classes: list[str]  # the folders' names, sorted
 
 
-def list_images(root: Path, *, classes: int) -> Manifest:
-    """The images in the `classes` class folders of `root`; only names and sizes are read.
+def list_images(root: Path, *, classes: int | None) -> Manifest:
+    """The images in the `classes` class folders of `root`, None: any number of them.
 
-    A link to a class folder or an image is followed. What lies beside the class folders is
-    left alone, unless it is images.
+    Only names and sizes are read. A link to a class folder or an image is followed. What is hidden
+    (`names.is_hidden`) is passed over, which the log counts; what lies beside the class folders is
+    left alone, unless it is images. Raises ValueError or OSError that names what does not fit.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; put the class folders there")
-    folders, files = _scan(root)
-    images = [file.name for file in files if _is_image(file.name)]
+    folders, files, hidden = scan(root)
+    images = [file.name for file in files if is_image(file.name)]
     if images:
         raise ValueError(
             f"{root}: {some_of(images)} in no class folder; sort the images into one folder a class"
         )
+    odd = [as_text(each.name) for each in folders if as_text(each.name) != each.name]
+    if lost := odd + [as_text(each.name) for each in files if not each.is_file()]:
+        raise ValueError(
+            f"{root}: {some_of(lost)} a link to nothing, or no name in UTF-8; mend or remove it"
+        )
     if not folders:
-        raise ValueError(f"{root}: no class folders in it; expected {classes}, one a class")
-    if len(folders) != classes:
+        number = "some" if classes is None else classes
+        raise ValueError(f"{root}: no class folders in it; expected {number}, one a class")
+    if classes not in (None, len(folders)):
         raise ValueError(
             f"{root}: {len(folders)} class folders found, {classes} declared; complete the "
             "folder, or mend `classes` of its row of `list_images` in params.yaml"
         )
     paths, sizes = [], []
     for folder in folders:
-        files = _class_files(folder)
+        files = _class_files(folder, hidden)
         names = [f"{folder.name}/{file.name}" for file in files]
         paths.append(np.array(names, STRINGS))
         sizes.append(np.array([file.stat().st_size for file in files], np.int64))
+    note_hidden(root, hidden)
     manifest = Manifest(
         paths=np.concatenate(paths),
         labels=np.repeat(np.arange(len(folders), dtype=np.int64), [len(each) for each in sizes]),
@@ -117,34 +127,48 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(paths=paths, labels=labels, sizes=sizes, classes=classes)
 
 
-def some_of(names: Iterable[str]) -> str:
-    """The first of many names, and how many more there are, for a message."""
-    names = list(names)
-    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return ", ".join(names[:N_NAMED]) + more
-
-
-def _scan(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+def scan(
+    folder: Path | str,
+) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]], list[str]]:
+    """The folders, or links to some, and the other files in `folder`, and what in it is hidden."""
     with os.scandir(folder) as entries:
         everything = sorted(entries, key=lambda entry: entry.name)
+    seen = [entry for entry in everything if not is_hidden(entry.name)]
     return (
-        [entry for entry in everything if entry.is_dir()],
-        [entry for entry in everything if not entry.is_dir()],
+        [entry for entry in seen if entry.is_dir()],
+        [entry for entry in seen if not entry.is_dir()],
+        [entry.name for entry in everything if is_hidden(entry.name)],
     )
 
 
-def _class_files(folder: os.DirEntry[str]) -> list[os.DirEntry[str]]:
-    folders, files = _scan(folder.path)
-    strangers = [entry.name for entry in [*folders, *files] if not _is_image(entry.name)]
-    if strangers:
-        raise ValueError(
-            f"{folder.path}: {some_of(strangers)} not an image ({', '.join(SUFFIXES)}); take away "
-            "or convert what is none"
-        )
+def note_hidden(root: Path, hidden: Sequence[str]) -> None:
+    """Say in the log how many hidden files and folders in `root` were passed over, if any were."""
+    if hidden:
+        first = as_text(hidden[0])
+        log.info("%s: passed over %d hidden, %s the first", root, len(hidden), first)
+
+
+def fault_of(entry: os.DirEntry[str], path: str) -> str:
+    """Why an entry of a folder, at `path`, is no image that can be listed, or an empty string."""
+    if as_text(path) != path:
+        return "has a name that is no UTF-8"
+    if entry.is_symlink() and not entry.is_file() and not entry.is_dir():
+        return "is a link to nothing"
+    if not entry.is_file():
+        return "is no file"
+    return "" if is_image(entry.name) else f"is no image ({', '.join(SUFFIXES)})"
+
+
+def _class_files(folder: os.DirEntry[str], hidden: list[str]) -> list[os.DirEntry[str]]:
+    """The images in a class folder; what in it is hidden is appended to `hidden`."""
+    folders, files, more = scan(folder.path)
+    hidden += [f"{folder.name}/{name}" for name in more]
+    faults: dict[str, list[str]] = {}
+    for entry in [*folders, *files]:
+        if why := fault_of(entry, entry.name):
+            faults.setdefault(why, []).append(as_text(entry.name))
+    for why, names in faults.items():
+        raise ValueError(f"{folder.path}: {some_of(names)} {why}; mend, convert or remove it")
     if not files:
         raise ValueError(f"{folder.path}: a class folder without images; fill or remove it")
     return files
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)

@@ -19,7 +19,7 @@ from braceexpand import braceexpand
 from jaxtyping import Int64
 
 from attnlabels.images.folder import STRINGS, Manifest
-from attnlabels.images.tree import as_text
+from attnlabels.images.names import as_text, is_hidden
 
 IMAGES = ("jpg", "jpeg", "png")
 BLOCK = 512  # bytes of a tar's header
@@ -62,7 +62,7 @@ def find_tars(pattern: str) -> list[Path]:
     pattern of which a part names no file, and ValueError for what is no `.tar`.
     """
     if Path(pattern).is_dir():
-        return sorted(Path(pattern).glob("*.tar"))
+        return sorted(tar for tar in Path(pattern).glob("*.tar") if not is_hidden(tar.name))
     found: list[Path] = []
     for each in braceexpand(pattern):
         paths = [Path(each)] if Path(each).is_file() else [Path(path) for path in glob(each)]

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from attnlabels.images.folder import STRINGS, SUFFIXES, Manifest
+from attnlabels.images.folder import STRINGS, Manifest, fault_of, note_hidden, scan
+from attnlabels.images.names import SUFFIXES, as_text, some_of
+
+Identity = tuple[int, int]  # of a folder, by whatever name: device and inode
 
 
 @dataclass(frozen=True)
@@ -34,28 +37,34 @@ class ImageFiles:
         return about.st_size, about.st_mtime_ns
 
 
-def list_tree(root: Path, *, classes: bool) -> tuple[Manifest, list[str]]:
-    """The images below `root` by their path, and the names of files that are none by their name.
+def list_tree(root: Path, *, classes: bool) -> tuple[Manifest, dict[str, str]]:
+    """The images below `root` by their path, and of files that are none the names and why.
 
     With `classes`, the folders in `root` are the labels (ImageFolder's layout, whose classes may
-    have folders in turn); without, no image has one (-1). Files and folders that begin with a dot
-    are passed over, links to folders are not followed. Only names and sizes are read.
+    have folders in turn); without, no image has one (-1). Links to folders are followed, as
+    ImageFolder follows them, but for one that leads back to a folder it is in, which is named.
+    What is hidden (`names.is_hidden`) is passed over and counted in the log. Only names and sizes
+    are read.
 
-    Raises ValueError if there is no image, or if one lies in no class.
+    Raises ValueError if there is no image, if one lies in no class, or if a class has none.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")
-    paths, sizes, strangers = [], [], []
-    for path, size in _walk(root, ""):
-        name = as_text(path)
-        if name == path and path.lower().endswith(SUFFIXES):
-            paths.append(path)
-            sizes.append(size)
+    paths: list[str] = []
+    sizes: list[int] = []
+    left_out: dict[str, str] = {}
+    hidden: list[str] = []
+    for path, entry in _walk(root, "", [_identity(root.stat())], hidden):
+        why = "is a link back to a folder it is in" if entry.is_dir() else fault_of(entry, path)
+        if why:
+            left_out[as_text(path)] = why
         else:
-            strangers.append(name)
+            paths.append(path)
+            sizes.append(entry.stat().st_size)
+    note_hidden(root, hidden)
     if not paths:
-        others = f"; {len(strangers)} other files, {strangers[0]} the first" if strangers else ""
-        raise ValueError(f"{root}: no images below it ({', '.join(SUFFIXES)}){others}")
+        first = "".join(f"; {name} {why}" for name, why in [*left_out.items()][:1])
+        raise ValueError(f"{root}: no images below it ({', '.join(SUFFIXES)}){first}")
     names, labels = _classes(paths, root) if classes else ([], np.full(len(paths), -1, np.int64))
     manifest = Manifest(
         paths=np.array(paths, STRINGS),
@@ -63,24 +72,25 @@ def list_tree(root: Path, *, classes: bool) -> tuple[Manifest, list[str]]:
         sizes=np.array(sizes, np.int64),
         classes=names,
     )
-    return manifest, strangers
+    return manifest, left_out
 
 
-def as_text(name: str) -> str:
-    """A name on a disk or in a tar, where it may be any bytes; those that are no UTF-8 as \\x.."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+def _walk(
+    folder: Path | str, above: str, inside: list[Identity], hidden: list[str]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The files below `folder`, and links to the folders that it is `inside` of, by their path."""
+    folders, files, more = scan(folder)
+    hidden += [f"{above}{name}" for name in more]
+    for entry in sorted([*folders, *files], key=lambda entry: entry.name):
+        path = f"{above}{entry.name}"
+        if not entry.is_dir() or (here := _identity(entry.stat())) in inside:
+            yield path, entry
+        else:
+            yield from _walk(entry.path, f"{path}/", [*inside, here], hidden)
 
 
-def _walk(folder: Path | str, above: str) -> Iterator[tuple[str, int]]:
-    with os.scandir(folder) as entries:
-        everything = sorted(entries, key=lambda entry: entry.name)
-    for entry in everything:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, f"{above}{entry.name}/")
-        elif entry.is_file():
-            yield f"{above}{entry.name}", entry.stat().st_size
+def _identity(about: os.stat_result) -> Identity:
+    return about.st_dev, about.st_ino
 
 
 def _classes(paths: list[str], root: Path) -> tuple[list[str], np.ndarray]:
@@ -91,4 +101,10 @@ def _classes(paths: list[str], root: Path) -> tuple[list[str], np.ndarray]:
                 "or label them without classes"
             )
     names, labels = np.unique([path.partition("/")[0] for path in paths], return_inverse=True)
+    if empty := [each.name for each in scan(root)[0] if each.name not in names]:
+        # as ImageFolder does: the classes after it would have other numbers once it is filled
+        raise ValueError(
+            f"{root}: {some_of(map(as_text, empty))}: a class folder without images; fill or "
+            "remove it"
+        )
     return names.tolist(), labels.astype(np.int64)

@@ -8,18 +8,19 @@ from pathlib import Path
 import cv2
 
 from attnlabels.images.decoding import decode
-from attnlabels.images.folder import some_of
+from attnlabels.images.names import some_of
 from attnlabels.images.overlays import fit_inside, overlay, spread
 from attnlabels.labelling.batches import Labelling, cut, label_parts
 from attnlabels.labelling.labeller import Drawing, Labeller, read_labeller
 from attnlabels.labelling.photographs import (
+    OVERLAYS,
     Photographs,
     find_images,
     mark_of,
     shared_keys,
 )
 from attnlabels.labelling.shares import alone_in, collect
-from attnlabels.labelling.skipped import Broken, Unlabelled
+from attnlabels.labelling.skipped import Broken, Unlabelled, leave_out
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.places import place_of_folder
 from attnlabels.processes.checkpoint import Scratch, fingerprint
@@ -91,11 +92,14 @@ def _open(
     images: str | Path, labeller: Labeller, *, classes: bool, broken: Broken
 ) -> tuple[Photographs, list[str]]:
     """The images, and the names of what is none there, which may be left out."""
-    source, strangers = find_images(images, classes=classes)
-    if strangers and broken == "stop":
-        some = some_of(strangers)
-        raise Unlabelled(f"{images}: {some}: neither JPEG nor PNG; convert or remove it")
-    return Photographs(source, labeller.image_size, apart=shared_keys(source)), strangers
+    source, why = find_images(images, classes=classes)
+    if why and broken == "stop":
+        some = some_of(f"{name} {each}" for name, each in why.items())
+        raise Unlabelled(f"{images}: {some}; mend, convert or remove it")
+    skipped: list[str] = []
+    for name, each in why.items():
+        leave_out(skipped, name, f"{images}: {name} {each}", broken=broken)
+    return Photographs(source, labeller.image_size, apart=shared_keys(source)), skipped
 
 
 def _name_parts(photographs: Photographs, shard_size: int) -> dict[str, range]:

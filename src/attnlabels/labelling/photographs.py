@@ -13,10 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from attnlabels.images.decoding import decode, resize
-from attnlabels.images.folder import SUFFIXES, Manifest
+from attnlabels.images.folder import Manifest, scan
+from attnlabels.images.names import is_image
 from attnlabels.images.tars import find_tars, list_tars
 from attnlabels.images.tree import ImageFiles, list_tree
 from attnlabels.shards.shards import KEY
+
+OVERLAYS = "overlay"  # the folder of pictures to look at, beside the tars that `label` writes
 
 
 @runtime_checkable
@@ -36,17 +39,21 @@ class Source(Protocol):
     def stamp(self, i: int) -> tuple[int, ...]: ...
 
 
-def find_images(images: str | Path, *, classes: bool) -> tuple[Source, list[str]]:
-    """The images of a folder or of tars, and the names of what is none there.
+def find_images(images: str | Path, *, classes: bool) -> tuple[Source, dict[str, str]]:
+    """The images of a folder or of tars, and of what is none there the names and why.
 
     Raises ValueError for a folder with both.
     """
     tars = find_tars(str(images))
     if not tars:
-        listed, strangers = list_tree(Path(images), classes=classes)
-        return ImageFiles(Path(images), listed), strangers
-    if both := [path.name for path in Path(images).glob("*.*") if path.suffix.lower() in SUFFIXES]:
-        raise ValueError(f"{images}: {min(both)} beside tars; name a folder of one kind")
+        listed, left_out = list_tree(Path(images), classes=classes)
+        return ImageFiles(Path(images), listed), left_out
+    if Path(images).is_dir():
+        folders, files, _ = scan(images)
+        both = [each.name for each in files if is_image(each.name)]
+        both += [each.name for each in folders if each.name != OVERLAYS]
+        if both:
+            raise ValueError(f"{images}: {both[0]} beside tars; name a folder of one kind")
     if classes:
         raise ValueError(f"{images}: tars say themselves which class an image has; drop `classes`")
     return list_tars(tars)

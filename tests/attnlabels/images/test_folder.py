@@ -1,3 +1,5 @@
+import logging
+import os
 import pickle
 from pathlib import Path
 
@@ -85,17 +87,54 @@ def test_empty_class_folder_is_named(root):
         list_images(root, classes=4)
 
 
-@pytest.mark.parametrize("name", ["Thumbs.db", "a.gif", "readme"])
+@pytest.mark.parametrize("name", ["a.csv", "readme"])
 def test_what_is_no_image_is_named(root, name):
     (root / "n02" / name).write_text("x")
-    with pytest.raises(ValueError, match=rf"n02: {name} not an image \(\.jpeg, .*take away or"):
+    with pytest.raises(ValueError, match=rf"n02: {name} is no image \(\.jpeg, .*mend, convert or"):
         list_images(root, classes=3)
 
 
 def test_folder_in_a_class_folder_is_named(root):
     (root / "n02" / "images").mkdir()
-    with pytest.raises(ValueError, match="n02: images not an image"):
+    with pytest.raises(ValueError, match="n02: images is no file; mend"):
         list_images(root, classes=3)
+
+
+def test_what_systems_leave_is_no_class_and_no_image_and_is_counted(root, caplog):
+    for name in (".ipynb_checkpoints/a.jpg", "@eaDir/b.jpg", "n01/@eaDir/c.jpg", "n01/._z.png"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"1")
+    (root / "n02/Thumbs.db").write_bytes(b"1")
+    with caplog.at_level(logging.INFO, logger="attnlabels"):
+        manifest = list_images(root, classes=None)
+    assert manifest.classes == ["n01", "n02", "n10"] and len(manifest.paths) == 4
+    assert caplog.messages == [f"{root}: passed over 5 hidden, .ipynb_checkpoints the first"]
+
+
+def test_linked_classes_and_images_are_followed(root, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/c.webp").write_bytes(b"1")
+    (root / "n03").symlink_to(tmp_path / "elsewhere")
+    (root / "n01/c.webp").symlink_to(tmp_path / "elsewhere/c.webp")
+    manifest = list_images(root, classes=4)
+    assert manifest.paths.tolist()[:2] == ["n01/c.webp", "n01/z.png"]
+    assert manifest.classes[2:] == ["n03", "n10"] and "n03/c.webp" in manifest.paths
+
+
+@pytest.mark.parametrize("name", ["n03", "n01/a.jpg"])
+def test_a_link_to_nothing_is_named(root, name):
+    (root / name).symlink_to(root / "nowhere")
+    with pytest.raises(ValueError, match=rf"{Path(name).name} (is )?a link to nothing.*mend"):
+        list_images(root, classes=None)
+
+
+@pytest.mark.parametrize("name", [b"n\xe9/a.jpg", b"n01/\xe9.jpg"])
+def test_a_name_that_is_no_text_is_named(root, name):
+    path = root / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"1")
+    with pytest.raises(ValueError, match=r"\\xe9(.jpg)? .*no .*UTF-8; mend"):
+        list_images(root, classes=None)
 
 
 def test_empty_image_is_named(root):

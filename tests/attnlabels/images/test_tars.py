@@ -86,6 +86,12 @@ def test_tars_are_found_in_a_folder_and_by_a_pattern(tmp_path, monkeypatch):
         find_tars("a.tar.gz")
 
 
+def test_the_own_files_of_macos_are_no_tars(tmp_path):
+    write_tar(tmp_path / "x.tar", {"a.jpg": b"1"})
+    (tmp_path / "._x.tar").write_bytes(b"AppleDouble")
+    assert find_tars(str(tmp_path)) == [tmp_path / "x.tar"]
+
+
 def a_link(name: str, *, to: str, kind: bytes) -> tarfile.TarInfo:
     about = tarfile.TarInfo(name)
     about.type, about.linkname = kind, to

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import io
+import logging
 import os
 import signal
 import subprocess
@@ -186,8 +187,9 @@ def test_the_labels_of_an_image_folder_are_those_of_the_stage_to_the_byte(
 
 
 def test_images_in_tars_get_the_labels_that_they_get_in_a_folder(labelled, photos):
-    pack(photos, "x.tar", "y.tar")
-    files, tars = labelled(photos, "files"), labelled("{x,y}.tar", "tars")
+    Path("packed").mkdir()
+    pack(photos, "packed/x.tar", "packed/y.tar")
+    files, tars = labelled(photos, "files"), labelled("packed/{x,y}.tar", "tars")
     by_image = {sample["image"]: sample for sample in map(files.__getitem__, range(12))}
     assert [tars[i]["key"] for i in (0, 1, 6)] == ["000", "002", "001"]
     assert tars[6]["name"].startswith("y.tar/001.")
@@ -196,7 +198,7 @@ def test_images_in_tars_get_the_labels_that_they_get_in_a_folder(labelled, photo
     for i in range(12):
         sample = by_image.pop(tars[i]["image"])
         np.testing.assert_allclose(sample["map"], tars[i]["map"], atol=2 / 65535)
-    assert contents(labelled(".", "folder").folder) == contents("tars") and not by_image
+    assert contents(labelled("packed", "folder").folder) == contents("tars") and not by_image
 
 
 def test_shards_of_ours_can_be_labelled_again(labelled, photos):
@@ -302,15 +304,22 @@ def test_a_broken_file_stops_the_labelling_or_is_left_out(labelled, photos, name
 
 
 def test_what_is_no_image_by_its_name_stops_the_labelling_at_once_or_is_left_out(
-    labelled, photos, monkeypatch
+    labelled, photos, monkeypatch, caplog
 ):
-    for name in ("notes.txt", "a/moving.gif"):
+    for name in ("notes.txt", "a/moving.mp4"):
         (photos / name).write_bytes(b"something else")
     with monkeypatch.context() as patch:
         patch.setattr(Labeller, "draw_maps", None)
-        with pytest.raises(ValueError, match="a/moving.gif, notes.txt: neither JPEG nor PNG;"):
+        with pytest.raises(
+            ValueError, match="photos: a/moving.mp4 is no image .*, notes.txt is no"
+        ):
             labelled(photos)
-    assert labelled(photos, broken="skip").index["skipped"] == ["a/moving.gif", "notes.txt"]
+    with caplog.at_level(logging.INFO, logger="attnlabels"):
+        assert labelled(photos, broken="skip").index["skipped"] == ["a/moving.mp4", "notes.txt"]
+    assert [each.partition(" is ")[0] for each in caplog.messages] == [
+        f"left out: {photos}: a/moving.mp4",
+        f"left out: {photos}: notes.txt",
+    ]
 
 
 @pytest.mark.parametrize("classes", [True, False])
@@ -504,8 +513,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(photos, teacher):
         (
             ["label", "photos", "--teacher", "TEACHER", "--out", "o"],
             1,
-            "photos: a/notes.txt: neither JPEG nor PNG; convert or remove it, "
-            "or pass --broken skip",
+            "; mend, convert or remove it, or pass --broken skip",
         ),
         (["label", "photos", "--out", "o"], 2, "--teacher"),
         (

@@ -66,8 +66,15 @@ def test_a_mark_changes_with_the_image_and_with_its_key(source, tmp_path):
 
 
 def test_a_folder_and_tars_are_sources(source, tmp_path):
-    found, strangers = find_images(tmp_path, classes=False)
-    assert found.listed.paths.tolist() == source.listed.paths.tolist() and strangers == []
+    found, left_out = find_images(tmp_path, classes=False)
+    assert found.listed.paths.tolist() == source.listed.paths.tolist() and not left_out
     (tmp_path / "d.tar").touch()
     with pytest.raises(ValueError, match="beside tars; name a folder of one kind"):
+        find_images(tmp_path, classes=False)
+
+
+def test_folders_beside_tars_are_not_passed_over_in_silence(tmp_path):
+    (tmp_path / "backup.tar").touch()
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(ValueError, match="cats beside tars; name a folder of one kind"):
         find_images(tmp_path, classes=False)
