@@ -1,30 +1,37 @@
 """Images as members of tar files that follow webdataset's conventions, whoever wrote them.
 
-A sample is a run of members whose names agree up to the first dot of the file name. Its image is
-the member `.jpg`, `.jpeg` or `.png`, its class the number in `.cls`, or `label` in `.json`. Nothing
-is ever unpacked, and a tar that would write outside its folder if it were is refused.
+A sample is the members of a tar whose names agree up to the first dot of the file name; they need
+not lie side by side, as they must for webdataset. Its image is the one whose suffix is an image's
+(`names.SUFFIXES`), its class what `.cls` holds, or `label` in `.json`: a number that counts from 0,
+or in all of the tars a name. Nothing is ever unpacked, and a tar that would write outside its
+folder if it were is refused.
 """
 
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
-from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
-from braceexpand import braceexpand
+from braceexpand import UnbalancedBracesError, braceexpand
 from jaxtyping import Int64
 
-from attnlabels.images.folder import STRINGS, Manifest
-from attnlabels.images.names import as_text, is_hidden
+from attnlabels.images.folder import STRINGS, Manifest, note_hidden
+from attnlabels.images.names import SUFFIXES, as_text, is_hidden
 
-IMAGES = ("jpg", "jpeg", "png")
+IMAGES = {suffix[1:] for suffix in SUFFIXES}
 BLOCK = 512  # bytes of a tar's header
 LARGEST_TEXT = 1 << 20  # bytes of a .cls or .json that is read
-MOST_CLASSES = 1_000_000  # so that no number in a file fills the memory
+LONGEST_NAME = 200  # characters of a class
+MOST_CLASSES = 100_000  # a number above is an id; each number up to it gets a name in the index
+WHOLE = re.compile(rb"\s*[+-]?\d{1,18}\s*")
+# What tarfile raises for headers that are none; RecursionError: a long name of a long name ...
+NO_TAR = (tarfile.TarError, ValueError, EOFError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -64,51 +71,83 @@ def find_tars(pattern: str) -> list[Path]:
     if Path(pattern).is_dir():
         return sorted(tar for tar in Path(pattern).glob("*.tar") if not is_hidden(tar.name))
     found: list[Path] = []
-    for each in braceexpand(pattern):
-        paths = [Path(each)] if Path(each).is_file() else [Path(path) for path in glob(each)]
-        if not paths:
-            raise FileNotFoundError(f"{each}: no such folder or tar")
-        found += paths
+    for each in expand(pattern):
+        found += matching(each)
     for path in found:
-        if path.suffix != ".tar":
-            raise ValueError(f"{path}: expected a folder or .tar files; unpack what is compressed")
+        if path.suffix != ".tar" or not path.is_file():
+            raise ValueError(f"{path}: expected a folder or .tar files; name those alone")
     return sorted(set(found))
 
 
-def list_tars(tars: Sequence[Path]) -> tuple[ImageTars, list[str]]:
-    """The images of `tars`, in their order, and the names of samples that have none.
+def expand(pattern: str) -> list[str]:
+    """What the braces of a pattern stand for; of a file with braces in its name, that."""
+    if Path(pattern).is_file():
+        return [pattern]
+    try:
+        return list(braceexpand(pattern))
+    except UnbalancedBracesError as error:
+        raise ValueError(f"{pattern}: a brace without its other one; {error}") from error
 
-    Reads the headers alone, and the classes. Raises ValueError for a tar that is cut short or is
-    none; for a member with an absolute path, with `..`, or that is a link or a device; for a sample
-    with two images; and if there is no image.
+
+def matching(name: str) -> list[Path]:
+    """The file of that name, or those that it is a pattern of, with `*` as in a shell."""
+    paths = [Path(name)] if Path(name).is_file() else [Path(path) for path in sorted(glob(name))]
+    if not paths:
+        raise FileNotFoundError(f"{name}: no such folder or tar")
+    return paths
+
+
+def list_tars(tars: Sequence[Path]) -> tuple[ImageTars, dict[str, str]]:
+    """The images of `tars`, in their order, and of samples that cannot be taken the names and why.
+
+    Those are the samples that have no image or several, a suffix twice, or a class that is none.
+    Members that are hidden (`names.is_hidden`), such as macOS's `._a.jpg`, are passed over and
+    counted in the log. Reads the headers alone, and the classes. Raises ValueError for a tar that
+    is cut short or is none; for a member with an absolute path, with `..`, or that is a link or a
+    device; for classes of which some are numbers and some names; and if there is no image.
     """
+    if len({tar.is_absolute() for tar in tars}) > 1:
+        tars = [tar.absolute() for tar in tars]
     root = Path(os.path.commonpath([tar.parent for tar in tars]))
     names = [tar.relative_to(root).as_posix() for tar in tars]
-    rows: list[tuple[str, int, int, int, int]] = []  # path, label, bytes, tar, offset
-    strangers: list[str] = []
+    rows: list[tuple[str, int, int, int]] = []  # path, bytes, tar, offset
+    classes: list[int | str] = []
+    left_out: dict[str, str] = {}
     for number, (name, tar) in enumerate(zip(names, tars)):
-        for key, members in groupby(read_members(tar), key=lambda each: _split(each.name)[0]):
-            sample = {_split(each.name)[1].lower(): each for each in members}
-            images = [sample[suffix] for suffix in IMAGES if suffix in sample]
-            if len(images) > 1:
-                raise ValueError(f"{tar}: {key} has {len(images)} images; expected one a sample")
-            if not images:
-                strangers.append(as_text(f"{name}/{key}"))
-                continue
-            (image,) = images
-            label = _label(tar, sample)
-            path = as_text(f"{name}/{image.name}")
-            rows.append((path, label, image.size, number, image.offset_data))
+        for key, sample in read_samples(tar).items():
+            try:
+                image = _image(sample)
+                classes.append(_class(tar, sample))
+            except Odd as odd:
+                left_out[as_text(f"{name}/{key}")] = as_text(str(odd))
+            else:
+                path = as_text(f"{name}/{image.name}")
+                rows.append((path, image.size, number, image.offset_data))
     if not rows:
-        raise ValueError(f"{tars[0]}: no images ({', '.join(IMAGES)}) in {len(tars)} tars")
-    paths, labels, sizes, *places = zip(*rows)
+        first = "".join(f"; {name} {why}" for name, why in [*left_out.items()][:1])
+        raise ValueError(f"{tars[0]}: no images ({', '.join(SUFFIXES)}) in {len(tars)} tars{first}")
+    paths, sizes, *places = zip(*rows)
+    labels, called = _number(classes, tars[0])
     listed = Manifest(
         paths=np.array(paths, STRINGS),
         labels=np.array(labels, np.int64),
         sizes=np.array(sizes, np.int64),
-        classes=[str(label) for label in range(max(labels) + 1)],  # what they mean is not said
+        classes=called,
     )
-    return ImageTars(root, tuple(names), listed, np.array(places, np.int64).T), strangers
+    return ImageTars(root, tuple(names), listed, np.array(places, np.int64).T), left_out
+
+
+def read_samples(tar: Path) -> dict[str, list[tarfile.TarInfo]]:
+    """The members of a tar by the key that they share, in the order of the keys' first members."""
+    samples: dict[str, list[tarfile.TarInfo]] = {}
+    hidden: list[str] = []
+    for member in read_members(tar):
+        if any(map(is_hidden, PurePosixPath(member.name).parts)):
+            hidden.append(member.name)
+        else:
+            samples.setdefault(_split(member.name)[0], []).append(member)
+    note_hidden(tar, hidden)
+    return samples
 
 
 def read_members(tar: Path) -> Iterator[tarfile.TarInfo]:
@@ -119,19 +158,21 @@ def read_members(tar: Path) -> Iterator[tarfile.TarInfo]:
     """
     try:
         with tarfile.open(tar, "r:") as file:
-            for member in file:
-                if member.isdir():
-                    continue
-                if why := fault_of(member):
-                    raise ValueError(f"{tar}: {member.name!r} {why}; do not trust this tar")
-                yield member
+            members = [*_forward(file)]
             end = file.offset  # of the last member; a whole tar has blocks of zeros there
-        with tar.open("rb", buffering=0) as raw:
-            raw.seek(end)
-            if raw.read(BLOCK) != bytes(BLOCK):
-                raise ValueError(f"{tar}: cut short after {end} bytes; fetch it again")
-    except tarfile.TarError as error:
+    except NO_TAR as error:
         raise ValueError(f"{tar}: cut short, or no tar ({error}); fetch it again") from error
+    with tar.open("rb", buffering=0) as raw:
+        raw.seek(end)
+        if raw.read(BLOCK) != bytes(BLOCK):
+            raise ValueError(f"{tar}: cut short after {end} bytes; fetch it again")
+    for member in members:
+        if member.isdir():
+            continue
+        if why := fault_of(member):
+            name = as_text(member.name)
+            raise ValueError(f"{tar}: {name!r} {why}; do not trust this tar")
+        yield member
 
 
 def fault_of(member: tarfile.TarInfo) -> str:
@@ -144,29 +185,95 @@ def fault_of(member: tarfile.TarInfo) -> str:
     return ""
 
 
+class Odd(ValueError):
+    """A sample that cannot be taken; what it says follows the sample's name."""
+
+
+def _forward(file: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    for member in file:
+        if member.size < 0:  # Python before 3.11.14 would come here again and again
+            raise tarfile.ReadError(f"a member of {member.size} bytes")
+        yield member
+
+
 def _split(name: str) -> tuple[str, str]:
     folder, slash, file = name.rpartition("/")
     key, _, suffix = file.partition(".")
-    return f"{folder}{slash}{key}", suffix
+    return f"{folder}{slash}{key}", suffix.lower()
 
 
-def _label(tar: Path, sample: dict[str, tarfile.TarInfo]) -> int:
-    for suffix in ("cls", "json"):
-        if suffix not in sample:
-            continue
-        member = sample[suffix]
+def _image(sample: list[tarfile.TarInfo]) -> tarfile.TarInfo:
+    """The sample's image, if it is one that webdataset could tell from the rest of it."""
+    by_suffix: dict[str, list[tarfile.TarInfo]] = {}
+    for member in sample:
+        by_suffix.setdefault(_split(member.name)[1], []).append(member)
+    for several in by_suffix.values():
+        if len(several) > 1:
+            names = " and ".join(each.name for each in several[:2])
+            raise Odd(f"is there twice ({names}); rename one")
+    images = [member for suffix, (member,) in by_suffix.items() if suffix in IMAGES]
+    if len(images) > 1:
+        names = " and ".join(each.name for each in images)
+        raise Odd(f"has {len(images)} images, {names}; expected one a sample")
+    if not images:
+        raise Odd("has no image")
+    return images[0]
+
+
+def _class(tar: Path, sample: list[tarfile.TarInfo]) -> int | str:
+    """The class that a sample says it has, -1 if it says nothing."""
+    members = {_split(each.name)[1]: each for each in sample}
+    for member in [members[suffix] for suffix in ("cls", "json") if suffix in members]:
         if member.size > LARGEST_TEXT:
-            raise ValueError(f"{tar}: {member.name} has {member.size} bytes; expected a class")
+            raise Odd(f"has {member.name} of {member.size} bytes; expected a class")
         with tar.open("rb") as file:
             file.seek(member.offset_data)
             text = file.read(member.size)
-        try:
-            tree = json.loads(text)
-        except ValueError as error:
-            raise ValueError(f"{tar}: {member.name} holds no class ({error})") from error
-        label = tree.get("label") if isinstance(tree, dict) else tree
-        if isinstance(label, int) and -1 <= label < MOST_CLASSES:
-            return label
-        if suffix == "cls":
-            raise ValueError(f"{tar}: {member.name} holds {text[:20]!r}; expected a class number")
+        value = _value(text, is_json=member is members.get("json"))
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if value is None:
+            continue
+        if isinstance(value, int) and not isinstance(value, bool):
+            if -1 <= value < MOST_CLASSES:
+                return value
+        elif isinstance(value, str) and value.isprintable() and 0 < len(value) <= LONGEST_NAME:
+            return value
+        raise Odd(
+            f"has the class {str(value)[:20]!r} in {member.name}; expected a number from 0 to "
+            f"{MOST_CLASSES - 1:,}, or a name"
+        )
     return -1
+
+
+def _value(text: bytes, *, is_json: bool) -> Any:
+    """What a file says of its sample's class, None for nothing."""
+    if WHOLE.fullmatch(text):
+        return int(text)
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if is_json:
+            raise Odd(f"has a .json that is none ({error})") from error
+        return text.decode(errors="surrogateescape").strip()  # bytes that are no text do not print
+    if isinstance(tree, dict):
+        return tree.get("label")
+    return tree if not (is_json and isinstance(tree, list)) else None  # a list of other things
+
+
+def _number(classes: Sequence[int | str], tar: Path) -> tuple[list[int], list[str]]:
+    """The classes as numbers, and the numbers' names: in order of the alphabet where they have any.
+
+    Numbers stay what they are, and are their own names.
+    """
+    named = sorted({each for each in classes if isinstance(each, str)})
+    numbers = [each for each in classes if isinstance(each, int)]
+    if named and max(numbers, default=-1) >= 0:
+        raise ValueError(
+            f"{tar}: classes are numbers ({max(numbers)}) and names ({named[0]!r}) in the tars; "
+            "write them as one kind"
+        )
+    if not named:
+        return numbers, [str(number) for number in range(max(numbers) + 1)]
+    place = {name: number for number, name in enumerate(named)}
+    return [place.get(each, -1) if isinstance(each, str) else -1 for each in classes], named

@@ -10,6 +10,7 @@ import cv2
 from attnlabels.images.decoding import decode
 from attnlabels.images.names import some_of
 from attnlabels.images.overlays import fit_inside, overlay, spread
+from attnlabels.images.remote import fetch, find_remote
 from attnlabels.labelling.batches import Labelling, cut, label_parts
 from attnlabels.labelling.labeller import Drawing, Labeller, read_labeller
 from attnlabels.labelling.photographs import (
@@ -24,7 +25,7 @@ from attnlabels.labelling.skipped import Broken, Unlabelled, leave_out
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.places import place_of_folder
 from attnlabels.processes.checkpoint import Scratch, fingerprint
-from attnlabels.processes.world import joined
+from attnlabels.processes.world import World, await_files, joined
 from attnlabels.shards.shards import Shards, sha256_of, shard_name
 
 BATCH_SIZE = {"cpu": 16, "cuda": 64}  # one of 64 is slower by half on a CPU: out of its cache
@@ -54,8 +55,9 @@ def label(
     """Label images with the maps and pseudo fixations of a teacher; `out` will hold the shards.
 
     `images` is a folder of any depth, with `classes` one whose folders are the labels, or tars: a
-    folder of them, or a pattern (see `attnlabels.images.tars`). `broken` says whether a file that
-    gets no label stops the labelling or is left out and named under `skipped` of the index.
+    folder of them, or a pattern (see `attnlabels.images.tars`); those that are compressed or
+    elsewhere (`attnlabels.images.remote`) are first copied. `broken` says whether a file that gets
+    no label stops the labelling or is left out and named under `skipped` of the index.
     `n_overlays` pictures of images under their maps go to `out`/overlay.
 
     A call that was killed goes on when it is made again; what it had done lies in a hidden folder
@@ -68,9 +70,10 @@ def label(
     teacher, out = Path(teacher), Path(out)
     place = place_of_folder(out, replace=False)
     labeller = read_labeller(teacher, drawing)
-    photographs, left_out = _open(images, labeller, classes=classes, broken=broken)
-    parts = _name_parts(photographs, work.shard_size)
     with joined() as world:
+        images, copies = _fetched(images, out, world)
+        photographs, left_out = _open(images, labeller, classes=classes, broken=broken)
+        parts = _name_parts(photographs, work.shard_size)
         size = work.batch_size or BATCH_SIZE[world.device.type]
         labelling = Labelling(photographs, labeller, broken, size, work.workers)
         about = [drawing, size, str(Path(images).resolve()), world.device.type]
@@ -84,8 +87,24 @@ def label(
             by = {"kind": "teacher", "sha256": sha256_of(teacher), **vars(labeller.manner)}
             add, found = partial(write_overlays, n=n_overlays), photographs.classes
             collect(scratch.folder, out, [*parts], add, maps_by=by, classes=found, skipped=left_out)
-            scratch.clear()
+            for each in (scratch, *copies):
+                each.clear()
     return Shards(out)
+
+
+def _fetched(images: str | Path, out: Path, world: World) -> tuple[str | Path, list[Scratch]]:
+    """Where the images are on this machine, and what holds copies of those that were not."""
+    urls = find_remote(str(images))
+    if not urls:
+        return images, []
+    stamps = [Path(url).stat().st_mtime_ns for url in urls if Path(url).is_file()]
+    scratch = _scratch_beside(out, f"tars-{fingerprint([urls, stamps], [])}")
+    whole = scratch.folder / "fetched"
+    if world.first:
+        fetch(urls, scratch.folder)
+        whole.touch()
+    await_files([whole])
+    return scratch.folder, [scratch]
 
 
 def _open(

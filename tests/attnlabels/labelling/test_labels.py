@@ -1,6 +1,7 @@
 """The command `attnlabels label` and the function it calls, on made images of every kind."""
 
 import fcntl
+import gzip
 import hashlib
 import io
 import logging
@@ -199,6 +200,26 @@ def test_images_in_tars_get_the_labels_that_they_get_in_a_folder(labelled, photo
         sample = by_image.pop(tars[i]["image"])
         np.testing.assert_allclose(sample["map"], tars[i]["map"], atol=2 / 65535)
     assert contents(labelled("packed", "folder").folder) == contents("tars") and not by_image
+
+
+def test_compressed_and_remote_tars_are_copied_for_as_long_as_they_are_needed(labelled, photos):
+    pack(photos, "x.tar", "y.tar")
+    for name in ("x.tar", "y.tar"):
+        Path(f"{name}.gz").write_bytes(gzip.compress(Path(name).read_bytes()))
+    plain = labelled("{x,y}.tar", "plain")
+    for out, pattern in {"packed": "{x,y}.tar.gz", "piped": "pipe:gzip -dc {x,y}.tar.gz"}.items():
+        assert contents(labelled(pattern, out).folder) == contents(plain.folder)
+    assert left_over() == []
+
+
+def test_copies_of_tars_outlive_a_labelling_that_fails(labelled, photos):
+    truncated(photos / "a/broken.jpg")
+    pack(photos, "x.tar")
+    url = "pipe:cat x.tar; echo . >> calls"
+    with pytest.raises(ValueError, match=r"x\.tar/.*truncated"):
+        labelled(url)
+    assert len(labelled(url, broken="skip")) == 12 and left_over() == []
+    assert Path("calls").read_text().split() == ["."]
 
 
 def test_shards_of_ours_can_be_labelled_again(labelled, photos):
