@@ -121,7 +121,7 @@ def data_card(folder: Path, index: Mapping[str, Any], *, data: str, licence: str
         _table(
             ("member", "holds"),
             [
-                ("`<key>.jpg` or `.png`", "the original file"),
+                ("`<key>.jpg`, `.png` ...", "the original file"),
                 ("`<key>.map.png`", "attention map, 16-bit grey, its largest value 65535"),
                 ("`<key>.points.npy`", "int16 [n, 2], (row, col) from 0 on a grid"),
                 ("`<key>.observers.npy`", "int16 [n], who made each point; only of people's maps"),

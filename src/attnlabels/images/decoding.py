@@ -5,7 +5,8 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")  # whatever the file's name says
+from attnlabels.images.formats import ENDS, JPEG_START, PNG_START, end_of, kind_of
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "HEIF")  # Pillow's names
 UNREADABLE = (  # what Pillow raises on broken files
     OSError,
     SyntaxError,
@@ -21,14 +24,17 @@ UNREADABLE = (  # what Pillow raises on broken files
     EOFError,
     LookupError,
     TypeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    MemoryError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
 LARGEST = 2**27  # pixels, 400 MB as RGB: 10,000 x 10,000 are decoded, a bomb is not
-JPEG_START, PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-# What a complete file of these formats ends with.
-JPEG_END = b"\xff\xd9"
-PNG_END = b"IEND\xaeB`\x82"
+# OpenCV reads the others, and of AVIF tells more damage than Pillow where it was built to read it.
+BY_PILLOW = {"heic"} if cv2.haveImageWriter(".avif") else {"heic", "avif"}
 # The segments of a JPEG that tell its size: all of C0 to CF that do not hold tables.
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 JPEG_SEGMENTS = {*range(0xC0, 0xFF)} - {*range(0xD0, 0xDA)}  # those left out have no length
@@ -55,8 +61,11 @@ def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     An orientation in the EXIF data is ignored, as torchvision and the usual loaders of ImageNet and
     COCO do: maps, fixations and outlines count pixels as they are stored.
 
-    Raises ValueError, which begins with `name`, for a file that is cut short or no image, and for
-    one whose header tells of more than 2^27 pixels, before they take any memory.
+    Of a file with several pictures, an animation say, it is the first.
+
+    Raises ValueError, which begins with `name`, for a file that is cut short, damaged as far as its
+    format tells, no image, or one behind another; and for one whose header tells of more than 2^27
+    pixels, before they take any memory.
     """
     return _decode(data, REDUCED[1], name)
 
@@ -128,12 +137,24 @@ def _resize(image: np.ndarray, h: int, w: int, *, enlarge: int) -> np.ndarray:
 
 def _decode(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:
     read_size(data, name=name)
-    if not data.endswith((JPEG_END, PNG_END)):
-        _require_whole(data, name)
+    kind = kind_of(data)
+    if (end := end_of(data)) < len(data) and (other := kind_of(data[end:].lstrip(b"\0"))):
+        raise ValueError(
+            f"{name}: a second image ({other}) behind the first, which ends at byte {end}; keep one"
+        )
+    if kind not in ENDS or not data.endswith(ENDS[kind]):
+        # OpenCV 4 fills what is missing of a JPEG with grey and says nothing; Pillow raises.
+        with _opened(data, name) as image:
+            image.load()
+            if kind in BY_PILLOW:
+                return np.asarray(image.convert("RGB"))
     encoded = np.frombuffer(data, np.uint8)
-    pixels = cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        pixels = cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        pixels = None
     if pixels is None:
-        raise ValueError(f"{name}: not a readable image ({len(data)} bytes); fetch it again")
+        raise ValueError(f"{name}: damaged or not an image ({len(data)} bytes); fetch it again")
     return pixels
 
 
@@ -154,20 +175,15 @@ def _read_header(data: bytes, name: str) -> tuple[int, int]:
         return image.height, image.width
 
 
-def _require_whole(data: bytes, name: str) -> None:
-    # OpenCV 4 fills what is missing of a JPEG with grey and says nothing; Pillow raises. Slower,
-    # but only files that end oddly come here (some whole ones have bytes after their end).
-    with _opened(data, name) as image:
-        image.load()
-
-
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # LARGEST is our limit
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            warnings.simplefilter("ignore")  # of bombs, LARGEST is our limit; and of metadata
+            with Image.open(io.BytesIO(data), formats=_readable()) as image:
                 yield image
+    except UnidentifiedImageError as error:  # its own message tells of an object in memory
+        raise ValueError(_unidentified(data, name)) from error
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{name}: more than the {LARGEST:,} pixels that are decoded ({error}); shrink it"
@@ -179,3 +195,22 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         raise ValueError(
             f"{name}: truncated or not an image ({len(data)} bytes: {why}); fetch it again"
         ) from error
+
+
+@cache
+def _readable() -> tuple[str, ...]:
+    """Those of FORMATS that this installation reads."""
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Image.init()
+    return tuple(each for each in FORMATS if each in Image.OPEN)
+
+
+def _unidentified(data: bytes, name: str) -> str:
+    needed = {"heic": ("HEIF", "pillow-heif"), "avif": ("AVIF", "a Pillow of 11.3 or later")}
+    format, library = needed.get(kind_of(data), ("", ""))
+    if format and format not in _readable():
+        return f"{name}: {format} is read with {library} alone; install it, or convert the image"
+    return f"{name}: truncated or not an image ({len(data)} bytes); fetch it again"

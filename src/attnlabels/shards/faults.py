@@ -20,9 +20,17 @@ import numpy as np
 
 from attnlabels.images.decoding import read_size
 from attnlabels.images.tars import fault_of
-from attnlabels.shards.shards import BLOCK, FORMAT, KEY, KINDS, MAP_MAX, SAMPLE, sha256_of
+from attnlabels.shards.shards import (
+    BLOCK,
+    FORMAT,
+    IMAGES,
+    KEY,
+    KINDS,
+    MAP_MAX,
+    SAMPLE,
+    sha256_of,
+)
 
-IMAGES = ("jpg", "png")
 NEEDED = ("map.png", "points.npy", "json")
 ALLOWED = {*IMAGES, *NEEDED, "observers.npy"}
 LARGEST_MAP = 1 << 24  # pixels
@@ -237,7 +245,7 @@ def _sample_faults(
         return
     images = [parts[name] for name in IMAGES if name in parts]
     if len(images) != 1:
-        yield f"has {len(images)} images; expected one, .jpg or .png"
+        yield f"has {len(images)} images; expected one"
     about, what = _read_about(parts["json"])
     if about is None:
         yield what

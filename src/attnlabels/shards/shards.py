@@ -4,7 +4,7 @@ One schema holds maps of people, of a teacher and of anything else, so that what
 cannot tell who drew them. A folder has `shard-000000.tar`, ..., `index.json` (provenance
 and checksums) and `samples.npy` (where each sample lies). A sample's members, in this order:
 
-    <key>.jpg or .png    the original image, unchanged
+    <key>.jpg, .png ...  the original image, unchanged; its suffix is one of formats.KINDS
     <key>.map.png        attention map, 16-bit grey, its largest value 65535
     <key>.points.npy     int16 [n, 2] (row, col) from 0, pixels of a grid
     <key>.observers.npy  int16 [n], who made each point; human maps only
@@ -26,6 +26,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int16, Int32
 from webdataset import TarWriter
+
+from attnlabels.images.formats import KINDS as IMAGES
+from attnlabels.images.formats import kind_of
 
 FORMAT = 1
 KINDS = {  # of who drew the maps, in words
@@ -264,7 +267,7 @@ class Shards:
         observers = members.get("observers.npy")
         return Sample(
             key=key,
-            image=members["jpg"] if "jpg" in members else members["png"],
+            image=next(members[kind] for kind in IMAGES if kind in members),
             map=decode_map(members["map.png"]),
             points=_from_npy(members["points.npy"]).reshape(-1, 2),
             observers=None if observers is None else _from_npy(observers),
@@ -338,11 +341,11 @@ def _require_observers(observers: np.ndarray, n_points: int, key: str) -> None:
 
 
 def _image_suffix(data: bytes, key: str) -> str:
-    if data.startswith(b"\xff\xd8"):
-        return "jpg"
-    if data.startswith(b"\x89PNG"):
-        return "png"
-    raise ValueError(f"{key}: image is neither JPEG nor PNG (begins {data[:4]!r}); convert it")
+    if kind := kind_of(data):
+        return kind
+    raise ValueError(
+        f"{key}: the image is none of {', '.join(IMAGES)} (begins {data[:4]!r}); convert it"
+    )
 
 
 def _npy(array: np.ndarray) -> bytes:

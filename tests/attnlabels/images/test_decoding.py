@@ -1,3 +1,4 @@
+import importlib.util
 import io
 import re
 import struct
@@ -18,6 +19,7 @@ from attnlabels.images.decoding import (
     resize,
     resize_map,
 )
+from attnlabels.images.formats import end_of
 
 RED, GREEN = (200, 30, 20), (10, 180, 40)
 
@@ -85,11 +87,88 @@ def test_one_bit_is_black_or_white():
     assert np.array_equal(pixels, np.repeat(board[..., None] * np.uint8(255), 3, axis=2))
 
 
-@pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF", "WEBP"])
+OTHERS = ["BMP", "GIF", "TIFF", "WEBP", "AVIF"]
+
+
+@pytest.mark.parametrize("kind", OTHERS)
 def test_another_format_than_the_suffix_says_is_read(kind):
-    options = {"lossless": True} if kind == "WEBP" else {}
+    options = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}.get(
+        kind, {}
+    )
     data = encoded(photograph(), kind, **options)
-    assert np.array_equal(decode(data, name="a.jpg"), np.asarray(photograph()))
+    found = decode(data, name="a.jpg").astype(int)
+    assert np.abs(found - np.asarray(photograph())).max() <= (2 if kind == "AVIF" else 0)
+
+
+def test_an_avif_is_read_by_pillow_where_opencv_was_built_without_it(monkeypatch):
+    monkeypatch.setattr(decoding, "BY_PILLOW", {"heic", "avif"})
+    data = encoded(photograph(), "AVIF", quality=100, subsampling="4:4:4")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    assert np.abs(decode(data, name="a").astype(int) - np.asarray(photograph())).max() <= 2
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+
+
+def test_a_heic_photograph_wants_a_library_and_says_so():
+    if importlib.util.find_spec("pillow_heif"):
+        pytest.skip("pillow-heif is installed")
+    with pytest.raises(ValueError, match="^a.heic: HEIF is read with pillow-heif alone; install"):
+        decode(HEIC, name="a.heic")
+
+
+def test_a_heic_photograph_is_read_where_its_library_is():
+    pillow_heif = pytest.importorskip("pillow_heif")
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(photograph()).save(stream, quality=-1)
+    found = decode(stream.getvalue(), name="a.heic").astype(int)
+    assert np.abs(found - np.asarray(photograph())).max() <= 4
+
+
+@pytest.mark.parametrize("kind", [*OTHERS, "PNG", "JPEG"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_file_of_any_format_that_is_cut_short_is_refused(kind, share):
+    data = encoded(Image.open(io.BytesIO(noise())), kind)
+    with pytest.raises(ValueError, match=r"^a: (truncated|damaged) or not an image"):
+        decode(data[: int(share * len(data))], name="a")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "AVIF"])  # the others have no checksum
+def test_a_file_whose_middle_is_lost_is_refused(kind):
+    data = encoded(Image.open(io.BytesIO(noise())), kind)
+    third = len(data) // 3
+    with pytest.raises(ValueError, match=r"^a: (truncated|damaged) or not an image"):
+        decode(data[:third] + bytes(third) + data[2 * third :], name="a")
+
+
+@pytest.mark.parametrize("first", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("second", ["JPEG", "PNG"])
+@pytest.mark.parametrize("between", [b"", bytes(7)])
+def test_two_files_glued_together_are_refused(first, second, between):
+    one = encoded(photograph(), first)
+    with pytest.raises(ValueError, match=rf"^a: a second image .* ends at byte {len(one)}; keep"):
+        decode(one + between + encoded(photograph(), second), name="a")
+
+
+def test_a_thumbnail_within_a_jpeg_is_no_second_image():
+    exif = b"\xff\xe1" + struct.pack(">H", 2 + len(noise(20))) + noise(20)
+    data = noise()
+    assert np.array_equal(decode(data[:2] + exif + data[2:], name="a"), decode(data, name="a"))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_the_end_of_a_jpeg_is_found_behind_all_its_scans(progressive, restarts):
+    image = Image.open(io.BytesIO(noise()))
+    options = {"progressive": progressive, "restart_marker_blocks": restarts}
+    data = encoded(image, "JPEG", **options)
+    assert end_of(data + noise()) == len(data)
+
+
+def test_pictures_that_a_camera_announces_behind_the_first_belong_to_it():
+    stream = io.BytesIO()
+    photograph().save(stream, "MPO", save_all=True, append_images=[photograph("L")])
+    assert decode(stream.getvalue(), name="a").shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -192,7 +271,7 @@ def test_bytes_after_the_end_of_a_whole_jpeg_are_harmless():
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("length", [2, 9, 20, 30])
 def test_a_file_cut_in_its_header_is_refused_by_name(kind, length):
-    with pytest.raises(ValueError, match="cut.jpg: truncated"):
+    with pytest.raises(ValueError, match="cut.jpg: truncated or not an image .*bytes"):
         decode(encoded(photograph(), kind)[:length], name="cut.jpg")
 
 

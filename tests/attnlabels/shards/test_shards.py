@@ -249,7 +249,7 @@ def nan_map() -> np.ndarray:
         ({"observers": np.zeros(4, int)}, r"image_0: \(4,\) observers for 5 points; one each"),
         ({"observers": np.full(5, 70_000)}, "image_0: an observer beyond 32767"),
         ({"grid": (12, 40_000)}, r"image_0: grid \(12, 40000\); expected 1 to 32767"),
-        ({"image": b"GIF89a"}, "image_0: image is neither JPEG nor PNG"),
+        ({"image": b"%PDF-1.7"}, "image_0: the image is none of jpg, png, webp"),
         ({"label": 3}, "image_0: label 3 of 3 classes"),
         ({"label": -2}, "image_0: label -2"),
         ({"key": "a.b"}, "key 'a.b': expected 1 to 80 letters"),
