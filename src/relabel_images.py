@@ -35,7 +35,8 @@ from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.script import run
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
-from attnlabels.shards.shards import Shards, read_index
+from attnlabels.shards.index import read_index
+from attnlabels.shards.shards import Shards
 
 CHANGE_NO_LABEL = {"workers"}  # of the options
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from attnlabels.models.encoder import BACKBONES
-from attnlabels.shards.shards import KINDS, sha256_of
+from attnlabels.shards.index import KINDS
+from attnlabels.shards.shards import sha256_of
 
 PIXELS = "RGB, float32 in [0, 1], not normalised by any mean or deviation"
 UNSAID = "not stated by who exported this; ask before you use it"

@@ -18,7 +18,7 @@ from attnlabels.models.files import load_weights, read_config, write_weights
 from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.writing import replacing_folder
-from attnlabels.shards.shards import read_index
+from attnlabels.shards.index import read_index
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 NEEDED_OF = {  # a checkpoint's config, by what is exported of it

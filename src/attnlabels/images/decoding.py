@@ -189,11 +189,8 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
             f"{name}: more than the {LARGEST:,} pixels that are decoded ({error}); shrink it"
         ) from error
     except UNREADABLE as error:
-        # That one says nothing but the name of an object of ours.
-        unknown = isinstance(error, UnidentifiedImageError)
-        why = f"none of {', '.join(FORMATS)}" if unknown else str(error)
         raise ValueError(
-            f"{name}: truncated or not an image ({len(data)} bytes: {why}); fetch it again"
+            f"{name}: truncated or not an image ({len(data)} bytes: {error}); fetch it again"
         ) from error
 
 
@@ -213,4 +210,5 @@ def _unidentified(data: bytes, name: str) -> str:
     format, library = needed.get(kind_of(data), ("", ""))
     if format and format not in _readable():
         return f"{name}: {format} is read with {library} alone; install it, or convert the image"
-    return f"{name}: truncated or not an image ({len(data)} bytes); fetch it again"
+    why = f"{len(data)} bytes: none of {', '.join(_readable())}"
+    return f"{name}: truncated or not an image ({why}); fetch it again"

@@ -23,7 +23,8 @@ from attnlabels.recordings.fixation_csv import Origin, read_csv
 from attnlabels.recordings.human_maps import Maps, draw_samples
 from attnlabels.recordings.plausibility import require_not_transposed
 from attnlabels.recordings.salicon import Recording, read_json
-from attnlabels.shards.shards import Shards, read_index, write_shards
+from attnlabels.shards.index import read_index
+from attnlabels.shards.shards import Shards, write_shards
 from attnlabels.training.teachers import Design, Recipe, Recordings, header, train
 
 LEAST = 8  # images: 5 to train on, 1 that chooses the epoch, 2 to score

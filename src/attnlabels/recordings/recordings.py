@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from attnlabels.images.crops import Box, centre_box, count_points, crop_map
 from attnlabels.images.decoding import decode
-from attnlabels.shards.shards import KINDS, Sample, Shards
+from attnlabels.shards.index import KINDS
+from attnlabels.shards.shards import Sample, Shards
 
 
 class Recording(NamedTuple):

@@ -11,7 +11,8 @@ from attnlabels.images.decoding import decode
 from attnlabels.images.overlays import colour_map, fit_inside, overlay, spread
 from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import replacing
-from attnlabels.shards.shards import KINDS, Sample, Shards
+from attnlabels.shards.index import KINDS
+from attnlabels.shards.shards import Sample, Shards
 
 SIDE = 160  # pixels of a picture's longer side
 GAP = 8

@@ -8,11 +8,9 @@ import io
 import json
 import tarfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from pathlib import Path, PurePosixPath
-from tokenize import TokenError
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -20,24 +18,21 @@ import numpy as np
 
 from attnlabels.images.decoding import read_size
 from attnlabels.images.tars import fault_of
-from attnlabels.shards.shards import (
-    BLOCK,
+from attnlabels.shards.index import (
     FORMAT,
-    IMAGES,
-    KEY,
-    KINDS,
-    MAP_MAX,
+    NO_ARRAY,
     SAMPLE,
-    sha256_of,
+    leads_out,
+    missing_of,
+    unfit_of,
 )
+from attnlabels.shards.shards import BLOCK, IMAGES, KEY, MAP_MAX, read_about, sha256_of
 
 NEEDED = ("map.png", "points.npy", "json")
 ALLOWED = {*IMAGES, *NEEDED, "observers.npy"}
 LARGEST_MAP = 1 << 24  # pixels
 LARGEST_INDEX = LARGEST_MEMBER = 1 << 30  # bytes
 PNG = b"\x89PNG\r\n\x1a\n"
-# What numpy raises for a file that is no array, or whose header lies.
-NO_ARRAY = (OSError, ValueError, EOFError, MemoryError, RecursionError, TokenError)
 Named = Mapping[str, Any]
 
 
@@ -105,36 +100,9 @@ def _read_index(folder: Path) -> tuple[dict[str, Any] | None, list[Fault]]:
                 "not of it",
             )
         ]
-    kinds = {
-        "maps_by": dict,
-        "samples": int,
-        "shards": list,
-        "skipped": list,
-        "classes": list,
-    }
-    wrong = [key for key, kind in kinds.items() if not isinstance(index.get(key), kind)]
-    entry = {"name": str, "count": int, "bytes": int, "sha256": str}
-    for i, each in enumerate(index["shards"] if "shards" not in wrong else []):
-        if not isinstance(each, dict) or any(
-            not isinstance(each.get(key), kind) for key, kind in entry.items()
-        ):
-            wrong.append(f"shards.{i}")
-    if wrong:
-        return None, [Fault(place, f"{key} is missing or of another type") for key in wrong]
-    faults = []
-    kind = index["maps_by"].get("kind")
-    if not (isinstance(kind, str) and kind in KINDS):
-        faults.append(Fault(place, f"maps_by.kind is {kind!r}; expected {', '.join(KINDS)}"))
-    total = sum(each["count"] for each in index["shards"])
-    if index["samples"] != total:
-        faults.append(Fault(place, f"samples is {index['samples']}, its shards hold {total}"))
-    for name, times in Counter(each["name"] for each in index["shards"]).items():
-        if times > 1:
-            faults.append(Fault(place, f"{name} is in it {times} times"))
-    for key in ("skipped", "classes"):
-        if not all(isinstance(each, str) for each in index[key]):
-            faults.append(Fault(place, f"{key} holds other things than names"))
-    return index, faults
+    if missing := missing_of(index):
+        return None, [Fault(place, what) for what in missing]
+    return index, [Fault(place, what) for what in unfit_of(index)]
 
 
 def _read_table(folder: Path, index: Named) -> tuple[np.ndarray | None, list[Fault]]:
@@ -161,8 +129,7 @@ def _check_shard(
     folder: Path, entry: Named, index: Named, rows: np.ndarray | None, keys: set[str]
 ) -> Iterator[Fault]:
     name = entry["name"]
-    if PurePosixPath(name).name != name or name in ("", "..") or "\\" in name:
-        yield Fault("index.json", f"shard {name!r} leads out of the folder; not opened")
+    if leads_out(name):  # which the index's faults say
         return
     path = folder / name
     if not path.is_file():
@@ -246,9 +213,10 @@ def _sample_faults(
     images = [parts[name] for name in IMAGES if name in parts]
     if len(images) != 1:
         yield f"has {len(images)} images; expected one"
-    about, what = _read_about(parts["json"])
-    if about is None:
-        yield what
+    try:
+        about = read_about(parts["json"])
+    except ValueError as error:
+        yield str(error)
         return
     if label is not None and label != about["label"]:
         yield f"label {about['label']}, in samples.npy {label}"
@@ -258,24 +226,6 @@ def _sample_faults(
         yield from _image_faults(image, about["image"])
     yield from _map_faults(parts["map.png"])
     yield from _point_faults(parts, about["grid"], kind=index["maps_by"].get("kind"))
-
-
-def _read_about(data: bytes) -> tuple[dict[str, Any] | None, str]:
-    try:
-        about = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        return None, f"json is not JSON ({error})"
-    kinds = {"label": int, "grid": list, "image": list, "source": str, "name": str}
-    for key, kind in kinds.items():
-        value = about.get(key) if isinstance(about, dict) else None
-        is_size = (
-            isinstance(value, list)
-            and len(value) == 2
-            and all(isinstance(each, int) and each > 0 for each in value)
-        )
-        if not isinstance(value, kind) or (kind is list and not is_size):
-            return None, f"json: {key} is {str(value)[:40]!r}"
-    return about, ""
 
 
 def _image_faults(data: bytes, expected: list[int]) -> Iterator[str]:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attnlabels.shards.shards import SAMPLE, Sample, Shard, sha256_of, write_shard
+from attnlabels.shards.index import SAMPLE
+from attnlabels.shards.shards import Sample, Shard, sha256_of, write_shard
 
 ASIDE = ".part"  # ends the name of what is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

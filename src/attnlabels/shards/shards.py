@@ -29,24 +29,15 @@ from webdataset import TarWriter
 
 from attnlabels.images.formats import KINDS as IMAGES
 from attnlabels.images.formats import kind_of
+from attnlabels.shards.index import CURE, FORMAT, KINDS, SAMPLE, read_index, read_table
 
-FORMAT = 1
-KINDS = {  # of who drew the maps, in words
-    "human": "people",
-    "teacher": "a teacher",
-    "centre": "a formula, a Gaussian at the centre",
-    "shuffled": "a teacher, of other images",
-    "masks": "outlines of objects",
-    "contracam": "ContraCAM of an encoder",
-}
 KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # webdataset ends a key at the first dot
 BLOCK = 512  # bytes of a tar's header and its unit of padding
 MAP_MAX = 65535
 INT16_MAX = 32767
-SAMPLE = np.dtype(
-    [("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("label", "<i4"), ("crc", "<u4")]
-)
-CURE = "write the shards again with the stage that made them"
+ABOUT = {"label": int, "grid": list, "image": list, "source": str, "name": str}  # a sample's .json
+# What a member that is none makes of what reads it.
+NO_SAMPLE = (LookupError, ValueError, TypeError, RecursionError)
 
 
 class Sample(TypedDict):
@@ -74,9 +65,13 @@ def encode_map(map: Float[np.ndarray, "h w"]) -> bytes:
 
 
 def decode_map(png: bytes) -> Float[np.ndarray, "h w"]:
-    """What `encode_map` wrote, as float32 in 0..1."""
-    grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert grey is not None
+    """What `encode_map` wrote, as float32 in 0..1; raises ValueError for anything else."""
+    try:
+        grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # of no bytes at all
+        grey = None
+    if grey is None or grey.dtype != np.uint16 or grey.ndim != 2:
+        raise ValueError("map.png is no whole 16-bit grey PNG")
     return grey.astype(np.float32) / np.float32(MAP_MAX)
 
 
@@ -196,27 +191,6 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_index(folder: Path) -> dict[str, Any]:
-    """The folder's index, once its files are seen to be there and of the size it says."""
-    path = folder / "index.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not here, so {folder} is no finished set; {CURE}")
-    try:
-        index = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); {CURE}") from error
-    if not isinstance(index, dict) or index.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT} of attention shards; {CURE}")
-    for shard in index["shards"]:
-        tar = folder / shard["name"]
-        if not tar.is_file():
-            raise FileNotFoundError(f"{tar}: in the index but not on the disk; {CURE}")
-        if tar.stat().st_size != shard["bytes"]:
-            size = tar.stat().st_size
-            raise ValueError(f"{tar} has {size} bytes, its index says {shard['bytes']}; {CURE}")
-    return index
-
-
 def verify(folder: Path) -> None:
     """Read every shard in full and compare its sha256 with the index."""
     for shard in read_index(folder)["shards"]:
@@ -236,7 +210,7 @@ class Shards:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.index = read_index(folder)
-        self._table = _read_table(folder, self.index)
+        self._table = read_table(folder, self.index)
         self._paths = [str(folder / shard["name"]) for shard in self.index["shards"]]
 
     def __len__(self) -> int:
@@ -262,21 +236,54 @@ class Shards:
                 f"{self._paths[shard]}: at byte {offset} is not sample {i} as the index has it; "
                 f"the shard was cut, altered or put together anew: {CURE}"
             )
-        key, members = _split(span)
-        about = json.loads(members["json"])
-        observers = members.get("observers.npy")
-        return Sample(
-            key=key,
-            image=next(members[kind] for kind in IMAGES if kind in members),
-            map=decode_map(members["map.png"]),
-            points=_from_npy(members["points.npy"]).reshape(-1, 2),
-            observers=None if observers is None else _from_npy(observers),
-            label=label,
-            grid=tuple(about["grid"]),
-            image_size=tuple(about["image"]),
-            source=about["source"],
-            name=about["name"],
+        try:
+            return _as_sample(span, label)
+        except NO_SAMPLE as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ValueError(
+                f"{self._paths[shard]}: sample {i}, at byte {offset}, is none of ours ({what}); "
+                f"{CURE}"
+            ) from error
+
+
+def read_about(data: bytes) -> dict[str, Any]:
+    """What a sample's `.json` says: its ABOUT, the sizes as [height, width].
+
+    Raises ValueError for what is missing or of another type.
+    """
+    try:
+        about = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"json is not JSON ({error})") from error
+    for key, kind in ABOUT.items():
+        value = about.get(key) if isinstance(about, dict) else None
+        is_size = (
+            isinstance(value, list)
+            and len(value) == 2
+            and all(isinstance(each, int) and each > 0 for each in value)
         )
+        if not isinstance(value, kind) or (kind is list and not is_size):
+            raise ValueError(f"json: {key} is {str(value)[:40]!r}")
+    return about
+
+
+def _as_sample(span: bytes, label: int) -> Sample:
+    key, members = _split(span)
+    about = read_about(members["json"])
+    observers = members.get("observers.npy")
+    (kind,) = [kind for kind in IMAGES if kind in members]
+    return Sample(
+        key=key,
+        image=members[kind],
+        map=decode_map(members["map.png"]),
+        points=_from_npy(members["points.npy"]).reshape(-1, 2),
+        observers=None if observers is None else _from_npy(observers),
+        label=label,
+        grid=tuple(about["grid"]),
+        image_size=tuple(about["image"]),
+        source=about["source"],
+        name=about["name"],
+    )
 
 
 def _distinct(samples: Iterable[Sample], folder: Path) -> Iterator[Sample]:
@@ -368,24 +375,10 @@ def _split(span: bytes) -> tuple[str, dict[str, bytes]]:
     while start < len(span):
         name = span[start : start + 100].rstrip(b"\0").decode("ascii")
         size = int(span[start + 124 : start + 135], 8)
+        if size < 0:
+            raise ValueError(f"a member of {size} bytes")
         key, suffix = name.split(".", 1)
         start += BLOCK
         members[suffix] = span[start : start + size]
         start += -(-size // BLOCK) * BLOCK
     return key, members
-
-
-def _read_table(folder: Path, index: Mapping[str, Any]) -> np.ndarray:
-    path = folder / "samples.npy"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not here; {CURE}")
-    try:
-        table = np.load(path)
-    except (ValueError, EOFError) as error:  # cut short, or a pickle, which is never read
-        raise ValueError(f"{path}: not a plain array ({error}); {CURE}") from error
-    counts = [shard["count"] for shard in index["shards"]]
-    if table.dtype != SAMPLE or len(table) != index["samples"]:
-        raise ValueError(f"{path}: not the table of its {index['samples']} samples; {CURE}")
-    if not np.array_equal(table["shard"], np.repeat(np.arange(len(counts)), counts)):
-        raise ValueError(f"{path}: its shards hold other counts than index.json's; {CURE}")
-    return table

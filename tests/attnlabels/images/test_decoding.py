@@ -8,6 +8,8 @@ from zlib import crc32
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from attnlabels.images import decoding
@@ -375,3 +377,46 @@ def test_enlarging_one_side_stays_bilinear_where_the_other_shrinks():
 def test_a_map_of_the_right_size_is_kept():
     map = np.random.default_rng(0).random((6, 8), np.float32)
     assert np.array_equal(resize_map(map, 6, 8), map)
+
+
+WHOLE = {
+    "JPEG": noise(40),
+    "progressive JPEG": encoded(
+        Image.open(io.BytesIO(noise(40))), "JPEG", progressive=True, restart_marker_blocks=3
+    ),
+    **{kind: encoded(Image.open(io.BytesIO(noise(40))), kind) for kind in ["PNG", *OTHERS]},
+    "tiled TIFF": encoded(
+        Image.open(io.BytesIO(noise(40))), "TIFF", compression="tiff_lzw", tiffinfo={700: b"xmp"}
+    ),
+    "palette": encoded(photograph("P"), "PNG", transparency=3),
+    "MPO": encoded(photograph(), "MPO", save_all=True, append_images=[photograph("L")]),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_damaged_image_gives_another_error_than_ours(data):
+    """A right file with one thing wrong: bytes replaced, taken out, repeated or of another file."""
+    whole = WHOLE[data.draw(st.sampled_from([*WHOLE]))]
+    # most of what can be wrong is in the headers
+    at = data.draw(st.one_of(st.integers(0, 120), st.integers(0, len(whole) - 1)))
+    n = data.draw(st.sampled_from([1, 2, 4, 50, 1000]))
+    other = WHOLE[data.draw(st.sampled_from([*WHOLE]))]
+    spoilt = data.draw(
+        st.sampled_from(
+            [
+                whole[:at] + bytes(n) + whole[at + n :],
+                whole[:at] + b"\xff" * n + whole[at + n :],
+                whole[:at] + bytes([whole[min(at, len(whole) - 1)] ^ 1]) + whole[at + 1 :],
+                whole[:at] + whole[at + n :],
+                whole[:at] + whole[max(at - n, 0) :],
+                whole[:at] + other[at:],
+                whole + other[at:],
+            ]
+        )
+    )
+    try:
+        assert decode(spoilt, name="a.jpg").shape[2] == 3
+    except ValueError as error:
+        assert str(error).startswith("a.jpg: ") and " object at 0x" not in str(error)
+        assert "\n" not in str(error)

@@ -1,4 +1,5 @@
 import io
+import json
 import logging
 import os
 import tarfile
@@ -6,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from attnlabels.images.tars import find_tars, list_tars
 
@@ -260,3 +263,58 @@ def test_a_member_of_less_than_no_bytes_ends_the_reading(tmp_path):
     (tmp_path / "x.tar").write_bytes(bytes(header) + bytes(1024))
     with pytest.raises(ValueError, match=r"x\.tar: cut short, or no tar"):
         list_tars([tmp_path / "x.tar"])
+
+
+MEMBERS = {"a.jpg": b"1" * 600, "a.cls": b"1", "b.jpg": b"2", "b.json": b'{"label": 0}'}
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=5),
+        st.sampled_from(["dog", "3", "1e400", "0x3", "\ud800"]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.just("label"), inner)),
+    max_leaves=4,
+)
+
+
+def read_all(path: Path) -> None:
+    """List and read a tar; errors may only be ours."""
+    try:
+        images, left_out = list_tars([path])
+        assert all(isinstance(images.read(i), bytes) for i in range(len(images.listed.paths)))
+        assert images.listed.labels.max() < max(len(images.listed.classes), 1)
+        assert all(f"{name} {why}".isprintable() for name, why in left_out.items())
+    except ValueError as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error)
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=st.sampled_from([*MEMBERS, "b.cls", "z.cls"]), value=VALUES, raw=st.binary(max_size=12))
+def test_no_odd_class_gives_another_error_than_ours(tmp_path_factory, name, value, raw):
+    for text in (json.dumps(value).encode(), raw):
+        read_all(write_tar(tmp_path_factory.mktemp("odd") / "x.tar", MEMBERS | {name: text}))
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_no_damaged_tar_gives_another_error_than_ours(tmp_path_factory, data):
+    """Bytes of headers replaced, their checksum put right or not; the tar cut or doubled."""
+    path = write_tar(tmp_path_factory.mktemp("odd") / "x.tar", MEMBERS)
+    tar = bytearray(path.read_bytes())
+    header = data.draw(st.sampled_from([0, 1536, 2560]))
+    start, end = data.draw(
+        st.sampled_from([(0, 100), (124, 136), (156, 157), (157, 257), (257, 265)])
+    )
+    kinds = st.sampled_from([b"\0", b"\xff", b"0", b"5", b"L", b"x", b"g", b"S", b"K", b"V", b"/"])
+    spoilt = data.draw(st.lists(kinds, min_size=1, max_size=12).map(b"".join))[: end - start]
+    tar[header + start : header + start + len(spoilt)] = spoilt
+    if data.draw(st.booleans()):
+        tar[header + 148 : header + 156] = b" " * 8
+        total = sum(tar[header : header + 512])
+        tar[header + 148 : header + 156] = b"%06o\0 " % total
+    cut = data.draw(st.sampled_from([0, 0, 0, 100, 512, 1500]))
+    path.write_bytes(bytes(tar[: len(tar) - cut]) * data.draw(st.sampled_from([1, 1, 2])))
+    read_all(path)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from attnlabels.shards.faults import check
+from attnlabels.shards.index import SAMPLE
 from attnlabels.shards.shards import (
-    SAMPLE,
     Sample,
     Shard,
     sha256_of,

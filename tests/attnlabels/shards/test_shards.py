@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
+from attnlabels.shards.index import read_index
 from attnlabels.shards.shards import (
     Sample,
     Shards,
     decode_map,
     encode_map,
-    read_index,
     verify,
     write_index,
     write_shard,
@@ -281,3 +281,11 @@ def test_maps_by_nobody_are_refused(tmp_path):
 def test_map_code_is_its_own_inverse_on_what_it_wrote():
     png = encode_map(np.arange(12.0).reshape(3, 4))
     assert encode_map(decode_map(png)) == png
+
+
+@pytest.mark.parametrize(
+    "png", [b"", b"no picture", cv2.imencode(".png", np.zeros((3, 4), np.uint8))[1].tobytes()]
+)
+def test_what_is_no_map_is_refused(png):
+    with pytest.raises(ValueError, match=r"^map\.png is no whole 16-bit grey PNG$"):
+        decode_map(png)
