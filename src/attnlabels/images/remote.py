@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,11 @@ from attnlabels.images.tars import expand, find_tars, matching
 SCHEME = re.compile(r"pipe:|[a-z][a-z0-9+.-]*://")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 STEM = re.compile(r"([\w.-]+?)\.(?:tar|tgz)\b")  # of a tar, wherever in a command it is named
-BEGINS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+BEGINS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
 # What an opener, a command that fails and a compressed file that is cut short raise; ImportError:
 # an opener's library is not installed.
 UNREADABLE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, ImportError)
@@ -78,8 +82,11 @@ def _copy(url: str, path: Path) -> None:
     try:
         with gopen(url) as stream, path.open("wb") as file:
             peeked = _Peeked(stream)
-            opened = [by for begin, by in BEGINS.items() if peeked.first.startswith(begin)]
-            shutil.copyfileobj(opened[0](peeked) if opened else peeked, file)
+            plain: Any = peeked
+            for begin, decompress in BEGINS.items():
+                if peeked.begin.startswith(begin):
+                    plain = decompress(peeked)
+            shutil.copyfileobj(plain, file)
     except UNREADABLE as error:
         status = getattr(stream, "status", None)  # of a command, whose own message came before
         why = f"its command ended with status {status}" if status else str(error)
@@ -90,7 +97,8 @@ class _Peeked:
     """A stream whose first bytes have been looked at."""
 
     def __init__(self, stream: Any) -> None:
-        self.stream, self.first = stream, stream.read(6)
+        self.stream = stream
+        self.begin = self.first = stream.read(6)
 
     def read(self, size: int) -> bytes:
         if not self.first:

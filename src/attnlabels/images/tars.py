@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from braceexpand import UnbalancedBracesError, braceexpand
+from braceexpand import braceexpand
 from jaxtyping import Int64
 
 from attnlabels.images.folder import STRINGS, Manifest, note_hidden
@@ -85,7 +85,7 @@ def expand(pattern: str) -> list[str]:
         return [pattern]
     try:
         return list(braceexpand(pattern))
-    except UnbalancedBracesError as error:
+    except ValueError as error:
         raise ValueError(f"{pattern}: a brace without its other one; {error}") from error
 
 

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from attnlabels.images.decoding import read_size
+from attnlabels.images.formats import KINDS as IMAGES
 from attnlabels.images.tars import fault_of
 from attnlabels.shards.index import (
     FORMAT,
@@ -26,7 +27,7 @@ from attnlabels.shards.index import (
     missing_of,
     unfit_of,
 )
-from attnlabels.shards.shards import BLOCK, IMAGES, KEY, MAP_MAX, read_about, sha256_of
+from attnlabels.shards.shards import BLOCK, KEY, MAP_MAX, read_about, sha256_of
 
 NEEDED = ("map.png", "points.npy", "json")
 ALLOWED = {*IMAGES, *NEEDED, "observers.npy"}
