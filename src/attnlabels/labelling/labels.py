@@ -14,7 +14,6 @@ from attnlabels.images.remote import fetch, find_remote
 from attnlabels.labelling.batches import Labelling, cut, label_parts
 from attnlabels.labelling.labeller import Drawing, Labeller, read_labeller
 from attnlabels.labelling.photographs import (
-    OVERLAYS,
     Photographs,
     find_images,
     mark_of,
