@@ -21,15 +21,14 @@ from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.recordings.density import Border
 from attnlabels.recordings.human_maps import Maps, draw_samples
-from attnlabels.recordings.salicon import Recording, read_json, read_mat, read_osie
+from attnlabels.recordings.points import Outside, Recording
+from attnlabels.recordings.reading import Layout, Points, read_published
 from attnlabels.shards.shards import write_shards
 
 Amount = Annotated[int, Field(ge=1)]
 Length = Annotated[float, Field(gt=0)]
-Layout = Literal["salicon_json", "salicon_mat", "osie_mat"]
-Points = Literal["fixations", "location"]
 DRAWN = ("layout", "maps", "points", "count", "border", "sigma_px", "sigma_width")
-TOLD = (*DRAWN, "folds", "keep")  # of a row, in the shards' index
+TOLD = (*DRAWN, "outside", "folds", "keep")  # of a row, in the shards' index
 
 
 @record
@@ -39,6 +38,7 @@ class PrepareAttention:
     annotations: str
     maps: str | None  # folder of ready-made PNG maps; null: draw them from the points
     points: Points  # location: the raw mouse samples, which salicon_mat alone has apart
+    outside: Outside  # what becomes of points outside of their image; all is counted
     count: Literal["binary", "counted"]
     border: Border  # beyond which the Gaussian finds nothing, or the image reflected
     sigma_px: Length  # at the width sigma_width; scaled to the image's
@@ -53,7 +53,7 @@ class PrepareAttention:
 
 def main(name: str, images: Path, annotations: Path, out: Path) -> None:
     p = load(PrepareAttention, "prepare_attention", name)
-    recordings = choose_recordings(name, annotations, p)
+    recordings = choose_recordings(name, images, annotations, p)
     maps = Maps(
         folder=Path(p.maps) if p.maps is not None else None,
         sigma_px=p.sigma_px,
@@ -83,18 +83,20 @@ def main(name: str, images: Path, annotations: Path, out: Path) -> None:
     print(f"{name}: {len(recordings) - len(skipped)} images, {len(skipped)} skipped")
 
 
-def choose_recordings(name: str, annotations: Path, p: PrepareAttention) -> list[Recording]:
-    """The recordings in the folds kept. Raises ValueError if they or the row do not fit."""
+def choose_recordings(
+    name: str, images: Path, annotations: Path, p: PrepareAttention
+) -> list[Recording]:
+    """The recordings in the folds kept, one for each photograph, whatever names it has.
+
+    Raises ValueError if they or the row do not fit.
+    """
     where = f"params.yaml: prepare_attention.{name}"
     if max(p.keep) >= p.folds or len(set(p.keep)) < len(p.keep):
         raise ValueError(f"{where}.keep is {p.keep}; expected different folds of 0..{p.folds - 1}")
     if p.points == "location" and p.layout != "salicon_mat":
         raise ValueError(f"{where}.points: {p.layout} has no `location`; expected `fixations`")
-    recordings = [
-        each
-        for each in read_recordings(annotations, layout=p.layout, points=p.points)
-        if fold_of(each.name, p.folds) in p.keep
-    ]
+    found = read_published(annotations, images, layout=p.layout, points=p.points, outside=p.outside)
+    recordings = [each for each in found if fold_of(each.name, p.folds) in p.keep]
     if not recordings:
         raise ValueError(f"{annotations}: no image in the folds of {where}.keep; keep more")
     if p.expected is not None and len(recordings) != p.expected:
@@ -114,17 +116,9 @@ def provenance(
         "annotations": annotations.name,
         **{key: getattr(p, key) for key in TOLD},
         "clipped_points": sum(each.n_clipped for each in recordings),
+        "dropped_points": sum(each.n_dropped for each in recordings),
+        "merged_names": sum(each.n_names - 1 for each in recordings),
     }
-
-
-def read_recordings(annotations: Path, *, layout: Layout, points: Points) -> list[Recording]:
-    match layout:
-        case "salicon_json":
-            return read_json(annotations)
-        case "salicon_mat":
-            return read_mat(annotations, points=points)
-        case "osie_mat":
-            return read_osie(annotations)
 
 
 def fold_of(name: str, folds: int) -> int:

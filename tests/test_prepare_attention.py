@@ -18,6 +18,7 @@ ROW = {
     "annotations": "a.json",
     "maps": None,
     "points": "fixations",
+    "outside": "refuse",
     "count": "binary",
     "border": "zeros",
     "sigma_px": 19.0,
@@ -108,7 +109,7 @@ def test_second_run_is_byte_identical():
     prepare(out="first")
     prepare(out="second")
     names = sorted(path.name for path in Path("first").iterdir())
-    assert len(names) == 5  # three shards, the table and the index
+    assert len(names) == 6  # three shards, the table, the index and the mark
     for name in names:
         assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
 
@@ -199,6 +200,45 @@ def test_broken_image_stops_or_is_skipped_and_listed(harm, message):
     assert not Path("out").exists() and not list(Path().glob(".out*"))
     shards = prepare(broken="skip")
     assert len(shards) == 11 and shards.index["skipped"] == [NAMES[7]]
+
+
+def test_points_outside_and_names_of_one_photograph_are_counted():
+    tree = json.loads(Path("a.json").read_text())
+    tree["annotations"][0]["fixations"].append([60, 1])
+    tree["images"].append({"id": 99, "file_name": f"./{NAMES[3]}", "height": 48, "width": 64})
+    tree["annotations"].append({"image_id": 99, "worker_id": 7, "fixations": [[1, 1]]})
+    Path("a.json").write_text(json.dumps(tree))
+    with pytest.raises(ValueError, match=r"row 60, col 1\) is outside"):
+        prepare()
+    for outside, counts in {"drop": (1, 0), "clip": (0, 1)}.items():
+        index = prepare(outside=outside, out=outside).index
+        assert index["samples"] == 12 and index["maps_by"]["outside"] == outside
+        found = [index["maps_by"][f"{key}_points"] for key in ("dropped", "clipped")]
+        assert tuple(found) == counts and index["maps_by"]["merged_names"] == 1
+
+
+def test_an_image_in_which_nobody_looked_stops_or_is_skipped():
+    tree = json.loads(Path("a.json").read_text())
+    for each in tree["annotations"]:
+        if each["image_id"] == 5:
+            each["fixations"] = []
+    Path("a.json").write_text(json.dumps(tree))
+    with pytest.raises(ValueError, match=rf"{NAMES[5]}: nobody has a point in it; take it from"):
+        prepare()
+    assert prepare(broken="skip").index["skipped"] == [NAMES[5]]
+
+
+def test_osies_mouse_samples_are_read_as_published():
+    Path("mouse").mkdir()
+    for k in (1, 2):
+        pixels = np.random.default_rng(k).integers(0, 256, (600, 800, 3), np.uint8)
+        assert cv2.imwrite(f"images/{1000 + k}.jpg", pixels)
+        struct = {"coord": np.array([[k, 5], [600, 800]]), "subj": np.array([[7], [8]])}
+        savemat(f"mouse/{1000 + k}.mat", {"fixations": struct})
+    shards = prepare(annotations="mouse", layout="osie_mouse", expected=2)
+    assert [shards[i]["name"] for i in range(2)] == ["1001.jpg", "1002.jpg"]
+    assert shards[1]["points"].tolist() == [[1, 4], [599, 799]]
+    assert shards[1]["observers"].tolist() == [7, 8]
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from attnlabels.labelling.labeller import Drawing as Drawing
     from attnlabels.labelling.labels import Work as Work
     from attnlabels.labelling.labels import label as label
-    from attnlabels.labelling.own_teacher import Reading as Reading
     from attnlabels.labelling.own_teacher import train_teacher as train_teacher
+    from attnlabels.recordings.fixation_csv import Reading as Reading
     from attnlabels.shards.contact_sheet import show as show
     from attnlabels.shards.faults import check as check
 
 MODULES = {
     "Drawing": "attnlabels.labelling.labeller",
-    "Reading": "attnlabels.labelling.own_teacher",
+    "Reading": "attnlabels.recordings.fixation_csv",
     "Running": "attnlabels.evaluation.evaluate",
     "Scoring": "attnlabels.evaluation.benchmarks",
     "Shown": "attnlabels.evaluation.encoders",

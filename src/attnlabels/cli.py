@@ -433,7 +433,8 @@ def train_teacher_(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="Points: SALICON's JSON, or CSV with image,x,y[,observer,t,duration].",
+            help="Points: a table (CSV) with image,x,y[,observer,t,duration]; SALICON's JSON, or "
+            "the folder of its MAT files.",
         ),
     ],
     out: Annotated[
@@ -446,9 +447,38 @@ def train_teacher_(
         Path | None,
         typer.Option(metavar="FOLDER", help="The photographs.  [default: images beside DATA]"),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=NAME,...",
+            help="What a table calls them: 'image=Media,x=Gaze X,y=Gaze Y,observer=Participant'.",
+        ),
+    ] = None,
+    units: Annotated[
+        str,
+        typer.Option(
+            metavar="UNITS",
+            help="Of a table's x and y: pixels, shares, percent, or WxH[+X+Y], the place on the "
+            "display, in its pixels, that each image filled.",
+        ),
+    ] = "pixels",
     origin: Annotated[
-        int, typer.Option(min=0, max=1, metavar="0|1", help="What a CSV counts pixels from.")
+        int, typer.Option(min=0, max=1, metavar="0|1", help="What a table counts pixels from.")
     ] = 0,
+    zero: Annotated[
+        Literal["top-left", "bottom-left", "centre"],
+        typer.Option(help="Where a table's x and y are 0; from the last two, y grows upwards."),
+    ] = "top-left",
+    lost: Annotated[
+        Literal["stop", "drop"],
+        typer.Option(
+            help="At a table's rows in which nothing was measured: empty, '.', nan; 0, 0."
+        ),
+    ] = "stop",
+    outside: Annotated[
+        Literal["refuse", "drop", "clip"],
+        typer.Option(help="What becomes of points outside of their image; they are counted."),
+    ] = "refuse",
     sigma: Annotated[
         float,
         typer.Option(
@@ -471,7 +501,8 @@ def train_teacher_(
         Literal["stop", "skip"], typer.Option(help="At an image that is missing or unreadable.")
     ] = "stop",
     trust_coordinates: Annotated[
-        bool, typer.Option("--trust-coordinates", help="Do not test whether x and y are swapped.")
+        bool,
+        typer.Option("--trust-coordinates", help="Do not test whether the points can be right."),
     ] = False,
 ) -> None:
     """Train a teacher on one's own recordings of where people looked.
@@ -483,9 +514,13 @@ def train_teacher_(
     attnlabels teacher train fixations.csv --images photographs --out teacher.safetensors
     attnlabels teacher train salicon/fixations_train2014.json --images salicon/images/train \\
         --out teacher.safetensors --broken skip
+    attnlabels teacher train export.tsv --images photographs --out teacher.safetensors \\
+        --columns 'image=MediaName,x=FixationPointX (MCSpx),y=FixationPointY (MCSpx)' \\
+        --units 800x600+560+240 --lost drop --outside drop
     """
-    from attnlabels import train_teacher
-    from attnlabels.labelling.own_teacher import Reading, describe
+    from attnlabels import Reading, train_teacher
+    from attnlabels.labelling.own_teacher import describe
+    from attnlabels.recordings.csv_table import parse_columns
 
     report = train_teacher(
         data,
@@ -496,7 +531,14 @@ def train_teacher_(
         epochs=epochs,
         seed=seed,
         reading=Reading(
-            origin=1 if origin else 0, broken=broken, trust_coordinates=trust_coordinates
+            columns=parse_columns(columns) if columns is not None else {},
+            units=units,
+            origin=1 if origin else 0,
+            zero=zero,
+            lost=lost,
+            outside=outside,
+            broken=broken,
+            trust_coordinates=trust_coordinates,
         ),
     )
     print(describe(report))

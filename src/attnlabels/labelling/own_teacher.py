@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -19,10 +19,11 @@ from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.writing import replacing, write_json, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
-from attnlabels.recordings.fixation_csv import Origin, read_csv
+from attnlabels.recordings.fixation_csv import Reading
 from attnlabels.recordings.human_maps import Maps, draw_samples
-from attnlabels.recordings.plausibility import require_not_transposed
-from attnlabels.recordings.salicon import Recording, read_json
+from attnlabels.recordings.plausibility import require_plausible
+from attnlabels.recordings.points import Recording
+from attnlabels.recordings.reading import Found, read_recordings
 from attnlabels.shards.index import read_index
 from attnlabels.shards.shards import Shards, write_shards
 from attnlabels.training.teachers import Design, Recipe, Recordings, header, train
@@ -38,17 +39,6 @@ STRIDE = 32  # of the teacher: the sides of its input are multiples
 SHARD_SIZE = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How a file of recordings is read, and what is made of its faults."""
-
-    origin: Origin = 0  # what a CSV file counts pixels from
-    broken: Literal["stop", "skip"] = "stop"  # at an image that is missing or unreadable
-    trust_coordinates: bool = (
-        False  # x and y were not exchanged (attnlabels.recordings.plausibility)
-    )
-
-
 def train_teacher(
     data: Path,
     out: Path,
@@ -62,33 +52,31 @@ def train_teacher(
 ) -> dict[str, Any]:
     """Train a teacher on the recordings `data` and score it on images it never saw.
 
-    `data` is a JSON file in SALICON's layout or a CSV file (image,x,y[,observer,t,duration], in
-    pixels) of the photographs in the folder `images` (by default `images` beside it). The points
-    become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03 is SALICON's and
-    OSIE's, 1 degree of visual angle). Photographs are resized so that their longer side is `side`.
-    A fifth of the images is held out and scored; a tenth chooses the epoch. Which, depends on the
-    names of all. `epochs` is 30 or what makes 750 steps, if that is more.
+    `data` is a table of points (CSV: image,x,y[,observer,t,duration], in pixels; `reading` says
+    what else it may be), a JSON file in SALICON's layout or the folder of its MAT files, of the
+    photographs in the folder `images` (by default `images` beside it). A photograph under two names
+    is one. The points become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03
+    is SALICON's and OSIE's, 1 degree of visual angle). Photographs are resized so that their longer
+    side is `side`. A fifth of the images is held out and scored; a tenth chooses the epoch. Which,
+    depends on the names of all. `epochs` is 30 or what makes 750 steps, if that is more.
 
     Writes the weights to `out`, a .safetensors file, and beside it the report (.json) and the curve
     of the training (.csv). Returns the report: counts, scores of the teacher, of a centre prior
     and, if every image held out has two observers or more, of one half of them and the other.
-    A run that was killed goes on where it was.
-
-    Raises ValueError or OSError for input that does not fit.
+    A run that was killed goes on where it was. Raises ValueError or OSError for what does not fit.
     """
     _require_names(data, out)
     images = images or data.parent / "images"
-    recordings, skipped = _read(data, images, reading)
+    found = _read(data, images, reading)
+    recordings, skipped = found.recordings, found.skipped
     size = input_size(recordings, side=side)
     maps = _maps(size, sigma=sigma)
+    write = partial(_write_part, maps=maps, source=data.name, broken=reading.broken)
     with TemporaryDirectory(prefix="attnlabels-") as folder:
         counts = {}
         for name, part in split(recordings).items():
-            place = Path(folder, name)
-            skipped += _write_part(
-                place, part, images, maps=maps, source=data.name, broken=reading.broken
-            )
-            counts[name] = read_index(place)["samples"]
+            skipped += write(Path(folder, name), part, images)
+            counts[name] = read_index(Path(folder, name))["samples"]
         if min(counts["train"], counts["val"]) < 2:
             raise ValueError(
                 f"{data}: of {len(recordings)} images {len(skipped)} were skipped, too many to "
@@ -96,7 +84,8 @@ def train_teacher(
             )
         recipe = _recipe(size, n_train=counts["train"], epochs=epochs, seed=seed)
         report = _train_and_score(recipe, Path(folder), out)
-    report = {"images": {**counts, "skipped": len(skipped)}, **report}
+    images_found = {**counts, "skipped": len(skipped), "merged": found.n_merged}
+    report = {"images": images_found, "points": found.points, **report}
     write_json(out.with_suffix(".json"), report)
     return report
 
@@ -107,6 +96,7 @@ def describe(report: dict[str, Any]) -> str:
     lines = [
         f"{images['train']} images trained it, {images['dev']} chose epoch {report['epoch']}, "
         f"{images['val']} were held out ({images['skipped']} skipped):",
+        *_left_out(report),
         "",
         f"{'':22}" + "".join(f"{key:>8}" for key in SCORES),
     ]
@@ -132,6 +122,19 @@ def describe(report: dict[str, Any]) -> str:
             "images): record more images before you use it."
         )
     return "\n".join([*lines, "", verdict])
+
+
+def _left_out(report: dict[str, Any]) -> list[str]:
+    """A line of what was not taken as it is in the file, if anything was not."""
+    points, merged = report["points"], report["images"]["merged"]
+    found = {
+        "points in which nothing was measured, left out": points["lost"],
+        "points outside of their image, left out": points["dropped"],
+        "points outside of their image, moved to its border": points["clipped"],
+        "names of a photograph that has another, joined": merged,
+    }
+    told = "; ".join(f"{n} {what}" for what, n in found.items() if n)
+    return [f"{told}."] if told else []
 
 
 def split(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
@@ -162,22 +165,14 @@ def _require_names(data: Path, out: Path) -> None:
         raise ValueError(f"{data} would be replaced by what is written beside {out}; rename it")
 
 
-def _read(data: Path, images: Path, reading: Reading) -> tuple[list[Recording], list[str]]:
-    """Recordings enough to train on, and the names of those that were left out."""
-    if not images.is_dir():
-        raise FileNotFoundError(f"{images}: no such folder; say where the photographs are")
-    skipped: list[str] = []
-    if data.suffix.lower() == ".csv":
-        recordings, skipped = read_csv(data, images, origin=reading.origin, broken=reading.broken)
-    elif data.suffix.lower() == ".json":
-        recordings = read_json(data)
-    else:
-        raise ValueError(f"{data}: expected a .json file in SALICON's layout or a .csv file")
-    if len(recordings) < LEAST:
-        raise ValueError(f"{data}: {len(recordings)} images; expected at least {LEAST}")
+def _read(data: Path, images: Path, reading: Reading) -> Found:
+    """Recordings enough to train on."""
+    found = read_recordings(data, images, reading)
+    if len(found.recordings) < LEAST:
+        raise ValueError(f"{data}: {len(found.recordings)} images; expected at least {LEAST}")
     if not reading.trust_coordinates:
-        require_not_transposed(recordings, images)
-    return recordings, skipped
+        require_plausible(found.recordings, images)
+    return found
 
 
 def _maps(size: tuple[int, int], *, sigma: float) -> Maps:

@@ -1,211 +1,200 @@
-"""Read where people looked from a plain CSV file: image, x, y and, if known, who, when, how long.
+"""Read where people looked from a table of points: image, x, y and, if known, who, when, how long.
 
-A row is a point: x pixels from the image's left border and y from its top, as the file is stored
-(a camera's rotation mark in it is ignored). Counted from 0, the first pixel covers 0 to 1, so a
-point lies in pixel floor(x); counted from 1, as MATLAB does, its centre is 1, so in round(x) - 1.
+A row is a point: x from the image's left border and y from its top, in pixels of the file as it is
+stored (a camera's rotation mark in it is ignored), unless the reading says otherwise. Counted from
+0, the first pixel covers 0 to 1, so a point lies in pixel floor(x); counted from 1, as MATLAB does,
+its centre is 1.
 """
 
-import csv
-from array import array
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from PIL import Image
 
-from attnlabels.recordings.salicon import Recording
+from attnlabels.images.decoding import UNREADABLE
+from attnlabels.recordings.coordinates import FEW, Frame, Origin, Zero, doubt, in_pixels, slip
+from attnlabels.recordings.csv_table import Lost, Rows, read_rows
+from attnlabels.recordings.points import Outside, Recording, is_inside, merge, place, plain_name
 
-REQUIRED = ("image", "x", "y")
-OPTIONAL = ("observer", "t", "duration")
-NUMBERS = ("x", "y", "t", "duration")
-Origin = Literal[0, 1]
-
-
-class Rows(NamedTuple):
-    """The rows of the file; images and observers are numbered in the order they appear."""
-
-    names: list[str]  # of the images
-    images: Int[np.ndarray, "n"]
-    points: Float[np.ndarray, "n 2"]  # (x, y) as in the file
-    observers: Int[np.ndarray, "n"]
-    lines: Int[np.ndarray, "n"]  # of the file, from 1
+AT_ZERO = 0.01  # the share of points at (0, 0) above which they are no fixations
 
 
-def read_csv(
-    path: Path, images: Path, *, origin: Origin, broken: Literal["stop", "skip"]
-) -> tuple[list[Recording], list[str]]:
-    """The recordings of the images in the folder `images` that the file names, and those skipped.
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How recordings are read. What is said of columns, frame and lost rows, is of CSV tables.
 
-    The header names image, x and y and may name observer, t and duration, in any order; without
-    `observer` all points are one person's. `t` and `duration` are checked and not used: SALICON's
-    maps count a point once, however long it was looked at. Pixels are counted from `origin`.
+    Raises ValueError for `units` that are none of those in `attnlabels.recordings.coordinates`.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)  # what the file calls image, x, y, ...
+    units: str = "pixels"  # shares, percent, WIDTHxHEIGHT or WIDTHxHEIGHT+X+Y on the display
+    origin: Origin = 0  # what pixels are counted from
+    zero: Zero = "top-left"  # where they are; from the others y grows upwards
+    lost: Lost = "stop"  # at a row in which nothing was measured: x or y empty, `.`, `nan`; 0 and 0
+    outside: Outside = "refuse"  # at a point outside of its image
+    broken: Literal["stop", "skip"] = "stop"  # at an image that is missing or unreadable
+    trust_coordinates: bool = False  # whether it is not asked if the points can be right
+
+    def __post_init__(self) -> None:
+        Frame(units=self.units)  # says what is wrong with it
+
+    @property
+    def frame(self) -> Frame:
+        """What x and y of a table count."""
+        return Frame(units=self.units, origin=self.origin, zero=self.zero)
+
+
+class Table(NamedTuple):
+    """The recordings of a table, and what of it they leave out."""
+
+    recordings: list[Recording]
+    skipped: list[str]  # images
+    n_lost: int  # rows in which nothing was measured
+
+
+def read_csv(path: Path, images: Path, reading: Reading = Reading()) -> Table:
+    """The recordings of the images in the folder `images` that the table names.
+
+    The header names image, x and y and may name observer, t and duration, in any order, or
+    `reading.columns` says what they are called; without `observer` all points are one person's.
+    `t` and `duration` are checked and not used: SALICON's maps count a point once, however long it
+    was looked at. An image that is spelled in two ways is one.
 
     Raises ValueError with the line for a header, a cell or a number that does not fit and for a
-    point outside of its image, and says if x and y seem exchanged, counted from the other origin
-    or given as shares. An image that is missing or unreadable stops, or with `broken` "skip" is
-    skipped with its rows.
+    point outside of its image, and says if x and y seem exchanged or to count something else. An
+    image that is missing or unreadable stops, or with `broken` "skip" is skipped with its rows.
     """
-    rows = _read_rows(path)
-    sizes: list[tuple[int, int] | None] = []  # (width, height)
-    for number, name in enumerate(rows.names):
-        try:
-            sizes.append(_size(images, name))
-        except (ValueError, FileNotFoundError) as error:
-            if broken == "stop":
-                line = rows.lines[np.argmax(rows.images == number)]
-                raise type(error)(f"{path}: line {line}: {error}") from None
-            sizes.append(None)
-    skipped = [name for name, size in zip(rows.names, sizes) if size is None]
-    if len(skipped) == len(rows.names):
-        raise ValueError(f"{path}: none of its {len(skipped)} images is in {images}")
-    per_image = np.array([size or (-1, -1) for size in sizes])
-    known = per_image[rows.images, 0] > 0
-    _require_inside(rows, per_image, known, path=path, origin=origin)
-    shifted = np.floor(rows.points) if origin == 0 else np.rint(rows.points) - 1
-    cells = shifted.astype(np.int64)[:, ::-1]
-    order = np.argsort(rows.images, kind="stable")
-    parts = np.split(order, np.cumsum(np.bincount(rows.images))[:-1])
-    recordings = [
-        Recording(
-            name=name,
-            height=size[1],
-            width=size[0],
-            points=cells[part],
-            observers=rows.observers[part],
-        )
-        for name, size, part in zip(rows.names, sizes, parts)
-        if size is not None
-    ]
-    return recordings, skipped
-
-
-def _read_rows(path: Path) -> Rows:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; name a CSV file of points")
-    names: dict[str, int] = {}
-    observers: dict[str, int] = {}
-    of_image, of_observer, lines = array("q"), array("q"), array("q")
-    numbers = array("d")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = [cell.strip() for cell in next(reader, [])]
-            _require_header(header, path)
-            place = {key: header.index(key) for key in header}
-            for cells in reader:
-                if not cells:  # an empty line
-                    continue
-                where = f"{path}: line {reader.line_num}"
-                if len(cells) != len(header):
-                    raise ValueError(
-                        f"{where}: {len(cells)} cells, the header names {len(header)}; mend it"
-                    )
-                found = dict(zip(header, cells))
-                values = dict(_numbers(found, where))
-                for key in ("image", "observer"):
-                    if key in place and not found[key].strip():
-                        raise ValueError(f"{where}: `{key}` is empty; fill it or remove the line")
-                name = found["image"].strip()
-                of_image.append(names.setdefault(name, len(names)))
-                who = found.get("observer", "").strip()
-                of_observer.append(observers.setdefault(who, len(observers)))
-                numbers.extend((values["x"], values["y"]))
-                lines.append(reader.line_num)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
-    if not lines:
-        raise ValueError(f"{path}: has a header and no points")
-    return Rows(
-        names=list(names),
-        images=np.array(of_image, np.int64),
-        points=np.array(numbers).reshape(-1, 2),
-        observers=np.array(of_observer, np.int64),
-        lines=np.array(lines, np.int64),
+    rows = read_rows(path, columns=reading.columns, lost=reading.lost)
+    rows = _without_zeros(rows, path, reading)
+    names = [_name(images, each) for each in rows.names]
+    sizes = _sizes(names, rows, images, path, reading)
+    known = sizes[rows.images, 0] > 0
+    rows = rows._replace(
+        images=rows.images[known],
+        points=rows.points[known],
+        observers=rows.observers[known],
+        lines=rows.lines[known],
     )
+    of_point = sizes[rows.images]
+    if not reading.trust_coordinates and (why := doubt(rows.points, of_point, reading.frame)):
+        raise ValueError(f"{path}: {why}, or say that you trust the coordinates")
+    recordings = _place(rows, names, sizes, path, reading)
+    skipped = [name for name, (width, _) in zip(names, sizes) if width < 0]
+    return Table(merge(recordings, key=str), list(dict.fromkeys(skipped)), rows.n_lost)
 
 
-def _require_header(header: Sequence[str], path: Path) -> None:
-    missing = [key for key in REQUIRED if key not in header]
-    unknown = [key for key in header if key not in REQUIRED + OPTIONAL]
-    expected = f"expected {', '.join(REQUIRED)} and perhaps {', '.join(OPTIONAL)}"
-    if missing or unknown:
-        fault = f"has no column {missing[0]!r}" if missing else f"has the column {unknown[0]!r}"
-        separator = "; separate by commas" if len(header) == 1 else "; rename or remove columns"
-        raise ValueError(
-            f"{path}: line 1: the header {','.join(header)!r} {fault}; {expected}{separator}"
+def _without_zeros(rows: Rows, path: Path, reading: Reading) -> Rows:
+    """Rows at (0, 0) are what some trackers write while an eye is lost."""
+    zero = (rows.points == 0).all(axis=1)
+    if reading.zero == "centre" or not zero.any():
+        return rows
+    if reading.lost == "drop":
+        if zero.all():
+            raise ValueError(f"{path}: all {len(zero)} points are at (0, 0), so none was measured")
+        kept = ~zero
+        return rows._replace(
+            images=rows.images[kept],
+            points=rows.points[kept],
+            observers=rows.observers[kept],
+            lines=rows.lines[kept],
+            n_lost=rows.n_lost + int(zero.sum()),
         )
-    if doubled := [key for key in header if header.count(key) > 1]:
-        raise ValueError(f"{path}: line 1: the header names {doubled[0]!r} twice; {expected}")
+    if not reading.trust_coordinates and len(zero) >= FEW and zero.mean() > AT_ZERO:
+        raise ValueError(
+            f"{path}: line {rows.lines[np.argmax(zero)]} and {zero.sum() - 1} more of {len(zero)} "
+            "are at (0, 0): was the eye lost there? Remove such lines, pass --lost drop, or say "
+            "that you trust the coordinates"
+        )
+    return rows
 
 
-def _numbers(cells: dict[str, str], where: str) -> Iterator[tuple[str, float]]:
-    for key in NUMBERS:
-        if key not in cells:
-            continue
+def _name(images: Path, name: str) -> str:
+    """The image's one spelling; separators of Windows are taken where no file has such a name."""
+    name = plain_name(name)
+    windows = "\\" in name and not _is_file(images / name)
+    return plain_name(name.replace("\\", "/")) if windows else name
+
+
+def _sizes(
+    names: list[str], rows: Rows, images: Path, path: Path, reading: Reading
+) -> Int[np.ndarray, "k 2"]:
+    """Width and height of each image, -1 where it is skipped."""
+    sizes = np.full((len(names), 2), -1)
+    for number in np.unique(rows.images):
         try:
-            value = float(cells[key])
-        except ValueError:
-            raise ValueError(
-                f"{where}: `{key}` is {cells[key]!r}, expected a number (with a decimal point)"
-            ) from None
-        if not np.isfinite(value):
-            raise ValueError(
-                f"{where}: `{key}` is {cells[key]}; remove lines in which nothing was measured"
-            )
-        if key == "duration" and value < 0:
-            raise ValueError(f"{where}: `duration` is {value:g}, expected 0 or more")
-        yield key, value
+            sizes[number] = _size(images, names[number])
+        except (ValueError, OSError) as error:
+            if reading.broken == "stop":
+                line = rows.lines[np.argmax(rows.images == number)]
+                kind = ValueError if isinstance(error, ValueError) else FileNotFoundError
+                raise kind(f"{path}: line {line}: {error}") from None
+    if (sizes < 0).all():
+        raise ValueError(f"{path}: none of its {len(names)} images is in {images}")
+    return sizes
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _size(images: Path, name: str) -> tuple[int, int]:
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if not is_inside(name):
         raise ValueError(f"image {name!r} is outside of {images}; name it from there on")
     path = images / name
-    if not path.is_file():
+    if not _is_file(path):
         raise FileNotFoundError(
             f"no image {path}; put it there, mend the name (with its ending), or skip such images"
         )
     try:
-        with Image.open(path) as image:  # of the file only its head is read
-            return image.size
-    except (OSError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:  # of the file only its head is read
+                return image.size
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable image ({error}); fetch it again") from error
 
 
-def _require_inside(
-    rows: Rows,
-    per_image: Int[np.ndarray, "k 2"],
-    known: np.ndarray,
-    *,
-    path: Path,
-    origin: Origin,
-) -> None:
-    points, sizes = rows.points[known], per_image[rows.images[known]]
-    first = 0.0 if origin == 0 else 0.5
+def _place(
+    rows: Rows, names: list[str], sizes: Int[np.ndarray, "k 2"], path: Path, reading: Reading
+) -> list[Recording]:
+    """A recording for each image that has rows."""
+    of_point = sizes[rows.images]
+    pixels = in_pixels(rows.points, of_point, reading.frame)
+    n_outside = int((~pixels.inside).sum())
 
-    def outside(points: np.ndarray, first: float) -> np.ndarray:
-        return ((points < first) | (points >= sizes + first)).any(axis=1)
-
-    bad = outside(points, first)
-    if points.max() <= 1 and sizes.min() > 2:
-        raise ValueError(
-            f"{path}: all x and y lie between {points.min():g} and {points.max():g}: shares of "
-            "the image? Expected pixels; multiply x by its width and y by its height"
+    def refuse(part: np.ndarray, number: int) -> ValueError:
+        i = part[number]
+        (x, y), (width, height) = rows.points[i], of_point[i]
+        hint = slip(rows.points, of_point, reading.frame) or (
+            "mend or remove it, or pass --outside drop, or clip for what is near"
         )
-    if not bad.any():
-        return
-    other = 1 - origin
-    hint = "remove the point, or mend it"
-    if not outside(points[:, ::-1], first).any():
-        hint = "with x and y exchanged all points of the file would fit: are the columns swapped?"
-    elif (points == np.rint(points)).all() and not outside(points, other / 2).any():
-        hint = f"counted from {other} all points of the file would fit: say origin {other}"
-    i = np.flatnonzero(bad)[0]
-    (x, y), (width, height) = points[i], sizes[i]
-    raise ValueError(
-        f"{path}: line {rows.lines[known][i]}: the point (x {x:g}, y {y:g}) is outside of "
-        f"{rows.names[rows.images[known][i]]}, {width} wide and {height} high, counted from "
-        f"{origin}; {hint} ({bad.sum()} of {len(points)} points are outside)"
-    )
+        return ValueError(
+            f"{path}: line {rows.lines[i]}: the point (x {x:g}, y {y:g}) is outside of "
+            f"{names[rows.images[i]]}, {width} wide and {height} high, counted from "
+            f"{reading.origin}; {hint} "
+            f"({n_outside} of {len(rows.points)} points are outside)"
+        )
+
+    order = np.argsort(rows.images, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(rows.images, minlength=len(names)))[:-1])
+    return [
+        place(
+            pixels.cells[part],
+            rows.observers[part],
+            name=name,
+            size=(int(height), int(width)),
+            outside=reading.outside,
+            refuse=partial(refuse, part),
+        )
+        for name, (width, height), part in zip(names, sizes, parts)
+        if len(part)
+    ]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from attnlabels.images.decoding import decode, resize
 from attnlabels.recordings.density import Border, Count, density
-from attnlabels.recordings.salicon import Recording
+from attnlabels.recordings.points import Recording, is_inside
 from attnlabels.shards.shards import Sample
 
 
@@ -73,7 +73,12 @@ def draw_samples(
 
 
 def draw_map(recording: Recording, maps: Maps) -> Float[np.ndarray, "h w"]:
-    """The density of the recorded points at the image's size."""
+    """The density of the recorded points at the image's size; ValueError if there is none."""
+    if not len(recording.points):
+        raise ValueError(
+            f"{recording.name}: nobody has a point in it; take it from the recordings, or skip it: "
+            "`broken: skip` (--broken skip)"
+        )
     return density(
         recording.points,
         height=recording.height,
@@ -90,7 +95,7 @@ def read_photograph(images: Path, recording: Recording) -> bytes:
     An annotation file of others cannot name one outside of the folder `images`.
     """
     path = images / recording.name
-    if Path(recording.name).is_absolute() or ".." in Path(recording.name).parts:
+    if not is_inside(recording.name):
         raise ValueError(f"{recording.name}: names an image outside of {images}; mend the name")
     if not path.is_file():
         raise FileNotFoundError(

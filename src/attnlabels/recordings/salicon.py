@@ -1,88 +1,132 @@
-"""Read where people looked: SALICON's two editions and OSIE's eye fixations.
+"""Read where people looked from SALICON's two editions (Jiang et al., CVPR 2015).
 
-SALICON (Jiang et al., CVPR 2015): in 2015 one JSON file, COCO-like, with points [row, col]; in
-2017 a MAT file an image, with points (x, y) and both mouse samples and fixations found in them.
-OSIE (Xu et al., Journal of Vision 2014): one MAT file of all images. All count from 1.
+In 2015 one JSON file, COCO-like, with points [row, col]; in 2017 a MAT file an image, with points
+(x, y) and both mouse samples and fixations found in them. All count from 1.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
-OSIE_SIZE = (600, 800)  # of every image: Xu et al. 2014, section "Stimuli"
+from attnlabels.pipeline.pointers import refuse_pointer
+from attnlabels.recordings.matlab import Value, as_list, read_variables
+from attnlabels.recordings.points import Outside, Recording, merge, place, plain_name
 
-
-@dataclass(frozen=True, kw_only=True)
-class Recording:
-    """Where people looked in one image."""
-
-    name: str  # the image's file name
-    height: int
-    width: int
-    points: Int[np.ndarray, "n 2"]  # (row, col) from 0, inside the image
-    observers: Int[np.ndarray, "n"]  # who made each point
-    n_clipped: int = 0  # points moved to the border, where the format has some outside
+LARGEST = 2**31 - 1  # number of a worker or of a row; others are no pixels, and workers are renamed
+LONGEST_SIDE = 10**6  # pixels
 
 
-def read_json(path: Path) -> list[Recording]:
+class Field(NamedTuple):
+    """What a field of the JSON must hold."""
+
+    expected: str
+    fits: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+IDENTITY = Field(
+    "a whole number or text", lambda value: _is_number(value) or isinstance(value, str)
+)
+LENGTH = Field("a number of pixels", lambda value: _is_number(value) and 0 < value <= LONGEST_SIDE)
+NAME = Field("a file's name", lambda value: isinstance(value, str) and value != "")
+LIST = Field("a list", lambda value: isinstance(value, list))
+ARRAY = Field("points [[row, col], ...]", lambda value: isinstance(value, np.ndarray))
+TREE = {"images": LIST, "annotations": LIST}
+IMAGE = {"id": IDENTITY, "file_name": NAME, "height": LENGTH, "width": LENGTH}
+ANNOTATION = {"fixations": ARRAY, "image_id": IDENTITY, "worker_id": IDENTITY}
+EXPECTED = {
+    "file": "expected SALICON's fixations_*.json",
+    "image": "expected SALICON's fixations_*.json",
+    "annotation": "this is no list of fixations (COCO's captions and instances look alike): take "
+    "SALICON's fixations_*.json",
+}
+
+
+def read_json(path: Path, *, outside: Outside = "refuse") -> list[Recording]:
     """The recordings of SALICON's 2015 JSON, in the order of its `images`.
 
-    Refuses an image without annotations, an annotation of no image or without `fixations`, and
-    a point outside its image.
+    A photograph that is listed twice has the points of both. Workers keep their numbers; if one has
+    a name or a number above 2^31, all are numbered in the order they appear. A recording may have
+    no points. Points outside of their image are treated as `outside` has it
+    (`attnlabels.recordings.points.place`).
+
+    Refuses what is not SALICON's layout: an image without annotations, an annotation of no image or
+    without `fixations`, a field of another kind.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no annotation file here; put SALICON's JSON there")
-    try:
-        # Points become arrays as each annotation is read: as lists, 70 million take 10 GB.
-        tree = json.loads(path.read_bytes(), object_hook=_compact)
-    except ValueError as error:
-        raise ValueError(f"{path}: not SALICON's JSON ({error}); fetch it again") from error
-    for key in ("images", "annotations"):
-        if not isinstance(tree, dict) or key not in tree:
-            raise ValueError(f"{path}: has no `{key}`; expected SALICON's fixations_*.json")
+    tree = _read_tree(path)
     images = _by_id(tree["images"], path)
-    parts: dict[int, list[Mapping[str, Any]]] = {id: [] for id in images}
+    parts: dict[int | str, list[Mapping[str, Any]]] = {id: [] for id in images}
     for annotation in tree["annotations"]:
-        _require_annotation(annotation, images, path)
+        _require(annotation, ANNOTATION, "annotation", path)
+        if annotation["image_id"] not in images:
+            raise ValueError(
+                f"{path}: annotation {_about(annotation)} is of an image that `images` does not "
+                "list; the file was cut or put together wrongly: fetch it again"
+            )
         parts[annotation["image_id"]].append(annotation)
-    return [_join(image, parts[id], path) for id, image in images.items()]
+    numbers = _numbers(annotation["worker_id"] for annotation in tree["annotations"])
+    return merge(
+        [_of_image(image, parts[id], numbers, path, outside) for id, image in images.items()],
+        key=str,
+    )
 
 
-def read_mat(folder: Path, *, points: Literal["fixations", "location"]) -> list[Recording]:
+def read_mat(
+    folder: Path, *, points: Literal["fixations", "location"], outside: Outside = "refuse"
+) -> list[Recording]:
     """The recordings of SALICON's 2017 MAT files, by file name; `a.mat` belongs to `a.jpg`.
 
-    Raw mouse samples (`location`) may lie outside the image and are moved to its border; a
-    fixation there is an error.
+    Raw mouse samples (`location`) may lie outside of the image in the published files, fixations
+    do not; `outside` as in `read_json`.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; put SALICON's MAT files there")
     paths = sorted(folder.glob("*.mat"))
     if not paths:
         raise ValueError(f"{folder}: no .mat file in it; expected one an image")
-    return [_read_mat(path, points) for path in paths]
+    return [_read_mat(path, points, outside) for path in paths]
 
 
-def read_osie(path: Path) -> list[Recording]:
-    """The recordings of OSIE's `data/eye/fixations.mat`.
+def numbers_of(value: Value, *, what: str, path: Path) -> np.ndarray:
+    """A variable of a MAT file as an array of float64; raises ValueError if it is none."""
+    if isinstance(value, list) and not value:  # an empty cell
+        return np.zeros((0, 0))
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+        raise ValueError(f"{path}: {what} is no array of numbers; fetch the published file again")
+    return value.astype(np.float64)
 
-    As in the authors' computeFixationMaps.m, points are rounded and moved into the image.
-    """
-    recordings = []
-    for cell in _load(path, "fixations").ravel():
-        image = cell[0, 0]
-        subjects = [subject[0, 0] for subject in image["subjects"].ravel()]
-        xy = [np.stack([each["fix_x"].ravel(), each["fix_y"].ravel()], axis=1) for each in subjects]
-        recordings.append(
-            _from_xy(xy, name=str(image["img"][0]), size=OSIE_SIZE, clip=True, where=str(path))
+
+def points_of(value: Value, *, what: str, path: Path) -> np.ndarray:
+    """A variable of a MAT file as [n 2] numbers; raises ValueError for another shape."""
+    points = numbers_of(value, what=what, path=path)
+    if not points.size:
+        return np.zeros((0, 2))
+    if points.ndim != 2 or points.shape[1] != 2:
+        shape = " x ".join(map(str, points.shape))
+        raise ValueError(
+            f"{path}: {what} is {shape}; expected a row of two numbers for each point, and nothing "
+            "else in it: remove what is no coordinate"
         )
-    return recordings
+    return points
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no annotation file here; put SALICON's JSON there")
+    refuse_pointer(path)
+    try:
+        # Points become arrays as each annotation is read: as lists, 70 million take 10 GB.
+        tree = json.loads(path.read_bytes(), object_hook=_compact)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not SALICON's JSON ({error}); fetch it again") from error
+    _require(tree, TREE, "file", path)
+    return tree
 
 
 def _compact(node: dict[str, Any]) -> dict[str, Any]:
@@ -91,47 +135,60 @@ def _compact(node: dict[str, Any]) -> dict[str, Any]:
     lines = node["fixations"]
     try:
         points = np.array(lines) if lines != [] else np.zeros((0, 2), np.int32)
-    except ValueError:  # lines of unequal length
+    except (ValueError, OverflowError):  # lines of unequal length, numbers without end
         points = np.zeros(())
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iu":
         raise ValueError(
-            f"annotation {node.get('id')} of image_id {node.get('image_id')}, worker_id "
-            f"{node.get('worker_id')}: expected `fixations` as whole numbers [[row, col], ...]"
+            f"annotation {_about(node)}: expected `fixations` as whole numbers [[row, col], ...]"
         )
+    # Unsigned numbers know no negative bound; what is cut is outside of any image all the same.
+    points = np.maximum(np.minimum(points, LARGEST).astype(np.int64), -LARGEST)
     return node | {"fixations": points.astype(np.int32)}
 
 
-def _by_id(images: Sequence[Mapping[str, Any]], path: Path) -> dict[int, Mapping[str, Any]]:
-    table: dict[int, Mapping[str, Any]] = {}
+def _about(node: Mapping[str, Any]) -> str:
+    """A node of the JSON without its points, short enough for a message."""
+    text = repr({key: value for key, value in node.items() if key != "fixations"})
+    return text if len(text) <= 200 else f"{text[:200]} ..."
+
+
+def _require(node: Any, fields: Mapping[str, Field], what: str, path: Path) -> None:
+    if not isinstance(node, dict):
+        raise ValueError(f"{path}: {what} is a {type(node).__name__}; {EXPECTED[what]}")
+    for name, field in fields.items():
+        if name in node and field.fits(node[name]):
+            continue
+        about = f"{path}: " if what == "file" else f"{path}: {what} {_about(node)} "
+        if name not in node:
+            raise ValueError(f"{about}has no `{name}`; {EXPECTED[what]}")
+        found = type(node[name]).__name__ if what == "file" else repr(node[name])[:100]
+        raise ValueError(f"{about}has {found} as `{name}`, expected {field.expected}")
+
+
+def _by_id(images: Sequence[Any], path: Path) -> dict[int | str, Mapping[str, Any]]:
+    table: dict[int | str, Mapping[str, Any]] = {}
     for image in images:
-        missing = {"id", "file_name", "height", "width"} - image.keys()
-        if missing:
-            raise ValueError(f"{path}: image {dict(image)} has no {sorted(missing)}")
+        _require(image, IMAGE, "image", path)
         if image["id"] in table:
             raise ValueError(f"{path}: two images have the id {image['id']}; remove one")
         table[image["id"]] = image
     return table
 
 
-def _require_annotation(
-    annotation: Mapping[str, Any], images: Mapping[int, Mapping[str, Any]], path: Path
-) -> None:
-    about = {key: value for key, value in annotation.items() if key != "fixations"}
-    for key in ("fixations", "image_id", "worker_id"):
-        if key not in annotation:
-            raise ValueError(
-                f"{path}: annotation {about} has no `{key}`; this is no list of fixations "
-                "(COCO's captions and instances look alike): take SALICON's fixations_*.json"
-            )
-    if annotation["image_id"] not in images:
-        raise ValueError(
-            f"{path}: annotation {about} is of an image that `images` does not list; "
-            "the file was cut or put together wrongly: fetch it again"
-        )
+def _numbers(workers: Iterable[int | str]) -> dict[int | str, int]:
+    """A number for each worker, their own where all have one."""
+    names = dict.fromkeys(workers)
+    if all(isinstance(each, int) and abs(each) <= LARGEST for each in names):
+        return {each: int(each) for each in names}
+    return {each: number for number, each in enumerate(names)}
 
 
-def _join(
-    image: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]], path: Path
+def _of_image(
+    image: Mapping[str, Any],
+    annotations: Sequence[Mapping[str, Any]],
+    numbers: Mapping[int | str, int],
+    path: Path,
+    outside: Outside,
 ) -> Recording:
     name, size = image["file_name"], (image["height"], image["width"])
     if not annotations:
@@ -139,80 +196,67 @@ def _join(
             f"{path}: image {name} (id {image['id']}) has no annotation; take it from `images`, "
             "or take a file with fixations (the test set's are not published)"
         )
-    workers = [annotation["worker_id"] for annotation in annotations]
     points = np.concatenate([annotation["fixations"] for annotation in annotations])
+    workers = [annotation["worker_id"] for annotation in annotations]
     lengths = [len(annotation["fixations"]) for annotation in annotations]
-    observers = np.repeat(np.array(workers, np.int32), lengths)
-    _require_inside(points, observers, name=name, size=size, where=str(path))
-    return Recording(
-        name=name, height=size[0], width=size[1], points=points - 1, observers=observers
+
+    def refuse(i: int) -> ValueError:
+        worker = np.repeat(np.array(workers, object), lengths)[i]
+        return outside_error(points, i, size=size, who=f"{path}: image {name}, worker {worker}")
+
+    return place(
+        points.astype(np.float64) - 1,
+        np.repeat(np.array([numbers[each] for each in workers], np.int32), lengths),
+        name=plain_name(name),
+        size=size,
+        outside=outside,
+        refuse=refuse,
     )
 
 
-def _read_mat(path: Path, kind: Literal["fixations", "location"]) -> Recording:
-    observers = _load(path, "gaze").ravel()
-    size = _load(path, "resolution").ravel()
-    if size.shape != (2,) or observers.dtype.names is None or kind not in observers.dtype.names:
+def _read_mat(path: Path, kind: Literal["fixations", "location"], outside: Outside) -> Recording:
+    found = read_variables(path, ("gaze", "resolution"))
+    for key in ("gaze", "resolution"):
+        if key not in found:
+            raise ValueError(f"{path}: has no `{key}`; expected SALICON's published file of 2017")
+    observers = as_list(found["gaze"])
+    if not all(isinstance(each, dict) and kind in each for each in observers):
+        raise ValueError(f"{path}: expected `gaze` with `{kind}`; take SALICON's files of 2017")
+    parts = [
+        points_of(each[kind], what=f"`{kind}` of observer {number}", path=path)
+        for number, each in enumerate(observers)
+        if isinstance(each, dict)
+    ]
+    points = np.rint(np.concatenate([np.zeros((0, 2)), *parts]))[:, ::-1]
+    people = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
+    name, size = f"{path.stem}.jpg", _size(found["resolution"], path)
+
+    def refuse(i: int) -> ValueError:
+        who = f"{path}: image {name}, worker {people[i]}"
+        return outside_error(points, i, size=size, who=who)
+
+    return place(points - 1, people, name=name, size=size, outside=outside, refuse=refuse)
+
+
+def _size(resolution: Value, path: Path) -> tuple[int, int]:
+    sides = resolution.ravel().tolist() if isinstance(resolution, np.ndarray) else []
+    whole = [int(each) for each in sides if isinstance(each, int | float) and each % 1 == 0]
+    if len(sides) != 2 or len(whole) != 2 or not all(map(LENGTH.fits, whole)):
         raise ValueError(
-            f"{path}: expected `resolution` [height, width] and `gaze` with `{kind}`, found "
-            f"{size.tolist()} and {observers.dtype.names}; take SALICON's files of 2017"
+            f"{path}: expected `resolution` as [height, width]; take SALICON's files of 2017"
         )
-    return _from_xy(
-        [each[kind] for each in observers],
-        name=f"{path.stem}.jpg",
-        size=(int(size[0]), int(size[1])),
-        clip=kind == "location",
-        where=str(path),
-    )
+    return whole[0], whole[1]
 
 
-def _from_xy(
-    xy: Sequence[np.ndarray], *, name: str, size: tuple[int, int], clip: bool, where: str
-) -> Recording:
-    # The numbers may be unsigned, where 0 - 1 is 65535: signed first.
-    parts = [np.rint(np.asarray(each, np.float64).reshape(-1, 2)) for each in xy]
-    observers = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
-    points = np.concatenate(parts).astype(np.int32)[:, ::-1]
-    inside = points.clip((1, 1), size)
-    n_clipped = int((inside != points).any(axis=1).sum())
-    if not clip:
-        _require_inside(points, observers, name=name, size=size, where=where)
-    return Recording(
-        name=name,
-        height=size[0],
-        width=size[1],
-        points=inside - 1,
-        observers=observers,
-        n_clipped=n_clipped,
-    )
-
-
-def _load(path: Path, key: str) -> np.ndarray:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no MAT file here; put the published one there")
-    try:
-        content = loadmat(path, variable_names=[key])
-    except (MatReadError, NotImplementedError, OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: not a readable MAT file ({error}); fetch it again") from error
-    if key not in content:
-        raise ValueError(f"{path}: has no `{key}`; expected SALICON's or OSIE's published file")
-    return content[key]
-
-
-def _require_inside(
-    points: np.ndarray, observers: np.ndarray, *, name: str, size: tuple[int, int], where: str
-) -> None:
-    """`points` are (row, col) from 1."""
-    outside = ((points < 1) | (points > size)).any(axis=1)
-    if not outside.any():
-        return
-    (row, col), worker = points[outside][0], observers[outside][0]
-    hint = "mend or remove it"
+def outside_error(points: np.ndarray, i: int, *, size: tuple[int, int], who: str) -> ValueError:
+    """That point `i` of [n 2] points, (row, col) from 1, is outside of an image of `size`."""
+    row, col = points[i]
+    hint = "mend or remove it; or drop such points, or clip what is near (`outside`, --outside)"
     if points.min() == 0:
         hint = "0 occurs, so the points may count from 0; add 1"
-    elif (points <= size[::-1]).all():
+    elif (points >= 1).all() and (points <= size[::-1]).all():
         hint = "with row and col exchanged all would fit; the file may hold (x, y)"
-    raise ValueError(
-        f"{where}: image {name}, worker {worker}: fixation (row {row}, col {col}) is outside "
-        f"{size[0]} x {size[1]} (points count from 1); {hint}"
+    return ValueError(
+        f"{who}: fixation (row {row:g}, col {col:g}) is outside {size[0]} x {size[1]} (points "
+        f"count from 1); {hint}"
     )

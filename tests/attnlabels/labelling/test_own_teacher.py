@@ -1,6 +1,8 @@
 import csv
 import json
+import shutil
 import sys
+from dataclasses import fields
 from os import pardir
 from pathlib import Path
 
@@ -33,7 +35,7 @@ def recorded(world, tmp_path, monkeypatch) -> Path:
     return Path("a.json")
 
 
-def write_csv(path: Path, *, columns=("image", "x", "y", "observer"), origin=1) -> None:
+def write_csv(path: Path, *, columns=("image", "x", "y", "observer"), origin: float = 1) -> None:
     """The recordings of a.json as a table."""
     with path.open("w", newline="") as file:
         table = csv.writer(file)
@@ -45,7 +47,7 @@ def write_csv(path: Path, *, columns=("image", "x", "y", "observer"), origin=1) 
 
 
 def tiny(data: Path | str, out: str = "t.safetensors", **changes) -> dict:
-    names = {"origin", "broken", "trust_coordinates"} & changes.keys()
+    names = {each.name for each in fields(Reading)} & changes.keys()
     reading = Reading(**{name: changes.pop(name) for name in names})
     options = {"side": 32, "epochs": 2, "reading": reading}
     return train_teacher(Path(data), Path(out), **(options | changes))
@@ -68,7 +70,9 @@ def test_json_and_the_same_points_as_csv_give_the_same_teacher(recorded):
 
 def test_the_report_has_counts_scores_and_the_ceiling(recorded):
     report = tiny(recorded)
-    assert report["images"] == {"train": 11, "dev": 2, "val": 3, "skipped": 0}
+    assert report["images"] == {"train": 11, "dev": 2, "val": 3, "skipped": 0, "merged": 0}
+    used = sum(len(each.points) for each in read_json(recorded))
+    assert report["points"] == {"used": used, "lost": 0, "dropped": 0, "clipped": 0}
     assert list(report["val"]) == ["teacher", "centre_prior", "split_half"]
     assert list(report["val"]["teacher"]) == list(report["val"]["centre_prior"]) == list(SCORES)
     assert 0 < report["val"]["split_half"]["cc"] < report["val"]["split_half"]["cc_all_observers"]
@@ -117,12 +121,89 @@ def test_a_teacher_of_people_who_look_at_a_spot_beats_the_centre_prior(recorded)
 def test_the_verdict_is_that_of_a_paired_test(gap, words):
     scores = dict.fromkeys(SCORES, 0.5)
     report = {
-        "images": {"train": 5, "dev": 1, "val": 2, "skipped": 0},
+        "images": {"train": 5, "dev": 1, "val": 2, "skipped": 0, "merged": 0},
+        "points": {"used": 9, "lost": 0, "dropped": 0, "clipped": 0},
         "epoch": 3,
         "val": {"teacher": scores, "centre_prior": scores},
         "cc_above_prior": gap,
     }
     assert words in describe(report)
+
+
+def test_one_photograph_under_two_names_is_on_one_side_of_the_split(recorded):
+    folder = Path("images").resolve()
+    Path("images").unlink()
+    shutil.copytree(folder, "images")
+    first = tiny(recorded)
+    tree = json.loads(recorded.read_text())
+    for number, image in enumerate(tree["images"][:]):
+        other = ("copy.jpg", "link.jpg", f"./{image['file_name']}", image["file_name"])[number % 4]
+        other = f"{number}{other}" if number % 4 < 2 else other
+        if number % 4 == 0:
+            shutil.copy(f"images/{image['file_name']}", f"images/{other}")
+        if number % 4 == 1:
+            Path("images", other).symlink_to(image["file_name"])
+        tree["images"].append({**image, "id": 10**6 + number, "file_name": other})
+        halves = [each for each in tree["annotations"] if each["image_id"] == image["id"]][::2]
+        for each in halves:
+            each["image_id"] = 10**6 + number
+    recorded.write_text(json.dumps(tree))
+    report = tiny(recorded)
+    assert report["images"].pop("merged") == 16 and first["images"].pop("merged") == 0
+    assert report["images"] == first["images"] and report["points"] == first["points"]
+    assert describe(report | {"images": {**report["images"], "merged": 16}}).splitlines()[1] == (
+        "16 names of a photograph that has another, joined."
+    )
+
+
+def test_what_is_left_out_of_a_table_is_counted_and_said(recorded):
+    write_csv(Path("a.csv"), origin=0.5)
+    first, *rows = Path("a.csv").read_text().splitlines()
+    name = rows[0].partition(",")[0]
+    odd = [f"{name},.,.,1", f"{name},0,0,1", f"{name},-3,5,1", f"{name},5,60,2"]
+    Path("a.csv").write_text("\n".join([first, *odd, *rows]))
+    report = tiny("a.csv", lost="drop", outside="drop")
+    assert report["points"] == {"used": len(rows), "lost": 2, "dropped": 2, "clipped": 0}
+    assert describe(report).splitlines()[1] == (
+        "2 points in which nothing was measured, left out; "
+        "2 points outside of their image, left out."
+    )
+    report = tiny("a.csv", lost="drop", outside="clip")
+    assert report["points"] == {"used": len(rows) + 2, "lost": 2, "dropped": 0, "clipped": 2}
+
+
+def test_points_that_count_something_else_are_no_teacher(recorded):
+    write_csv(Path("a.csv"), origin=0)
+    first, *rows = Path("a.csv").read_text().splitlines()
+    shares = [row.split(",") for row in rows]
+    for row in shares:
+        row[1:3] = [str((int(row[1]) + 0.5) / 32), str((int(row[2]) + 0.5) / 24)]
+    shares[3][1] = "1.01"  # one is above 1
+    Path("a.csv").write_text("\n".join([first, *map(",".join, shares)]))
+    with pytest.raises(ValueError, match=r"a\.csv: nine tenths .*pass --units shares"):
+        tiny("a.csv")
+    report = tiny("a.csv", units="shares", outside="clip")
+    assert report["points"]["clipped"] == 1
+    assert report["points"]["used"] == len(rows)
+
+
+def test_points_from_the_bottom_are_refused_where_the_pictures_tell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    rows = []
+    for k in range(20):
+        rng = np.random.default_rng(k)
+        row, col = rng.integers(8, 40), rng.integers(8, 56)
+        image = np.full((48, 64, 3), 128, np.uint8)
+        image[row - 6 : row + 6, col - 6 : col + 6] = rng.integers(0, 256, (12, 12, 3))
+        assert cv2.imwrite(f"images/{k}.png", image)
+        points = rng.normal((col, row), 3, (12, 2)).clip(0, (63, 47))
+        rows += [f"{k}.png,{x:.2f},{48 - y:.2f}" for x, y in points]
+    Path("a.csv").write_text("\n".join(["image,x,y", *rows]))
+    found = r"y counted from the bottom: over 20 images, .*pass --zero bottom-left"
+    with pytest.raises(ValueError, match=found):
+        tiny("a.csv")
+    assert tiny("a.csv", zero="bottom-left")["images"]["skipped"] == 0
 
 
 def test_the_parts_share_no_image_and_depend_on_the_names_alone(recorded):
@@ -188,14 +269,14 @@ def test_broken_images_stop_or_are_left_out_and_counted(recorded):
             tiny(data, origin=1, trust_coordinates=True)
         report = tiny(data, origin=1, broken="skip")
         assert report["images"]["skipped"] == 2
-        assert sum(report["images"].values()) == 16
+        assert sum(report["images"].values()) == 16 and report["images"]["merged"] == 0
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"out": "t.pt"}, r"t\.pt: the teacher's file ends in \.safetensors"),
-        ({"data": "a.txt"}, r"a\.txt: expected a \.json file in SALICON's layout or a \.csv"),
+        ({"data": "a.xlsx"}, r"a\.xlsx: expected a table of points \(\.csv, .*or a folder of its"),
         ({"images": Path("nowhere")}, "nowhere: no such folder; say where the photographs are"),
         ({"side": 20}, "side is 20; expected at least 32 pixels"),
     ],

@@ -1,11 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from attnlabels.recordings.plausibility import contrast_at, require_not_transposed
-from attnlabels.recordings.salicon import Recording, read_json
+from attnlabels.recordings.plausibility import contrast_at, require_plausible
+from attnlabels.recordings.points import Recording
+from attnlabels.recordings.salicon import read_json
 
 SIDE = 96
 
@@ -29,30 +31,50 @@ def scenes(folder: Path, n: int) -> list[Recording]:
     return recordings
 
 
-def transposed(recordings: list[Recording]) -> list[Recording]:
-    """The same files read with x for y."""
-    return [
-        Recording(
-            name=each.name,
-            height=each.height,
-            width=each.width,
-            points=each.points[:, ::-1],
-            observers=each.observers,
-        )
-        for each in recordings
-    ]
+def turned(recordings: list[Recording], mistake: str) -> list[Recording]:
+    """The same files read wrongly."""
+    return [replace(each, points=READ[mistake](each.points, each)) for each in recordings]
 
 
-def test_exchanged_points_of_square_images_are_refused_and_right_ones_pass(tmp_path):
+READ = {
+    "x and y exchanged": lambda points, each: points[:, ::-1],
+    "y counted from the bottom": lambda points, each: abs((each.height - 1, 0) - points),
+    "x counted from the right": lambda points, each: abs((0, each.width - 1) - points),
+    "x and y counted from the bottom right": lambda points, each: (
+        (each.height - 1, each.width - 1) - points
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", READ)
+def test_points_that_were_read_wrongly_are_refused_and_right_ones_pass(mistake, tmp_path):
     recordings = scenes(tmp_path / "images", 30)
-    require_not_transposed(recordings, tmp_path / "images")
-    with pytest.raises(ValueError, match=r"x and y of the points seem exchanged: over 30 images"):
-        require_not_transposed(transposed(recordings), tmp_path / "images")
+    require_plausible(recordings, tmp_path / "images")
+    wrong = turned(recordings, mistake)
+    with pytest.raises(ValueError, match=f"seem to be read with {mistake}: over 30 images, con"):
+        require_plausible(wrong, tmp_path / "images")
+    require_plausible(turned(wrong, mistake), tmp_path / "images")
+
+
+def test_points_of_a_lost_eye_are_told(tmp_path):
+    recordings = scenes(tmp_path / "images", 3)
+    lost = replace(recordings[1], points=recordings[1].points * (np.arange(12) > 3)[:, None])
+    message = r"images: 4 of 36 points are on the first pixel of their image: was the eye lost"
+    with pytest.raises(ValueError, match=message):
+        require_plausible([recordings[0], lost, recordings[2]], tmp_path / "images")
+
+
+def test_recordings_without_points_say_nothing(tmp_path):
+    recordings = scenes(tmp_path / "images", 12)
+    empty = [
+        replace(each, points=each.points[:0], observers=each.observers[:0]) for each in recordings
+    ]
+    require_plausible(empty, tmp_path / "images")
 
 
 def test_of_fewer_than_ten_images_nothing_is_said(tmp_path):
     recordings = scenes(tmp_path / "images", 9)
-    require_not_transposed(transposed(recordings), tmp_path / "images")
+    require_plausible(turned(recordings, "x and y exchanged"), tmp_path / "images")
 
 
 def test_points_that_ignore_the_pictures_pass_either_way(tmp_path):
@@ -67,8 +89,9 @@ def test_points_that_ignore_the_pictures_pass_either_way(tmp_path):
         )
         for each, other in zip(recordings, recordings[1:] + recordings[:1])
     ]
-    require_not_transposed(shuffled, tmp_path / "images")
-    require_not_transposed(transposed(shuffled), tmp_path / "images")
+    require_plausible(shuffled, tmp_path / "images")
+    for mistake in READ:
+        require_plausible(turned(shuffled, mistake), tmp_path / "images")
 
 
 def test_contrast_at_the_points_is_that_of_the_spot_they_are_on():
@@ -82,13 +105,13 @@ def test_contrast_at_the_points_is_that_of_the_spot_they_are_on():
         points=np.array([[30, 155]]),
         observers=np.zeros(1, int),
     )
-    as_read, exchanged = contrast_at(on, image)
-    assert as_read > 3 and exchanged < 0
-    assert contrast_at(on, np.full_like(image, 7)) == pytest.approx((0.0, 0.0), abs=1e-3)
+    as_read, *otherwise = contrast_at(on, image)
+    assert as_read > 3 and len(otherwise) == 4 and max(otherwise) < 0
+    assert contrast_at(on, np.full_like(image, 7)) == pytest.approx((0.0,) * 5, abs=1e-3)
 
 
 @pytest.mark.real_data
-def test_eye_tracking_on_square_cuts_of_real_photographs_is_told_from_its_transpose(
+def test_eye_tracking_on_square_cuts_of_real_photographs_is_told_from_wrong_readings(
     real_data, tmp_path
 ):
     folder = real_data("osie")
@@ -107,6 +130,7 @@ def test_eye_tracking_on_square_cuts_of_real_photographs_is_told_from_its_transp
                 observers=each.observers[inside],
             )
         )
-    require_not_transposed(cut, tmp_path)
-    with pytest.raises(ValueError, match="over 70 images"):
-        require_not_transposed(transposed(cut), tmp_path)
+    require_plausible(cut, tmp_path)
+    for mistake in READ:
+        with pytest.raises(ValueError, match=f"{mistake}: over 70 images"):
+            require_plausible(turned(cut, mistake), tmp_path)

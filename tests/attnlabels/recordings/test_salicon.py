@@ -4,10 +4,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.io import savemat
 
 from attnlabels.recordings.density import centre_prior, density
-from attnlabels.recordings.salicon import Recording, read_json, read_mat, read_osie
+from attnlabels.recordings.points import Recording
+from attnlabels.recordings.salicon import read_json, read_mat
 
 
 def tree(**changes) -> dict:
@@ -80,12 +83,12 @@ def test_fixation_outside_is_refused_with_a_hint(tmp_path, point, hint):
         ({"annotations": [{"id": 1, "image_id": 11, "fixations": []}]}, "has no `worker_id`"),
         (
             {"annotations": [annotation(fixations=[[1, 2], [3]])]},
-            r"annotation 5 of image_id 11, worker_id 3: expected `fixations` as whole numbers",
+            "annotation {'id': 5, 'image_id': 11, 'worker_id': 3}: expected `fixations` as whol",
         ),
         ({"annotations": [annotation(fixations=[[1.5, 2.0]])]}, "as whole numbers"),
         ({"annotations": [annotation(fixations=None)]}, "as whole numbers"),
         ({"images": tree()["images"] * 2}, "two images have the id 11; remove one"),
-        ({"images": [{"id": 11}]}, r"image {'id': 11} has no \['file_name', 'height', 'width'\]"),
+        ({"images": [{"id": 11}]}, "image {'id': 11} has no `file_name`; expected SALICON's"),
     ],
 )
 def test_json_that_does_not_fit_is_refused(tmp_path, changes, message):
@@ -98,13 +101,129 @@ def test_json_that_does_not_fit_is_refused(tmp_path, changes, message):
 def test_files_of_another_kind_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a\.json: has no `images`; expected SALICON's fix"):
         read_json(write_json(tmp_path / "a.json", {"annotations": []}))
-    with pytest.raises(ValueError, match=r"a\.json: has no `images`"):
+    with pytest.raises(ValueError, match=r"a\.json: file is a list; expected SALICON's"):
         read_json(write_json(tmp_path / "a.json", [1]))
+    (tmp_path / "lfs.json").write_text("version https://git-lfs.github.com/spec/v1\noid 1\n")
+    with pytest.raises(ValueError, match=r"lfs\.json: a pointer of git-lfs, .*`git lfs pull`"):
+        read_json(tmp_path / "lfs.json")
     (tmp_path / "cut.json").write_text('{"images": [')
     with pytest.raises(ValueError, match=r"cut\.json: not SALICON's JSON .*fetch it again"):
         read_json(tmp_path / "cut.json")
     with pytest.raises(FileNotFoundError, match=r"no\.json: no annotation file here; put"):
         read_json(tmp_path / "no.json")
+
+
+def test_workers_may_have_names_or_numbers_of_any_size(tmp_path):
+    for one, other, expected in (
+        (7, 9, [7, 7, 9]),  # numbers are kept
+        ("ann", "bob", [0, 0, 1]),
+        (2**40, 9, [0, 0, 1]),
+        (-1, "9", [0, 0, 1]),
+    ):
+        annotations = [annotation(worker_id=who) for who in (one, one, other)]
+        content = tree(annotations=[*annotations, annotation(image_id=12, worker_id=other)])
+        first, second = read_json(write_json(tmp_path / "a.json", content))
+        assert first.observers.tolist() == expected
+        assert second.observers.tolist() == expected[2:]
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("annotations", {"worker_id": None}, "has None as `worker_id`, expected a whole number or"),
+        ("annotations", {"worker_id": 1.5}, "has 1.5 as `worker_id`"),
+        ("annotations", {"worker_id": [1]}, r"has \[1\] as `worker_id`"),
+        ("annotations", {"image_id": None}, "has None as `image_id`"),
+        ("annotations", {"image_id": {}}, "has {} as `image_id`"),
+        ("annotations", {"fixations": [[2**40, 1]]}, r"fixation \(row 2\.14748e\+09, col 1\) is"),
+        ("annotations", {"fixations": [[1, 1, 200]]}, "expected `fixations` as whole numbers"),
+        ("annotations", {"fixations": {}}, "expected `fixations` as whole numbers"),
+        ("annotations", {"fixations": [[2**70, 1]]}, "expected `fixations` as whole numbers"),
+        ("images", {"height": None}, "has None as `height`, expected a number of pixels"),
+        ("images", {"height": 4.0}, "has 4.0 as `height`"),
+        ("images", {"width": 0}, "has 0 as `width`"),
+        ("images", {"width": 10**30}, "as `width`"),
+        ("images", {"height": True}, "has True as `height`"),
+        ("images", {"file_name": None}, "has None as `file_name`, expected a file's name"),
+        ("images", {"id": None}, "has None as `id`"),
+    ],
+)
+def test_a_field_of_another_kind_is_refused(tmp_path, part, changes, message):
+    content = tree()
+    content[part][0] |= changes
+    path = write_json(tmp_path / "a.json", content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_json(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["images", "annotations"])
+@pytest.mark.parametrize("content", [None, {}, "text", 3, [None], [[]], [3]])
+def test_parts_of_another_shape_are_refused(tmp_path, part, content):
+    path = write_json(tmp_path / "a.json", tree(**{part: content}))
+    with pytest.raises(ValueError, match=r"a\.json: (has \w+ as|image is a|annotation is a)"):
+        read_json(path)
+
+
+def test_a_photograph_that_is_listed_twice_is_one(tmp_path):
+    content = tree()
+    content["images"][1]["file_name"] = "./a.jpg"
+    (a,) = read_json(write_json(tmp_path / "a.json", content))
+    assert (a.name, a.n_names) == ("a.jpg", 2)
+    assert a.points.tolist() == [[0, 0], [3, 5], [2, 1], [1, 2]]
+    assert a.observers.tolist() == [7, 7, 9, 7]
+
+
+def test_points_outside_are_dropped_or_moved_where_that_is_said(tmp_path):
+    content = tree()
+    content["annotations"][0]["fixations"] = [[1, 1], [9, 2]]
+    path = write_json(tmp_path / "a.json", content)
+    a, _ = read_json(path, outside="drop")
+    assert (a.points.tolist(), a.n_dropped) == ([[0, 0], [2, 1]], 1)
+    a, _ = read_json(path, outside="clip")
+    assert (a.points.tolist(), a.n_clipped) == ([[0, 0], [3, 1], [2, 1]], 1)
+
+
+def test_images_in_which_nobody_looked_have_no_points(tmp_path):
+    content = tree(annotations=[annotation(fixations=[]), annotation(image_id=12)])
+    a, b = read_json(write_json(tmp_path / "a.json", content))
+    assert (len(a.points), len(b.points)) == (0, 1)
+
+
+WRONG = st.sampled_from(
+    [None, True, -1, 0, 1.5, 2**31, 2**40, 10**400, float("nan"), "", "a", "\ud800", "\0", [], {}]
+)
+
+
+@st.composite
+def trees_with_one_thing_wrong(draw) -> dict:
+    content = json.loads(json.dumps(tree()))
+    node: dict | list = content
+    while True:
+        keys = sorted(node) if isinstance(node, dict) else list(range(len(node)))
+        key = draw(st.sampled_from(keys))
+        below = node[key]
+        if not isinstance(below, dict | list) or not below or draw(st.integers(0, 3)) == 0:
+            break
+        node = below
+    if draw(st.booleans()):
+        del node[key]
+    else:
+        node[key] = draw(WRONG)
+    return content
+
+
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+@given(content=trees_with_one_thing_wrong(), outside=st.sampled_from(["refuse", "drop", "clip"]))
+def test_right_json_with_one_thing_wrong_is_read_or_refused(content, outside, tmp_path_factory):
+    path = write_json(tmp_path_factory.getbasetemp() / "fuzz.json", content)
+    try:
+        recordings = read_json(path, outside=outside)
+    except ValueError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+        return
+    for each in recordings:
+        assert ((each.points >= 0) & (each.points < (each.height, each.width))).all()
 
 
 def write_mat(path: Path, observers: list[dict], **content) -> None:
@@ -134,7 +253,9 @@ def test_mat_counts_from_one_column_first_and_survives_unsigned_numbers(tmp_path
 
 def test_raw_samples_outside_are_moved_to_the_border_and_counted(tmp_path):
     write_mat(tmp_path / "a.mat", [observer([], [[2, 3], [-5, 3], [7, 9], [0, 4]])])
-    (recording,) = read_mat(tmp_path, points="location")
+    with pytest.raises(ValueError, match=r"col -5\) is outside .* \(`outside`, --outside\)"):
+        read_mat(tmp_path, points="location")
+    (recording,) = read_mat(tmp_path, points="location", outside="clip")
     assert recording.points.tolist() == [[2, 1], [2, 0], [3, 5], [3, 0]]
     assert recording.n_clipped == 3
 
@@ -146,6 +267,98 @@ def test_mat_fixation_outside_is_refused_with_a_hint(tmp_path):
         read_mat(tmp_path, points="fixations")
 
 
+@pytest.mark.parametrize(
+    ("fixations", "message"),
+    [
+        ([[1, 1, 200]], "`fixations` of observer 1 is 1 x 3; expected a row of two numbers"),
+        ([[1, 1, 200, 7]], "is 1 x 4; expected a row of two"),
+        ([[1.0, np.nan]], r"worker 1: fixation \(row nan, col 1\) is outside"),
+        ([[1.0, 1e10]], r"worker 1: fixation \(row 1e\+10, col 1\) is outside"),
+        ("text", "`fixations` of observer 1 is no array of numbers"),
+        ((1, 2), "`fixations` of observer 1 is no array of numbers"),
+    ],
+)
+@pytest.mark.parametrize("outside", ["refuse", "clip"])
+def test_mat_points_that_are_none_are_refused(tmp_path, save_v5, fixations, message, outside):
+    right = {"fixations": np.ones((1, 2))}
+    odd = np.array(fixations) if isinstance(fixations, list) else fixations
+    gaze = [right, {"fixations": odd}]
+    save_v5(tmp_path / "a.mat", {"gaze": gaze, "resolution": np.array([[4, 6]])})
+    with pytest.raises(ValueError, match=rf"a\.mat: .*{message}"):
+        read_mat(tmp_path, points="fixations", outside=outside)
+
+
+def test_mat_of_one_observer_of_none_and_of_none_who_looked(tmp_path, save):
+    looked, looked_not = {"fixations": np.array([[6.0, 4.0]])}, {"fixations": np.zeros((0, 0))}
+    for name, gaze in {
+        "a": [looked, looked_not, looked],
+        "b": looked,
+        "c": np.zeros((0, 0)),
+        "d": [looked_not, looked_not],
+        "e": looked_not,
+    }.items():
+        save(tmp_path / f"{name}.mat", {"gaze": gaze, "resolution": np.array([[4.0, 6.0]])})
+    a, b, *nobody = read_mat(tmp_path, points="fixations")
+    assert a.points.tolist() == [[3, 5], [3, 5]] and a.observers.tolist() == [0, 2]
+    assert b.points.tolist() == [[3, 5]]
+    assert [len(each.points) for each in nobody] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "resolution", [np.array([[4]]), np.array([[4.5, 6]]), np.array([[0, 6]]), "ab", (4, 6)]
+)
+def test_mat_of_no_size_is_refused(tmp_path, save_v5, resolution):
+    content = {"gaze": {"fixations": np.ones((1, 2))}, "resolution": resolution}
+    save_v5(tmp_path / "a.mat", content)
+    with pytest.raises(ValueError, match=r"a\.mat: expected `resolution` as \[height, width\]"):
+        read_mat(tmp_path, points="fixations")
+
+
+ODD = st.sampled_from(
+    [
+        np.array([[np.nan]]),
+        np.array([[np.inf, 1]]),
+        np.array([[-1, 2**31]]),
+        np.ones((1, 2, 2)),
+        np.zeros((0, 3)),
+        np.array([[1 + 2j, 1]]),
+        np.array([[True, False]]),
+        "text",
+        (),
+        {"a": np.ones((1, 1))},
+        [{"a": np.ones((1, 1))}] * 2,
+        (np.ones((1, 2)), "a"),
+    ]
+)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    odd=ODD,
+    place=st.sampled_from(["gaze", "resolution", "fixations", "all fixations"]),
+    outside=st.sampled_from(["refuse", "drop", "clip"]),
+)
+def test_right_mat_with_one_thing_wrong_is_read_or_refused(tmp_path, save, odd, place, outside):
+    right = {"fixations": np.array([[6.0, 4.0], [1, 1]])}
+    changed = {"fixations": odd} if "fixations" in place else right
+    gaze = [changed, changed if place == "all fixations" else right]
+    content = {"gaze": gaze, "resolution": np.array([[4.0, 6.0]])}
+    save(tmp_path / "a.mat", content | ({place: odd} if place in content else {}))
+    try:
+        (recording,) = read_mat(tmp_path, points="fixations", outside=outside)
+    except ValueError as error:
+        assert str(error).startswith(f"{tmp_path / 'a.mat'}: ") and "\n" not in str(error)
+        return
+    size = (recording.height, recording.width)
+    assert ((recording.points >= 0) & (recording.points < size)).all()
+
+
 def test_mat_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no: no such folder; put SALICON's MAT"):
         read_mat(tmp_path / "no", points="fixations")
@@ -153,40 +366,14 @@ def test_mat_that_does_not_fit_is_refused(tmp_path):
         read_mat(tmp_path, points="fixations")
     path = tmp_path / "a.mat"
     savemat(path, {"other": 1})
-    with pytest.raises(ValueError, match=r"a\.mat: has no `gaze`; expected SALICON's or OSIE's"):
+    with pytest.raises(ValueError, match=r"a\.mat: has no `gaze`; expected SALICON's publ"):
         read_mat(tmp_path, points="fixations")
     write_mat(path, [{"location": np.ones((1, 2))}])
-    with pytest.raises(ValueError, match=r"a\.mat: expected .*`gaze` with `fixations`, found"):
+    with pytest.raises(ValueError, match=r"a\.mat: expected `gaze` with `fixations`; take"):
         read_mat(tmp_path, points="fixations")
     path.write_bytes(path.read_bytes()[:150])
     with pytest.raises(ValueError, match=r"a\.mat: not a readable MAT file .*fetch it again"):
         read_mat(tmp_path, points="fixations")
-
-
-def write_osie(path: Path, images: dict[str, list[tuple[list[float], list[float]]]]) -> None:
-    """As OSIE: a cell array of structs, whose `subjects` are a cell array of structs."""
-    cells = np.empty((len(images), 1), object)
-    for cell, (name, subjects) in zip(cells, images.items()):
-        people = np.empty((len(subjects), 1), object)
-        for person, (x, y) in zip(people, subjects):
-            person[0] = {"fix_x": np.array(x), "fix_y": np.array(y), "fix_duration": x}
-        cell[0] = {"img": name, "subjects": people}
-    savemat(path, {"fixations": cells})
-
-
-def test_osie_is_rounded_into_the_image(tmp_path):
-    images = {
-        "1001.jpg": [([1.2, 799.6], [1.4, 599.7]), ([400.4, 800.7], [0.2, 3.0])],
-        "1002.jpg": [([2.0], [5.0])],
-    }
-    write_osie(tmp_path / "fixations.mat", images)
-    first, second = read_osie(tmp_path / "fixations.mat")
-    assert (first.name, first.height, first.width) == ("1001.jpg", 600, 800)
-    assert first.points.tolist() == [[0, 0], [599, 799], [0, 399], [2, 799]]
-    assert first.observers.tolist() == [0, 0, 1, 1] and first.n_clipped == 2
-    assert second.points.tolist() == [[4, 1]]
-    with pytest.raises(FileNotFoundError, match=r"no\.mat: no MAT file here; put the published"):
-        read_osie(tmp_path / "no.mat")
 
 
 @pytest.mark.real_data
