@@ -9,11 +9,10 @@ a stranger cannot run code. A TorchScript file is a program, though; open only w
 """
 
 import dataclasses
-import hashlib
 import importlib
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 from attnlabels.evaluation.checkpoints import fill
 from attnlabels.evaluation.students import DTYPE, Precision, read_encoder
 from attnlabels.models.files import read_config
+from attnlabels.shards.shards import sha256_of
 
 Normalisation = Literal["none", "imagenet", "half"]
 Interpolation = Literal["bicubic", "bilinear"]
@@ -227,8 +227,11 @@ def read_onnx(path: Path) -> tuple[Network, int | None]:
     """
     try:
         runtime = importlib.import_module("onnxruntime")
+        importlib.import_module("onnx")  # for `tensors_beside`
     except ImportError as error:
-        raise ValueError(f"{path}: ONNX files need onnxruntime; pip install onnxruntime") from error
+        raise ValueError(
+            f"{path}: ONNX files need onnxruntime and onnx; pip install onnxruntime onnx"
+        ) from error
     state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     errors = tuple(getattr(state, each) for each in ONNX_ERRORS)
     options = runtime.SessionOptions()
@@ -257,6 +260,32 @@ def read_onnx(path: Path) -> tuple[Network, int | None]:
         return torch.from_numpy(np.concatenate(found))
 
     return run, h if isinstance(h, int) else None
+
+
+def tensors_beside(file: Path) -> list[Path]:
+    """The files that an ONNX file keeps tensors in, such as `.onnx.data`; of other formats none."""
+    if file.suffix != ONNX:
+        return []
+    onnx = importlib.import_module("onnx")
+    outside = onnx.TensorProto.EXTERNAL
+    names = {
+        entry.value
+        for tensor in _tensors_of(onnx.load(str(file), load_external_data=False))
+        if tensor.data_location == outside
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [file.parent / name for name in sorted(names)]
+
+
+def _tensors_of(message: Any) -> Iterator[Any]:
+    """All tensors of a protobuf message of ONNX: of its graph, of nodes, of graphs in nodes."""
+    for _, value in message.ListFields():
+        for each in value if isinstance(value, Sequence) else [value]:
+            if hasattr(each, "external_data"):
+                yield each
+            elif hasattr(each, "ListFields"):
+                yield from _tensors_of(each)
 
 
 def of_module(network: nn.Module, *, device: torch.device, precision: Precision) -> Network:
@@ -360,8 +389,10 @@ def _probed(
         raise ValueError(f"{encoder}: its features of a black image are not finite")
     identity = {
         "network": encoder if encoder.partition(":")[0] in LIBRARIES else file.suffix,
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "sha256": sha256_of(file),
         "precision": precision,
         "view": dataclasses.asdict(view),
     }
+    if beside := tensors_beside(file):
+        identity["beside"] = {each.name: sha256_of(each) for each in beside}
     return FrozenEncoder(encode=encode, view=view, n_features=found.shape[1], identity=identity)

@@ -1,5 +1,6 @@
 """A teacher from one's own recordings of where people looked, and how good it is."""
 
+import json
 import zlib
 from collections.abc import Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import paired_t, spearman_brown
 from attnlabels.models.files import write_weights
 from attnlabels.pipeline.code import code_of
+from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import replacing, write_json, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
@@ -63,7 +65,9 @@ def train_teacher(
     Writes the weights to `out`, a .safetensors file, and beside it the report (.json) and the curve
     of the training (.csv). Returns the report: counts, scores of the teacher, of a centre prior
     and, if every image held out has two observers or more, of one half of them and the other.
-    A run that was killed goes on where it was. Raises ValueError or OSError for what does not fit.
+    A run that was killed goes on where it was.
+
+    Raises ValueError or OSError for input that does not fit, and for others' files of those names.
     """
     _require_names(data, out)
     images = images or data.parent / "images"
@@ -163,6 +167,26 @@ def _require_names(data: Path, out: Path) -> None:
         raise ValueError(f"{out}: the teacher's file ends in .safetensors; name it so")
     if data.resolve() in (out.with_suffix(suffix).resolve() for suffix in (".json", ".csv")):
         raise ValueError(f"{data} would be replaced by what is written beside {out}; rename it")
+    settle(out, *map(out.with_suffix, (".json", ".csv")))
+    for suffix, is_ours in ((".json", _is_report), (".csv", _is_curve)):
+        if (there := out.with_suffix(suffix)).exists() and not is_ours(there.read_bytes()):
+            raise FileExistsError(
+                f"{there} is there already, and not of a training like this, whose own would take "
+                "its place; move it, or give the weights another name"
+            )
+
+
+def _is_report(data: bytes) -> bool:
+    try:
+        tree = json.loads(data)
+    except ValueError:
+        return False
+    return isinstance(tree, dict) and {"dev_cc", "cc_above_prior"} <= tree.keys()
+
+
+def _is_curve(data: bytes) -> bool:
+    header = data.partition(b"\n")[0].split(b",")
+    return {b"epoch", b"dev_cc"} <= {*header}
 
 
 def _read(data: Path, images: Path, reading: Reading) -> Found:

@@ -78,7 +78,7 @@ def start_worker(worker: int) -> None:
     """
     cv2.setNumThreads(0)
     live_with_parent()
-    Queue._on_queue_feeder_error = _tell  # type: ignore[method-assign, assignment]
+    Queue._on_queue_feeder_error = _tell  # type: ignore[attr-defined]
 
 
 def _tell(queue: "Queue[Any]", error: Exception, lost: Any) -> None:

@@ -262,6 +262,31 @@ def test_onnx_that_is_broken_or_has_maps_is_refused(write_onnx):
         open_(path, **VIEW, precision="bf16")
 
 
+def test_tensors_that_onnx_keeps_beside_its_file_are_part_of_what_it_is(write_onnx):
+    onnx = pytest.importorskip("onnx")
+    path = write_onnx(["n", 3, "s", "s"])
+    assert "beside" not in open_(path, **VIEW).identity
+    whole, identities = onnx.load(path), []
+    for scale in (1, 2):
+        model = onnx.ModelProto()
+        model.CopyFrom(whole)
+        weights = np.eye(3, dtype=np.float32) * scale
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+        model.graph.node[0].output[0] = "means"
+        last = onnx.helper.make_node("MatMul", ["means", "w"], ["features"])
+        model.graph.node.append(last)
+        path.with_name("f.data").unlink(missing_ok=True)
+        onnx.save(model, path, save_as_external_data=True, size_threshold=60, location="f.data")
+        opened = open_(path, **VIEW)
+        batch = images(2, 16)
+        expected = scale * batch.float().mean((1, 2)) / 255
+        torch.testing.assert_close(opened.encode(batch), expected)
+        identities.append(opened.identity)
+    assert identities[0]["sha256"] == identities[1]["sha256"], "the file alone cannot tell"
+    assert identities[0]["beside"].keys() == {"f.data"}
+    assert identities[0]["beside"] != identities[1]["beside"]
+
+
 def test_without_onnxruntime_the_cure_is_said(monkeypatch, tmp_path):
     def absent(name):
         raise ImportError(name)

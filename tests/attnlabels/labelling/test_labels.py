@@ -370,6 +370,26 @@ def test_what_is_there_already_is_never_replaced(labelled, photos):
     assert Path("file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_filled_where_it_leads_and_stays_a_link(labelled, photos, there):
+    Path("disk").mkdir()
+    if there:
+        Path("disk/labels").mkdir()
+    Path("link").symlink_to("disk/labels")
+    assert len(labelled(photos, "link")) == 12
+    assert Path("link").is_symlink() and list(check(Path("disk/labels"))) == []
+    assert {path.name for path in Path("disk").iterdir()} == {"labels"}
+    assert not list(Path().glob(".*"))
+
+
+@pytest.mark.parametrize("out", ["file/labels", "link/labels"])
+def test_where_nothing_can_be_written_is_told_before_the_teacher_is_read(labelled, photos, out):
+    Path("file").write_text("mine")
+    Path("link").symlink_to("file")
+    with pytest.raises(NotADirectoryError, match="file is a file and no folder; name another"):
+        label(photos, teacher="nowhere.safetensors", out=Path(out))
+
+
 def test_maps_are_no_larger_than_the_teacher_draws_them(labelled, photos):
     assert labelled(photos, "default", map_size=None)[0]["grid"] == (24, 24)
     with pytest.raises(ValueError, match="map_size 25 of images resized to 24 x 32; expected at m"):

@@ -296,6 +296,24 @@ def test_the_recordings_are_not_replaced_by_what_is_written_beside_the_weights(r
     assert recorded.read_bytes() == before
 
 
+@pytest.mark.parametrize("suffix", [".json", ".csv"])
+def test_files_of_the_users_beside_the_weights_are_kept(recorded, suffix):
+    theirs = Path("mouse").with_suffix(suffix)
+    for text in ("[1]", '{"images": 3}', "image,x,y\na.jpg,1,2\n", ""):
+        theirs.write_text(text)
+        with pytest.raises(FileExistsError, match=rf"mouse\{suffix} is there already.*; move it"):
+            tiny(recorded, "mouse.safetensors")
+        assert theirs.read_text() == text and not Path("mouse.safetensors").exists()
+
+
+def test_what_an_earlier_training_wrote_beside_the_weights_is_replaced(recorded):
+    Path("t.json").write_text(json.dumps({"dev_cc": 0.1, "cc_above_prior": {}, "mine": 1}))
+    Path("t.csv").write_text("epoch,step,loss,dev_cc\n")
+    tiny(recorded, "t.safetensors")
+    assert "mine" not in json.loads(Path("t.json").read_text())
+    assert len(Path("t.csv").read_text().splitlines()) > 1
+
+
 def test_too_many_skipped_images_are_one_clear_error(recorded):
     names = [each.name for part in list(split(read_json(recorded)).values())[2:] for each in part]
     folder = Path("images").resolve()

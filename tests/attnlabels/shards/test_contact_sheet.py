@@ -85,6 +85,18 @@ def test_a_full_disk_leaves_nothing(shards, tmp_path, full_disk):
     assert [path.name for path in tmp_path.iterdir()] == ["shards"]
 
 
+def test_a_folder_in_the_way_stays(shards, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.tex").write_text("years")
+    before = {path.name for path in shards.iterdir()}
+    for folder in (theirs, shards):
+        with pytest.raises(IsADirectoryError, match=f"{folder.name} is a folder; name a file in"):
+            show(shards, out=folder)
+    assert (theirs / "thesis.tex").read_text() == "years"
+    assert {path.name for path in shards.iterdir()} == before
+
+
 def test_the_commands_show_and_check(shards, tmp_path, monkeypatch, capsys):
     def run(*words: Path | str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["attnlabels", *map(str, words)])
