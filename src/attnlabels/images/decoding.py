@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
@@ -38,14 +39,16 @@ BY_PILLOW = {"heic"} if cv2.haveImageWriter(".avif") else {"heic", "avif"}
 # The segments of a JPEG that tell its size: all of C0 to CF that do not hold tables.
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 JPEG_SEGMENTS = {*range(0xC0, 0xFF)} - {*range(0xD0, 0xDA)}  # those left out have no length
-# OpenCV's flags, by how many times smaller than the photograph a JPEG is decoded. Those named
-# REDUCED_COLOR ask for BGR, and what they add to REDUCED_GRAYSCALE goes with no other colour.
-REDUCED = {
+REDUCED = (1, 2, 4, 8)  # how many times smaller than the photograph a JPEG can be decoded
+# OpenCV's flags for the JPEGs that it alone decodes. Those named REDUCED_COLOR ask for BGR, and
+# what they add to REDUCED_GRAYSCALE goes with no other colour.
+FLAGS = {
     1: cv2.IMREAD_COLOR_RGB,
     2: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_2,
     4: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+JFIF = b"JFIF\0"  # is followed by its version, of which libjpeg warns where it is not 1
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -67,7 +70,7 @@ def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     format tells, no image, or one behind another; and for one whose header tells of more than 2^27
     pixels, before they take any memory.
     """
-    return _decode(data, REDUCED[1], name)
+    return _decode(data, name)
 
 
 def read_size(data: bytes, *, name: str) -> tuple[int, int]:
@@ -103,7 +106,7 @@ def decode_reduced(
     transform leaves out the fine detail (libjpeg's scale_denom), which is not quite what
     averaging areas of the full image gives: benchmarks/views.py measures by how much.
     """
-    pixels = _decode(data, REDUCED[reduction], name)
+    pixels = _decode(data, name, reduction)
     expected = tuple(-(-each // reduction) for each in size)
     if pixels.shape[:2] != expected:
         found = " x ".join(map(str, pixels.shape[:2]))
@@ -135,13 +138,18 @@ def _resize(image: np.ndarray, h: int, w: int, *, enlarge: int) -> np.ndarray:
     return image if small == (h, w) else cv2.resize(image, (w, h), interpolation=enlarge)
 
 
-def _decode(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    read_size(data, name=name)
+def _decode(data: bytes, name: str, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+    h, w = read_size(data, name=name)
     kind = kind_of(data)
     if (end := end_of(data)) < len(data) and (other := kind_of(data[end:].lstrip(b"\0"))):
         raise ValueError(
             f"{name}: a second image ({other}) behind the first, which ends at byte {end}; keep one"
         )
+    if kind == "jpg":
+        least = {"min_height": -(-h // reduction), "min_width": -(-w // reduction)}
+        found = _decode_jpeg(data, name, **least if reduction > 1 else {})
+        if found is not None:
+            return found
     if kind not in ENDS or not data.endswith(ENDS[kind]):
         # OpenCV 4 fills what is missing of a JPEG with grey and says nothing; Pillow raises.
         with _opened(data, name) as image:
@@ -150,12 +158,34 @@ def _decode(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w 3"]:
                 return np.asarray(image.convert("RGB"))
     encoded = np.frombuffer(data, np.uint8)
     try:
-        pixels = cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imdecode(encoded, FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         pixels = None
     if pixels is None:
         raise ValueError(f"{name}: damaged or not an image ({len(data)} bytes); fetch it again")
     return pixels
+
+
+def _decode_jpeg(data: bytes, name: str, **size: int) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The pixels of a JPEG that libjpeg warns of nothing in; None for one it cannot decode at all.
+
+    Of damage only the decoder's warnings tell: what is lost it fills with grey. The bits are those
+    of OpenCV, which has the same libjpeg-turbo but keeps its warnings to itself. None are CMYK
+    ones whose colours are subsampled, which TurboJPEG does not read; of these nothing tells.
+    """
+    if (at := data.find(JFIF)) > 0:
+        at += len(JFIF)
+        data = data[:at] + b"\1" + data[at + 1 :]  # a version that is not 1 harms nothing
+    try:
+        return simplejpeg.decode_jpeg(data, **size)
+    except ValueError as error:
+        try:
+            simplejpeg.decode_jpeg(data, **size, strict=False)
+        except ValueError:
+            return None  # no warning but an end: Pillow and OpenCV say whether it is an image
+        raise ValueError(
+            f"{name}: truncated or damaged ({len(data)} bytes: {error}); fetch it again"
+        ) from error
 
 
 def _read_header(data: bytes, name: str) -> tuple[int, int]:

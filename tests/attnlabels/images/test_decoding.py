@@ -234,6 +234,7 @@ def test_a_bomb_behind_a_mark_without_length_is_refused():
 def test_a_size_within_the_limit_is_not_refused_for_its_header(monkeypatch, made):
     grey = np.full((4, 4, 3), 128, np.uint8)
     monkeypatch.setattr(cv2, "imdecode", lambda *_: grey)
+    monkeypatch.setattr(decoding, "_decode_jpeg", lambda *_: grey)
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: None)
     decode(made(12_000, 11_184), name="large")
 
@@ -420,3 +421,42 @@ def test_no_damaged_image_gives_another_error_than_ours(data):
     except ValueError as error:
         assert str(error).startswith("a.jpg: ") and " object at 0x" not in str(error)
         assert "\n" not in str(error)
+
+
+def large(seed: int, **options) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (30, 40, 3), np.uint8)
+    smooth = cv2.resize(pixels, (400, 300), interpolation=cv2.INTER_CUBIC)
+    return encoded(Image.fromarray(smooth), "JPEG", quality=85, **options)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("kind", ["cut", "zero", "other", "end"])
+def test_a_jpeg_whose_middle_is_lost_is_refused_by_what_its_decoder_says(kind, progressive):
+    data, other = (large(seed, progressive=progressive) for seed in (0, 1))
+    a, b = len(data) // 3, 2 * len(data) // 3
+    spoilt = {
+        "cut": data[:a] + data[b:],
+        "zero": data[:a] + bytes(b - a) + data[b:],
+        "other": data[:a] + other[len(other) // 2 :],
+        "end": data[:a] + b"\xff\xd9",
+    }[kind]
+    with pytest.raises(ValueError, match=r"^a: truncated or (damaged|not an image)"):
+        decode(spoilt, name="a")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("times", [1, 2, 4, 8])
+def test_the_bits_of_a_jpeg_are_those_of_opencv(mode, times):
+    data = encoded(Image.open(io.BytesIO(large(0))).convert(mode), "JPEG", quality=85)
+    flags = decoding.FLAGS[times] | cv2.IMREAD_IGNORE_ORIENTATION
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    found = decode_reduced(data, size=(300, 400), reduction=times, name="a")
+    assert np.array_equal(found, expected)
+
+
+def test_an_odd_version_in_the_header_is_no_damage():
+    data = large(0)
+    at = data.index(b"JFIF\0") + 5
+    assert np.array_equal(
+        decode(data[:at] + b"\0" + data[at + 1 :], name="a"), decode(data, name="a")
+    )
