@@ -131,7 +131,7 @@ def test_a_heic_photograph_is_read_where_its_library_is():
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_file_of_any_format_that_is_cut_short_is_refused(kind, share):
     data = encoded(Image.open(io.BytesIO(noise())), kind)
-    with pytest.raises(ValueError, match=r"^a: (truncated|damaged) or not an image"):
+    with pytest.raises(ValueError, match=r"^a: (truncated or (damaged|not an image)|damaged or not)"):
         decode(data[: int(share * len(data))], name="a")
 
 
@@ -274,7 +274,7 @@ def test_bytes_after_the_end_of_a_whole_jpeg_are_harmless():
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("length", [2, 9, 20, 30])
 def test_a_file_cut_in_its_header_is_refused_by_name(kind, length):
-    with pytest.raises(ValueError, match="cut.jpg: truncated or not an image .*bytes"):
+    with pytest.raises(ValueError, match="cut.jpg: truncated or (damaged|not an image) .*bytes"):
         decode(encoded(photograph(), kind)[:length], name="cut.jpg")
 
 

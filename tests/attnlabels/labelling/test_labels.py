@@ -308,7 +308,7 @@ def no_image(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "spoil", "what"),
     [
-        ("broken.jpg", truncated, "truncated or not an image"),
+        ("broken.jpg", truncated, "truncated or damaged"),
         ("text.jpg", no_image, "truncated or not an image"),
         ("bomb.png", a_bomb, "60,000 x 60,000 pixels, above"),
         ("empty.png", lambda path: path.touch(), "truncated or not an image"),
@@ -516,7 +516,7 @@ def test_a_killed_command_goes_on_to_the_bytes_of_one_process(labelled, photos, 
     done = run(*words)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "out: 12 images labelled; 1 left out, b/broken.jpg the first\n"
-    assert "b/broken.jpg: truncated or not an image" in killed.stderr + done.stderr
+    assert "b/broken.jpg: truncated or damaged" in killed.stderr + done.stderr
     assert contents("out") == contents("whole") and left_over() == []
 
 
