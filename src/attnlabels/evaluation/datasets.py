@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from attnlabels.images.folder import list_images
+from attnlabels.images.folder import Manifest, list_images
+from attnlabels.images.listed import read_listed
 from attnlabels.testsets.image_sets import (
     ImageSet,
     cifar10_images,
@@ -39,9 +40,11 @@ def open_sets(
     *,
     on: Sequence[str],
     seed: int,
+    imagenet_labels: Path | None = None,
 ) -> dict[str, Opened]:
     """What the benchmarks `on` need of the sets that are given, by "imagenet" and "cifar10".
 
+    `imagenet_labels` is a CSV of labels in place of class folders (`attnlabels.images.listed`).
     Corrupted images that are needed and not given are generated with `seed`. Raises ValueError or
     OSError if there are no images for a benchmark of images, or a folder is not as it should be.
     """
@@ -53,37 +56,52 @@ def open_sets(
     }
     sets: dict[str, Opened] = {}
     if imagenet and of_images:
-        sets["imagenet"] = open_imagenet(imagenet, imagenet_c, **needs)
+        sets["imagenet"] = open_imagenet(imagenet, imagenet_c, labels=imagenet_labels, **needs)
     if cifar10 and of_images:
         sets["cifar10"] = open_cifar10(cifar10, cifar10_c, **needs)
+    if imagenet_labels and not imagenet:
+        raise ValueError(f"{imagenet_labels}: labels of which images? give imagenet, their folder")
     if of_images and not sets:
         raise ValueError(f"{', '.join(of_images)}: on which images? give imagenet, cifar10 or both")
     return sets
 
 
 def open_imagenet(
-    folder: Path, imagenet_c: Path | None, *, train: bool, corrupted: bool, seed: int
+    folder: Path,
+    imagenet_c: Path | None,
+    *,
+    labels: Path | None,
+    train: bool,
+    corrupted: bool,
+    seed: int,
 ) -> Opened:
-    """The class folders of `folder/train` and `folder/val`, and the latter corrupted."""
+    """The images of `folder` in the classes of its folders or of `labels`, and those corrupted."""
+    listed = read_listed(labels, folder) if labels else list_splits(folder, train=train)
+    root = {split: folder if labels else folder / split for split in listed}
+    sets = {
+        split: listed_images(f"imagenet_{split}", root[split], each)
+        for split, each in listed.items()
+    }
+    classes = listed["val"].classes
+    spoilt = None
+    if corrupted:
+        spoilt = _corrupted("imagenet", sets["val"], imagenet_c, seed=seed)
+    return Opened(sets["train"] if train else None, sets["val"], spoilt, classes)
+
+
+def list_splits(folder: Path, *, train: bool) -> dict[str, Manifest]:
+    """The class folders of `folder/train`, if asked, and of `folder/val`."""
     listed = {
         split: list_images(folder / split, classes=None)
         for split in (("train", "val") if train else ("val",))
     }
-    classes = {split: each.classes for split, each in listed.items()}
-    if train and classes["train"] != classes["val"]:
-        unlike = sorted({*classes["train"]} ^ {*classes["val"]})
+    unlike = {*listed["val"].classes} ^ {*listed.get("train", listed["val"]).classes}
+    if unlike:
         raise ValueError(
-            f"{folder}: {unlike[0]} is a class folder of only one of train and val; a classifier "
+            f"{folder}: {min(unlike)} is a class folder of only one of train and val; a classifier "
             "needs the same in both"
         )
-    sets = {
-        split: listed_images(f"imagenet_{split}", folder / split, each)
-        for split, each in listed.items()
-    }
-    spoilt = None
-    if corrupted:
-        spoilt = _corrupted("imagenet", sets["val"], imagenet_c, seed=seed)
-    return Opened(sets.get("train"), sets["val"], spoilt, classes["val"])
+    return listed
 
 
 def open_cifar10(
