@@ -56,6 +56,11 @@ def evaluate_page(tmp_path: Path, world: Path, student: Path) -> None:
     moco = {f"module.{each}.{key}": value for each in both for key, value in weights.items()}
     torch.save({"state_dict": moco}, tmp_path / "moco.pth")
 
+    files = sorted((tmp_path / "imagenet").glob("*/*/*"))
+    rows = [
+        f"{each.relative_to(tmp_path / 'imagenet')},{'ab'[i % 2]}" for i, each in enumerate(files)
+    ]
+    (tmp_path / "colours.csv").write_text("\n".join(["image,label", *rows]))
     people = Shards(data / "attention/train")
     samples: list[Sample] = [{**each, "observers": None, "label": 0} for each in people]
     maps_by = {"kind": "teacher", "sha256": "0" * 64}

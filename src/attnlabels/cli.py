@@ -284,6 +284,13 @@ def evaluate_(
             metavar="DIR", help="DIR/val corrupted, in ImageNet-C's layout.  [default: generated]"
         ),
     ] = None,
+    imagenet_labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="image,label[,split] of the images in --imagenet, in place of class folders.",
+        ),
+    ] = None,
     cifar10: Annotated[Path | None, typer.Option(metavar="DIR", help="The Python batches.")] = None,
     cifar10_c: Annotated[
         Path | None,
@@ -385,6 +392,7 @@ def evaluate_(
         prefix=prefix,
         imagenet=imagenet,
         imagenet_c=imagenet_c,
+        imagenet_labels=imagenet_labels,
         cifar10=cifar10,
         cifar10_c=cifar10_c,
         attention=recordings,

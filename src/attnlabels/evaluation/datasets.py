@@ -35,12 +35,12 @@ class Opened(NamedTuple):
 def open_sets(
     imagenet: Path | None,
     imagenet_c: Path | None,
+    imagenet_labels: Path | None,
     cifar10: Path | None,
     cifar10_c: Path | None,
     *,
     on: Sequence[str],
     seed: int,
-    imagenet_labels: Path | None = None,
 ) -> dict[str, Opened]:
     """What the benchmarks `on` need of the sets that are given, by "imagenet" and "cifar10".
 

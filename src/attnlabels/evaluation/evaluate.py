@@ -54,6 +54,7 @@ def evaluate(
     prefix: str | None = None,
     imagenet: Path | None = None,
     imagenet_c: Path | None = None,
+    imagenet_labels: Path | None = None,
     cifar10: Path | None = None,
     cifar10_c: Path | None = None,
     attention: Mapping[str, Path] = {},
@@ -70,14 +71,13 @@ def evaluate(
     `timm:NAME` or `torchvision:NAME` with a file of `weights`, of which `prefix` takes one network.
 
     `on` names the benchmarks, which are run on each data set that is given: `imagenet`, a folder of
-    `train` and `val` in class folders, and `cifar10`, its Python batches. `imagenet_c` and
-    `cifar10_c` are the corrupted test images, as published or as arrays; where they are not given
-    they are generated with `seed`, and marked so. Alignment is with the human recordings
-    `attention`, shards by name, and refits the readout on the teacher's `labels` if there are any.
+    `train` and `val` in class folders, or with `imagenet_labels` in a CSV (image,label[,split]),
+    and `cifar10`, its Python batches. `imagenet_c` and `cifar10_c` are these corrupted, else
+    generated with `seed`, and marked so. Alignment is with the shards `attention` of people, by
+    name, and refits the readout on a teacher's `labels`.
 
-    Written are `out/<stage>/<name>-<seed>.json` with the pipeline's keys, each once it is finished.
-    Features are kept, and used again while the encoder's and the images' files are as they were.
-    Raises ValueError or OSError if a file, a name or a combination of them does not fit.
+    Written are `out/<stage>/<name>-<seed>.json`, each once it is finished. Features are kept while
+    all files are as they were. Raises ValueError or OSError if one or a name does not fit.
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
     _require_benchmarks(on, written.run)
@@ -86,7 +86,7 @@ def evaluate(
     opened = open_encoder(
         encoder, weights=weights, prefix=prefix, shown=shown, device=device, precision=precision
     )
-    sets = open_sets(imagenet, imagenet_c, cifar10, cifar10_c, on=on, seed=seed)
+    sets = open_sets(imagenet, imagenet_c, imagenet_labels, cifar10, cifar10_c, on=on, seed=seed)
     extract = _extractor(opened, running, pin_memory=device.type == "cuda")
     scored = score_sets(sets, extract, on=on, scoring=scoring, seed=seed)
     with threadpool_limits(running.threads, user_api="blas"):

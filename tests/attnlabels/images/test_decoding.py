@@ -131,7 +131,9 @@ def test_a_heic_photograph_is_read_where_its_library_is():
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_file_of_any_format_that_is_cut_short_is_refused(kind, share):
     data = encoded(Image.open(io.BytesIO(noise())), kind)
-    with pytest.raises(ValueError, match=r"^a: (truncated or (damaged|not an image)|damaged or not)"):
+    with pytest.raises(
+        ValueError, match=r"^a: (truncated or (damaged|not an image)|damaged or not)"
+    ):
         decode(data[: int(share * len(data))], name="a")
 
 
