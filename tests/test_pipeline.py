@@ -702,7 +702,13 @@ def test_every_parameter_file_gives_a_pipeline(chain, file):
     shutil.copy(chain.folder / "params" / f"{file}.yaml", chain.folder / "params.yaml")
     names = chain.dvc("stage", "list", "--name-only").split()
     tree = PARAMS[file]
-    for stage in ("make_scenes", "list_images", "prepare_attention", "corrupt_images"):
+    for stage in (
+        "make_scenes",
+        "unpack_images",
+        "list_images",
+        "prepare_attention",
+        "corrupt_images",
+    ):
         assert {name for name in names if name.startswith(f"{stage}@")} == {
             f"{stage}@{key}" for key in tree[stage]
         }

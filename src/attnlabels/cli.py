@@ -291,7 +291,10 @@ def evaluate_(
             help="image,label[,split] of the images in --imagenet, in place of class folders.",
         ),
     ] = None,
-    cifar10: Annotated[Path | None, typer.Option(metavar="DIR", help="The Python batches.")] = None,
+    cifar10: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The Python batches, or their archive as published."),
+    ] = None,
     cifar10_c: Annotated[
         Path | None,
         typer.Option(

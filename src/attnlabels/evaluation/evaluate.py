@@ -72,7 +72,7 @@ def evaluate(
 
     `on` names the benchmarks, which are run on each data set that is given: `imagenet`, a folder of
     `train` and `val` in class folders, or with `imagenet_labels` in a CSV (image,label[,split]),
-    and `cifar10`, its Python batches. `imagenet_c` and `cifar10_c` are these corrupted, else
+    and `cifar10`, its batches or archive. `imagenet_c` and `cifar10_c` are these corrupted, else
     generated with `seed`, and marked so. Alignment is with the shards `attention` of people, by
     name, and refits the readout on a teacher's `labels`.
 

@@ -5,11 +5,14 @@ They are pickles, which could run any code; here a pickle can build NumPy arrays
 
 import io
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Int64, UInt8
+
+from attnlabels.testsets.archives import members
 
 BATCHES = {
     "train": tuple(f"data_batch_{k}" for k in range(1, 6)),
@@ -19,8 +22,7 @@ UNREADABLE = (  # what unpickling broken data raises
     pickle.UnpicklingError,
     EOFError,
     ValueError,
-    KeyError,
-    IndexError,
+    LookupError,  # keys, places, and encodings that there are not
     AttributeError,
     TypeError,
     MemoryError,
@@ -33,23 +35,59 @@ ROW = 3 * SIDE * SIDE  # 1024 red, 1024 green, 1024 blue
 def read_cifar10(
     folder: Path, *, split: Literal["train", "test"]
 ) -> tuple[UInt8[np.ndarray, "n 32 32 3"], Int64[np.ndarray, "n"]]:
-    """RGB images and labels 0..9, in the files' order; `folder` holds the batch files.
+    """RGB images and labels 0..9, in the files' order.
 
-    Files with fewer rows than the official 10,000 are read as they are.
+    `folder` holds the batch files, or is their archive, cifar-10-python.tar.gz. Files with fewer
+    rows than the official 10,000 are read as they are.
     """
-    parts = [_read_batch(folder / name) for name in BATCHES[split]]
+    files = _open_batches(folder, BATCHES[split])
+    parts = [_read_batch(path, data) for path, data in files.items()]
     rows = np.concatenate([data for data, _ in parts])
     images = rows.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), np.concatenate([labels for _, labels in parts])
 
 
-def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: batch missing; unpack CIFAR-10's archive for Python, cifar-10-python.tar.gz"
-        )
+def write_first_rows(archive: Path, out: Path, take: Mapping[str, int | None]) -> dict[str, int]:
+    """Write the first rows of CIFAR-10's files to `out`, in its layout; how many of each split.
+
+    `archive` is as in `read_cifar10`; `take` says how many rows of each file of a split, "train" or
+    "test", are kept, None: all. Raises ValueError if a file has fewer.
+    """
+    counts = dict.fromkeys(take, 0)
+    out.mkdir(parents=True)
+    for split, count in take.items():
+        for path, content in _open_batches(archive, BATCHES[split]).items():
+            data, labels = _read_batch(path, content)
+            if count is not None and len(labels) < count:
+                raise ValueError(
+                    f"{path}: {len(labels)} rows, {count} are to be taken; fetch it again, or take "
+                    "fewer"
+                )
+            rows = {"labels": labels[:count].tolist(), "data": data[:count]}
+            (out / path.name).write_bytes(pickle.dumps(rows, protocol=2))  # CIFAR-10's own
+            counts[split] += len(rows["labels"])
+    return counts
+
+
+def _open_batches(folder: Path, names: Sequence[str]) -> dict[Path, bytes]:
+    """The content of the batch files by their paths, those in an archive's too."""
+    if folder.is_file():
+        found = {each.path.name: each.read() for each in members(folder) if each.path.name in names}
+    else:
+        files = {name: folder / name for name in names}
+        found = {name: path.read_bytes() for name, path in files.items() if path.is_file()}
+    for name in names:
+        if name not in found:
+            raise FileNotFoundError(
+                f"{folder / name}: batch missing; unpack CIFAR-10's archive for Python, "
+                "cifar-10-python.tar.gz, or name it itself"
+            )
+    return {folder / name: found[name] for name in names}
+
+
+def _read_batch(path: Path, encoded: bytes) -> tuple[np.ndarray, np.ndarray]:
     try:
-        batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        batch = _ArraysOnly(io.BytesIO(encoded), encoding="latin1").load()
     except UNREADABLE as error:
         raise ValueError(
             f"{path}: cut short or not CIFAR-10's file ({error}); fetch it again"

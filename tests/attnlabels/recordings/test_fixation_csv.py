@@ -319,7 +319,7 @@ RIGHT = "image,observer,x,y\na.png,ann,5,6\nsub/b.png,bob,7,8\na.png,bob,60.5,40
 ODD = ("", "nan", "-1", "1e400", "\x00", "\ud800", '"', "a\nb", "٣", "..", "/", "x" * 5000, "1,2")
 
 
-@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     place=st.integers(0, len(RIGHT) - 1),
     odd=st.sampled_from(ODD) | st.text(max_size=4),

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,19 @@ def test_files_of_another_kind_are_refused(save_v5, tmp_path):
     save_v5(tmp_path / "1001.mat", {"other": COORD})
     with pytest.raises(ValueError, match=r"1001\.mat: has no `fixations`; expected OSIE's publ"):
         read_mouse(tmp_path)
+
+
+@pytest.mark.real_data
+def test_the_published_repository_has_its_published_counts():
+    data = Path(__file__).parents[3] / "data" / "real" / "osie" / "data"
+    if not data.is_dir():
+        pytest.skip(f"no OSIE at {data}")
+    sets = {
+        98_321: read_eye(data / "eye" / "fixations.mat"),
+        8_626_960: read_mouse(data / "mouse_amt"),
+        984_458: read_mouse(data / "mouse_lab"),
+    }
+    for n_points, recordings in sets.items():
+        assert [each.name for each in recordings] == [f"{k}.jpg" for k in range(1001, 1701)]
+        assert sum(len(each.points) for each in recordings) == n_points
+        assert sum(each.n_clipped for each in recordings) == 0

@@ -213,7 +213,7 @@ def trees_with_one_thing_wrong(draw) -> dict:
     return content
 
 
-@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+@settings(max_examples=100)
 @given(content=trees_with_one_thing_wrong(), outside=st.sampled_from(["refuse", "drop", "clip"]))
 def test_right_json_with_one_thing_wrong_is_read_or_refused(content, outside, tmp_path_factory):
     path = write_json(tmp_path_factory.getbasetemp() / "fuzz.json", content)
@@ -334,9 +334,6 @@ ODD = st.sampled_from(
 
 @settings(
     max_examples=60,
-    deadline=None,
-    database=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
