@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attnlabels.images.folder import STRINGS, Manifest, some_of
+from attnlabels.images.folder import STRINGS, Manifest
+from attnlabels.images.names import some_of
 
 SPLITS = {"train": "train", "val": "val", "test": "val"}  # by how they are called
 DELIMITERS = ",;\t"

@@ -65,9 +65,8 @@ def train_teacher(
     Writes the weights to `out`, a .safetensors file, and beside it the report (.json) and the curve
     of the training (.csv). Returns the report: counts, scores of the teacher, of a centre prior
     and, if every image held out has two observers or more, of one half of them and the other.
-    A run that was killed goes on where it was.
-
-    Raises ValueError or OSError for input that does not fit, and for others' files of those names.
+    A run that was killed goes on where it was. Raises ValueError or OSError for input that does not
+    fit, and for others' files of those names.
     """
     _require_names(data, out)
     images = images or data.parent / "images"
