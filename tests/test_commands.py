@@ -18,7 +18,8 @@ import train_teacher
 from attnlabels.pipeline.params import load, read
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("stages/*.md"), *ROOT.glob("docs/*.md")]
+PLACES = (".", "docs", "params", "stages")
+PAGES = [page for place in PLACES for page in (ROOT / place).glob("*.md")]
 TRAININGS = {
     "train_simclr": train_simclr.TrainSimclr,
     "train_supervised": train_supervised.TrainSupervised,
