@@ -352,9 +352,9 @@ def write_features(root: Path, n: int) -> None:
 
 
 def write_arrays(root: Path) -> None:
-    """CIFAR-10 and its corrupted images, 20 of each."""
+    """CIFAR-10 and corrupted images, 20 of each, classes as in few.csv, whose they are too."""
     (root / "corrupted").mkdir()
-    labels = np.arange(20) % 10
+    labels = np.arange(20) * 10 // 20
     np.save(root / "corrupted/labels.npy", np.tile(labels, 5))
     np.save(root / "corrupted/one.npy", np.zeros((100, SIDE, SIDE, 3), np.uint8))
     for name in CORRUPTIONS:
