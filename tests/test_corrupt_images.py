@@ -13,6 +13,7 @@ import corrupt_images
 from attnlabels.images.decoding import read_image
 from attnlabels.images.folder import list_images, write_manifest
 from attnlabels.images.squares import resize_centre_crop
+from attnlabels.pipeline.places import MARK
 from attnlabels.testsets import generated
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, corrupt, rng_for
 from attnlabels.testsets.imagenet_c import open_corrupted
@@ -60,7 +61,7 @@ def digests(folder):
 
 def test_a_folder_becomes_arrays_as_cifar10_c_has_them(world):
     out = generate_folder()
-    files = {*(f"{name}.npy" for name in ALL), "labels.npy", "generated.json"}
+    files = {*(f"{name}.npy" for name in ALL), "labels.npy", "generated.json", MARK}
     assert {path.name for path in out.iterdir()} == files
     assert all(np.load(out / f"{name}.npy").shape == (15, 24, 24, 3) for name in ALL)
     labels = np.load(out / "labels.npy")

@@ -85,7 +85,7 @@ def export_page(tmp_path: Path, teacher: Path, student: Path) -> None:
     spot = np.eye(4, dtype=np.float32)
     sample = Sample(
         key="0",
-        image=b"\x89PNG",
+        image=b"\x89PNG\r\n\x1a\n",
         map=spot,
         points=np.array([[1, 1]]),
         observers=None,

@@ -16,6 +16,7 @@ from attnlabels.images.squares import resize_centre_crop
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import load_weights, read_config, write_weights
 from attnlabels.pipeline.params import read
+from attnlabels.pipeline.places import MARK
 from attnlabels.testsets.imagenet_c import GROUPS
 
 CORRUPTIONS = [name for group in GROUPS for name in GROUPS[group] if group != "extra"]
@@ -96,7 +97,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_every_set_has_one_row_of_float16_an_image_and_its_labels(extract):
     out = extract()
-    assert {path.name for path in out.iterdir()} == {*CLEAN, "imagenet_c", "cifar10_c"}
+    assert {path.name for path in out.iterdir()} == {*CLEAN, "imagenet_c", "cifar10_c", MARK}
     for name, n in zip(CLEAN, (24, 15, 50, 20)):
         found, labels = np.load(out / name / "features.npy"), np.load(out / name / "labels.npy")
         assert found.dtype == np.float16 and found.shape == (n, 64)

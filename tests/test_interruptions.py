@@ -127,6 +127,8 @@ def start(tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             },
             stderr=subprocess.PIPE,
             text=True,
+            # a shell's job in the background ignores it, and so would what it starts
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process

@@ -24,6 +24,7 @@ from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.files import load_weights, write_weights
 from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import load, read
+from attnlabels.pipeline.places import MARK
 from attnlabels.shards.shards import Shards, decode_map, encode_map, verify
 
 MODEL: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
@@ -133,6 +134,7 @@ def test_a_second_run_leaves_the_same_bytes(label):
     assert contents(Path("first")) == contents(Path("second"))
     assert set(contents(Path("first"))) == {
         "examples.npz",
+        f"labels/{MARK}",
         "labels/index.json",
         "labels/samples.npy",
         *(f"labels/shard-{k:06d}.tar" for k in range(3)),

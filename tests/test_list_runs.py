@@ -34,7 +34,7 @@ def lists(tmp_path, monkeypatch) -> Lists:
     def call(table: dict[str, Any] = RUNS) -> dict[str, bytes]:
         Path("params.yaml").write_text(json.dumps({"study": table}))
         list_runs.main("study", Path("runs"))
-        return {path.stem: path.read_bytes() for path in Path("runs").iterdir()}
+        return {path.stem: path.read_bytes() for path in Path("runs").glob("*.json")}
 
     return call
 

@@ -481,7 +481,7 @@ PROBED = ("l2", "l2_at_end", "development_top1", "n", "top1", "top5")
 RETRIEVED = ("map", "pr_area", "precision_at_10", "n_queries", "n_gallery")
 ROBUST = ("generated", "clean", "mean", "mean_extra", "retained", *BY_CORRUPTION)
 KEYS = {
-    "train_teacher": keys("dev_cc", "epoch", "loss"),
+    "train_teacher": keys("dev_cc", "epoch", "fitted_sigma", "loss"),
     "evaluate_teacher": {
         f"{name}.{key}"
         for name in ("val", "eye")

@@ -569,12 +569,15 @@ def test_an_output_folder_that_cannot_be_made_is_one_clear_error(params, fail, w
     assert Path("out").is_file()
 
 
-def test_a_run_whose_results_could_not_be_written_need_not_train_again(train, steps):
+def no_room(*_):
+    raise OSError("no room")
+
+
+def test_a_run_whose_results_could_not_be_written_need_not_train_again(train, steps, monkeypatch):
     whole = contents(train("whole"))
-    Path("cut").write_text("a file where the folder should be")
-    with pytest.raises(OSError, match="cut"):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no room"):
+        patch.setattr(encoders, "write_weights", no_room)
         train("cut")
-    Path("cut").unlink()
     steps.clear()
     assert contents(train("cut")) == whole and not steps
 

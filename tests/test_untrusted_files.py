@@ -49,7 +49,7 @@ def corrupted_labels(folder: Path) -> None:
 def shards(folder: Path) -> None:
     sample = Sample(
         key="k",
-        image=b"\x89PNG",
+        image=b"\x89PNG\r\n\x1a\n",
         map=np.eye(4, dtype=np.float32),
         points=np.array([[1, 1]]),
         observers=None,

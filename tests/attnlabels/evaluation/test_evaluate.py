@@ -251,7 +251,7 @@ def test_folders_that_do_not_fit_are_refused_before_anything_is_encoded(student,
         score(student, "retrieval", imagenet=folder)
     (folder / "val/n1").mkdir()
     (folder / "val/n1/notes.txt").write_text("no image")
-    with pytest.raises(ValueError, match="notes.txt not an image"):
+    with pytest.raises(ValueError, match="notes.txt is no image"):
         score(student, "retrieval", imagenet=folder)
     with pytest.raises(ValueError, match="20 corrupted images that are not the 15 of imagenet_val"):
         score(student, "robustness", imagenet=data["imagenet"], imagenet_c=corrupted["cifar10_c"])
@@ -264,11 +264,11 @@ def test_a_broken_image_is_named_and_no_score_is_written(student, data):
     broken.write_bytes(broken.read_bytes()[:-40])
     with pytest.raises(ValueError, match=f"{broken.name}: truncated"):
         score(student, "retrieval", imagenet=folder)
-    assert not Path("out").exists()
+    assert not list(Path("out").glob("score_*"))
 
 
 def test_scores_that_are_asked_of_too_few_images_are_refused(student, data):
-    with pytest.raises(ValueError, match="gallery of 4 images has no precision at 10"):
+    with pytest.raises(ValueError, match="no image of the gallery is of class 0, 2"):
         score(student, "retrieval", cifar10=data["cifar10"], scoring={"queries": 0.8})
     with pytest.raises(ValueError, match="neighbours of 40 training images; take fewer"):
         score(student, "knn", cifar10=data["cifar10"], scoring={"k": (45,)})

@@ -17,6 +17,7 @@ from attnlabels.evaluation.exporting import difference_of, write_onnx
 from attnlabels.models.encoder import BACKBONES, Encoder, features
 from attnlabels.models.files import load_weights, write_weights
 from attnlabels.models.teacher import Teacher
+from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.shards import Sample, sha256_of, write_shards
 
 STEMS = ("imagenet", "small", "cifar")
@@ -222,8 +223,8 @@ def test_the_card_says_from_what_with_which_scores_and_checksums(exported):
 def test_an_older_export_is_replaced_and_what_is_not_said_is_missing(
     onnx_tools, checkpoint, tmp_path
 ):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "teacher.onnx").write_text("older")
+    with replacing_folder(tmp_path / "out") as aside:
+        (aside / "teacher.onnx").write_text("older")
     export(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out" / "teacher.onnx").exists()
     card = (tmp_path / "out" / "README.md").read_text()
@@ -236,7 +237,7 @@ def shards(tmp_path):
     samples = [
         Sample(
             key=f"k{i}",
-            image=b"\x89PNG",
+            image=b"\x89PNG\r\n\x1a\n",
             map=np.eye(4, dtype=np.float32),
             points=np.array([[1, 1]]),
             observers=None,

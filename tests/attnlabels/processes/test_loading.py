@@ -31,7 +31,7 @@ def black(part: str, rows: slice) -> np.ndarray:
 
 def evaluation() -> Iterator[Any]:
     """Batches as `evaluate` reads them."""
-    images = ImageSet("black", ["features"], black, np.zeros(8, np.int64), False, {})
+    images = ImageSet("black", ["features"], black, np.zeros(8, np.int64), False, {}, [*"abcdefgh"])
     squares = Squares(images, size=SIDE, crop=1.0, batch_size=4)
     return encode_squares(
         squares, lambda batch: batch.float().mean((1, 2)), workers=1, pin_memory=False
