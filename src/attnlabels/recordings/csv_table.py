@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from attnlabels.pipeline.pointers import refuse_pointer
 
@@ -68,6 +68,15 @@ class Rows(NamedTuple):
     observers: Int[np.ndarray, "n"]
     lines: Int[np.ndarray, "n"]  # of the file, from 1
     n_lost: int  # rows left out
+
+    def where(self, kept: Bool[np.ndarray, "n"]) -> "Rows":
+        """Those of the rows, of all images."""
+        return self._replace(
+            images=self.images[kept],
+            points=self.points[kept],
+            observers=self.observers[kept],
+            lines=self.lines[kept],
+        )
 
 
 class Header(NamedTuple):

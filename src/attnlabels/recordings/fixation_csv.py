@@ -74,13 +74,7 @@ def read_csv(path: Path, images: Path, reading: Reading = Reading()) -> Table:
     rows = _without_zeros(rows, path, reading)
     names = [_name(images, each) for each in rows.names]
     sizes = _sizes(names, rows, images, path, reading)
-    known = sizes[rows.images, 0] > 0
-    rows = rows._replace(
-        images=rows.images[known],
-        points=rows.points[known],
-        observers=rows.observers[known],
-        lines=rows.lines[known],
-    )
+    rows = rows.where(sizes[rows.images, 0] > 0)
     of_point = sizes[rows.images]
     if not reading.trust_coordinates and (why := doubt(rows.points, of_point, reading.frame)):
         raise ValueError(f"{path}: {why}, or say that you trust the coordinates")
@@ -97,14 +91,7 @@ def _without_zeros(rows: Rows, path: Path, reading: Reading) -> Rows:
     if reading.lost == "drop":
         if zero.all():
             raise ValueError(f"{path}: all {len(zero)} points are at (0, 0), so none was measured")
-        kept = ~zero
-        return rows._replace(
-            images=rows.images[kept],
-            points=rows.points[kept],
-            observers=rows.observers[kept],
-            lines=rows.lines[kept],
-            n_lost=rows.n_lost + int(zero.sum()),
-        )
+        return rows.where(~zero)._replace(n_lost=rows.n_lost + int(zero.sum()))
     if not reading.trust_coordinates and len(zero) >= FEW and zero.mean() > AT_ZERO:
         raise ValueError(
             f"{path}: line {rows.lines[np.argmax(zero)]} and {zero.sum() - 1} more of {len(zero)} "

@@ -54,6 +54,16 @@ def read_variables(path: Path, names: Iterable[str]) -> dict[str, Value]:
         raise ValueError(f"{path}: not a readable MAT file ({why}); fetch it again") from error
 
 
+def list_mat(folder: Path, *, whose: str) -> list[Path]:
+    """The .mat files of a folder, one an image, by name; `whose` they are, in words, for errors."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; put {whose} there")
+    paths = sorted(folder.glob("*.mat"))
+    if not paths:
+        raise ValueError(f"{folder}: no .mat file in it; expected one an image")
+    return paths
+
+
 def as_list(value: Value) -> list[Value]:
     """An array of structs or cells as MATLAB means it: one struct is one of one, [] of none."""
     if isinstance(value, list):

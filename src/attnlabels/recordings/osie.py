@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from attnlabels.recordings.matlab import Value, as_list, read_variables
-from attnlabels.recordings.points import Outside, Recording, place
-from attnlabels.recordings.salicon import LARGEST, numbers_of, outside_error, points_of
+from attnlabels.recordings.matlab import Value, as_list, list_mat, read_variables
+from attnlabels.recordings.points import Outside, Recording
+from attnlabels.recordings.salicon import LARGEST, numbers_of, place_from_one, points_of
 
 SIZE = (600, 800)  # of every image: Xu et al. 2014, section "Stimuli"
 
@@ -30,11 +30,7 @@ def read_mouse(folder: Path, *, outside: Outside = "refuse") -> list[Recording]:
 
     A point is a sample of the mouse's path.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; put OSIE's data/mouse_amt there")
-    paths = sorted(folder.glob("*.mat"))
-    if not paths:
-        raise ValueError(f"{folder}: no .mat file in it; expected one an image")
+    paths = list_mat(folder, whose="OSIE's data/mouse_amt")
     return [_of_mouse(path, outside) for path in paths]
 
 
@@ -74,11 +70,8 @@ def _placed(
     points: np.ndarray, people: np.ndarray, name: str, path: Path, outside: Outside
 ) -> Recording:
     points, people = np.rint(points), people.astype(np.int32)
-
-    def refuse(i: int) -> ValueError:
-        return outside_error(points, i, size=SIZE, who=f"{path}: image {name}, subject {people[i]}")
-
-    return place(points - 1, people, name=name, size=SIZE, outside=outside, refuse=refuse)
+    where = f"{path}: image {name}, subject"
+    return place_from_one(points, people, name=name, size=SIZE, outside=outside, where=where)
 
 
 def _fixations(path: Path) -> Value:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from attnlabels.pipeline.pointers import refuse_pointer
-from attnlabels.recordings.matlab import Value, as_list, read_variables
+from attnlabels.recordings.matlab import Value, as_list, list_mat, read_variables
 from attnlabels.recordings.points import Outside, Recording, merge, place, plain_name
 
 LARGEST = 2**31 - 1  # number of a worker or of a row; others are no pixels, and workers are renamed
@@ -85,11 +85,7 @@ def read_mat(
     Raw mouse samples (`location`) may lie outside of the image in the published files, fixations
     do not; `outside` as in `read_json`.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; put SALICON's MAT files there")
-    paths = sorted(folder.glob("*.mat"))
-    if not paths:
-        raise ValueError(f"{folder}: no .mat file in it; expected one an image")
+    paths = list_mat(folder, whose="SALICON's MAT files")
     return [_read_mat(path, points, outside) for path in paths]
 
 
@@ -230,12 +226,8 @@ def _read_mat(path: Path, kind: Literal["fixations", "location"], outside: Outsi
     points = np.rint(np.concatenate([np.zeros((0, 2)), *parts]))[:, ::-1]
     people = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
     name, size = f"{path.stem}.jpg", _size(found["resolution"], path)
-
-    def refuse(i: int) -> ValueError:
-        who = f"{path}: image {name}, worker {people[i]}"
-        return outside_error(points, i, size=size, who=who)
-
-    return place(points - 1, people, name=name, size=size, outside=outside, refuse=refuse)
+    where = f"{path}: image {name}, worker"
+    return place_from_one(points, people, name=name, size=size, outside=outside, where=where)
 
 
 def _size(resolution: Value, path: Path) -> tuple[int, int]:
@@ -246,6 +238,23 @@ def _size(resolution: Value, path: Path) -> tuple[int, int]:
             f"{path}: expected `resolution` as [height, width]; take SALICON's files of 2017"
         )
     return whole[0], whole[1]
+
+
+def place_from_one(
+    points: np.ndarray,
+    people: np.ndarray,
+    *,
+    name: str,
+    size: tuple[int, int],
+    outside: Outside,
+    where: str,
+) -> Recording:
+    """`place` of whole numbers (row, col) from 1; who made a point follows `where` in an error."""
+
+    def refuse(i: int) -> ValueError:
+        return outside_error(points, i, size=size, who=f"{where} {people[i]}")
+
+    return place(points - 1, people, name=name, size=size, outside=outside, refuse=refuse)
 
 
 def outside_error(points: np.ndarray, i: int, *, size: tuple[int, int], who: str) -> ValueError:
