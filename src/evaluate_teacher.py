@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from attnlabels.evaluation.teacher_scores import COLUMNS, Example, Scored, score_halves, score_set
@@ -38,13 +37,11 @@ def main(weights: Path, val: Path, eye: Path, scores: Path, examples: Path, repo
     threads = take_threads()
     p = load(EvaluateTeacher, "evaluate_teacher")
     trained = read_trained(weights)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher = trained.teacher.to(device).to(memory_format=torch.channels_last)
     summary: dict[str, Any] = {}
     found: dict[str, dict[str, Scored]] = {}
     for name, folder in (("val", val), ("eye", eye)):
         found[name], shown = score_set(
-            teacher,
+            trained.teacher,
             folder,
             size=trained.image_size,
             batch_size=p.batch_size,

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from attnlabels.images.decoding import decode, resize
@@ -108,8 +107,7 @@ def write_examples(path: Path, people: Shards, labeller: Labeller, *, count: int
     """The first `count` images of `people` with people's maps and with their labels."""
     samples = [people[i] for i in range(min(count, len(people)))]
     images = [decode(each["image"], name=each["name"]) for each in samples]
-    pixels = torch.from_numpy(np.stack([resize(each, *labeller.image_size) for each in images]))
-    maps = labeller.draw_maps(pixels)
+    maps = labeller.draw_images(images)
     points, _ = labeller.find_points(maps)
     h, w = samples[0]["map"].shape
     with replacing(path) as aside, open(aside, "wb") as file:

@@ -302,6 +302,13 @@ def test_what_python_and_an_installation_leave_behind_is_no_part_of_a_dependency
     assert {"__pycache__/", "*.egg-info/"} <= {*(ROOT / ".dvcignore").read_text().split()}
 
 
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_imports_torch_through_the_package_alone(script):
+    # The package says how threads wait before torch is imported, and torch asks then.
+    named = names_in(SCRIPTS[script])
+    assert named and not [name for name in named if name.partition(".")[0] == "torch"]
+
+
 def test_the_readme_is_short_and_names_only_what_there_is():
     readme = ROOT / "README.md"
     text = readme.read_text()

@@ -17,6 +17,7 @@ from attnlabels.metrics.alignment import SCORES, score_map
 from attnlabels.metrics.saliency import floor
 from attnlabels.metrics.statistics import split_half_cc
 from attnlabels.models.teacher import Teacher
+from attnlabels.processes.world import own_device
 from attnlabels.recordings.density import Border, blur, centre_prior
 from attnlabels.recordings.recordings import (
     Recording,
@@ -57,10 +58,11 @@ def score_set(
 ) -> tuple[dict[str, Scored], list[Example]]:
     """The scores of the teacher and of a centre prior on a set of recordings.
 
-    Also returns the first images, so many `examples`. `size` (height, width) is the teacher's
-    input; a batch of images is held at a time. What sAUC needs of all the others is one map
-    of counts.
+    The teacher is moved to the device that computes, channels last. Also returns the first images,
+    so many `examples`. `size` (height, width) is the teacher's input; a batch of images is held at
+    a time. What sAUC needs of all the others is one map of counts.
     """
+    teacher.to(own_device()).to(memory_format=torch.channels_last)
     recordings = read_recordings(folder, crop=1.0)
     everywhere = count_recorded(folder, crop=1.0)
     prior = centre_prior(*everywhere.shape)

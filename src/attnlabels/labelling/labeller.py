@@ -1,15 +1,18 @@
 """A teacher as it labels: images to maps, and maps to pseudo fixations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Int16, UInt8
 from pydantic import Field
 from torch import Tensor
 
+from attnlabels.images.decoding import resize
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.folding import fold_batch_norm
 from attnlabels.models.teacher import Trained, read_trained
@@ -71,6 +74,11 @@ class Labeller:
     def to(self, device: torch.device) -> None:
         """Move the teacher to a device, channels last."""
         self.teacher.to(device).to(memory_format=torch.channels_last)
+
+    def draw_images(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[Tensor, "n s s"]:
+        """`draw_maps` of images of any sizes."""
+        pixels = np.stack([resize(each, *self.image_size) for each in images])
+        return self.draw_maps(torch.from_numpy(pixels))
 
     def draw_maps(self, pixels: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n s s"]:
         """The teacher's maps of images at `map_size`, on the CPU.
