@@ -224,6 +224,7 @@ def test_an_older_export_is_replaced_and_what_is_not_said_is_missing(
     onnx_tools, checkpoint, tmp_path
 ):
     with replacing_folder(tmp_path / "out") as aside:
+        aside.mkdir()
         (aside / "teacher.onnx").write_text("older")
     export(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out" / "teacher.onnx").exists()

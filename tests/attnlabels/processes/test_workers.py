@@ -135,15 +135,18 @@ def test_a_signal_to_a_worker_that_its_parent_did_not_send_is_none_of_its_busine
     assert worker in processes_of(group)
 
 
-def touch_and_sleep(path: Path) -> None:
-    path.touch()
-    time.sleep(0 if path.name == "0" else 600)
+TOUCH_AND_SLEEP = """
+import pathlib, time
+pathlib.Path({path!r}).touch()
+time.sleep(0 if {path!r}.endswith("/0") else 600)
+"""
 
 
 def work_in_a_pool(folder: Path) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-    with pool(1) as processes:
-        list(processes.map(touch_and_sleep, [folder / str(i) for i in range(4)]))
+    jobs = [TOUCH_AND_SLEEP.format(path=str(folder / str(i))) for i in range(4)]
+    with pool(1) as processes:  # their interpreters are new ones, which cannot import this module
+        list(processes.map(exec, jobs))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
