@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from attnlabels.images.broken import Broken
 from attnlabels.images.decoding import decode, resize
 from attnlabels.images.folder import read_manifest
 from attnlabels.images.tree import ImageFiles
@@ -50,7 +51,7 @@ class LabelImages:
     threshold: Annotated[float, Field(gt=0, le=1)]
     maximum_points: Count
     mirror: bool
-    broken: Literal["stop", "skip"]
+    broken: Broken
     batch_size: Count
     precision: Literal["fp32", "bf16"]
     processes: Count
@@ -83,10 +84,7 @@ def main(
             try:
                 label_parts(labelling, parts, scratch.folder, world=world)
             except Unlabelled as error:
-                raise ValueError(
-                    f"{error}; list the images again if one goes, or set label_images.broken to "
-                    "skip"
-                ) from error
+                raise ValueError(f"{error}, or set label_images.broken to skip") from error
             if not world.first:
                 return
             manner = vars(labeller.manner)

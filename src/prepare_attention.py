@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from tqdm import tqdm
 
+from attnlabels.images.broken import Broken
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder
@@ -47,7 +48,7 @@ class PrepareAttention:
     folds: Amount
     keep: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     expected: Amount | None  # number of images in the folds kept; null: any
-    broken: Literal["stop", "skip"]  # at a file that is missing, truncated or of another size
+    broken: Broken  # at a file that is missing, truncated or of another size
     shard_size: Amount
 
 

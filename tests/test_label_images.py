@@ -204,7 +204,7 @@ def scribble(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "what"),
     [
-        (remove, "No such file"),
+        (remove, "no longer there; put it back"),
         (cut, "truncated"),
         (scribble, "truncated or not an image"),
     ],
@@ -299,7 +299,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(params, fail, full_di
     with full_disk(4_000):
         message = fail(label_images, *words(Path("out"), teacher, world))
     assert "shard-000000.tar: cannot be written" in message and "File too large" in message
-    assert "make room, or set ATTNLABELS_SCRATCH to another folder" in message
+    assert "make room, or set ATTNLABELS_SCRATCH to a folder" in message
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
 
 

@@ -169,7 +169,9 @@ def test_ready_made_map_that_is_missing_empty_or_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"04\.png has 64 x 48 pixels .*annotations 48 x 64; take"):
         prepare(maps="maps")
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"04\.png: map missing; put it there, or let"):
+    with pytest.raises(
+        FileNotFoundError, match=r"04\.png: the map is missing; put it there, or let"
+    ):
         prepare(maps="maps")
 
 

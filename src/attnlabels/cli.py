@@ -5,7 +5,6 @@ A command's function here reads words; the work is that of a function of the sam
 done; 1: the work failed, and one message says why; 2: misuse.
 """
 
-import logging
 from collections.abc import Iterator
 from enum import Enum
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from attnlabels.pipeline.printable import printable
 from attnlabels.pipeline.script import ending_clearly
 
 app = typer.Typer(
@@ -121,8 +121,6 @@ def label_(
 
     launch(processes)
     keep_freed_memory()
-    logging.basicConfig(format="attnlabels: %(message)s")
-    logging.getLogger("attnlabels").setLevel(logging.INFO)  # names each file that is left out
     drawing = Drawing(
         map_size=map_size,
         sigma=sigma,
@@ -147,7 +145,7 @@ def label_(
     if shards is not None:
         skipped = shards.index["skipped"]
         left = f"; {len(skipped)} left out, {skipped[0]} the first" if skipped else ""
-        print(f"{out}: {len(shards)} images labelled{left}")
+        print(printable(f"{out}: {len(shards)} images labelled{left}"))
 
 
 @app.command("show")
@@ -186,7 +184,7 @@ def check_(
 
     faults = 0
     for fault in check(shards):
-        print(f"{fault.place}: {fault.what}")
+        print(printable(f"{fault.place}: {fault.what}"))
         faults += 1
     if faults:
         raise ValueError(f"{shards}: faults found: {faults}")

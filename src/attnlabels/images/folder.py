@@ -49,12 +49,14 @@ def list_images(root: Path, *, classes: int | None) -> Manifest:
     images = [file.name for file in files if is_image(file.name)]
     if images:
         raise ValueError(
-            f"{root}: {some_of(images)} in no class folder; sort the images into one folder a class"
+            f"{root}: images in no class folder: {some_of(images)}; sort them into folders, "
+            "one a class"
         )
     odd = [as_text(each.name) for each in folders if as_text(each.name) != each.name]
     if lost := odd + [as_text(each.name) for each in files if not each.is_file()]:
         raise ValueError(
-            f"{root}: {some_of(lost)} a link to nothing, or no name in UTF-8; mend or remove it"
+            f"{root}: links to nothing, or names that are no UTF-8: {some_of(lost)}; mend or "
+            "remove them"
         )
     if not folders:
         number = "some" if classes is None else classes
@@ -79,7 +81,7 @@ def list_images(root: Path, *, classes: int | None) -> Manifest:
     )
     empty = manifest.paths[manifest.sizes == 0].tolist()
     if empty:
-        raise ValueError(f"{root}: {some_of(empty)} of 0 bytes; fetch the images again")
+        raise ValueError(f"{root}: images of 0 bytes: {some_of(empty)}; fetch them again")
     return manifest
 
 

@@ -38,17 +38,19 @@ def read_listed(path: Path, root: Path) -> dict[str, Manifest]:
         raise ValueError(f"{path}: no CSV in UTF-8 ({error}); save it as one") from error
     twice = [image for image, count in Counter(row.image for row in rows).items() if count > 1]
     if twice:
-        raise ValueError(f"{path}: {some_of(twice)} more than once; leave one row of each")
+        raise ValueError(f"{path}: listed more than once: {some_of(twice)}; leave one row of each")
     missing = [row.image for row in rows if not (root / row.image).is_file()]
     if missing:
-        raise FileNotFoundError(f"{path}: {some_of(missing)} not in {root}; mend path or image")
+        raise FileNotFoundError(
+            f"{path}: not in {root}: {some_of(missing)}; mend the paths, or put the images there"
+        )
     parts = {split: [row for row in rows if row.split == split] for split in ("train", "val")}
     if not all(parts.values()):
         lacking = next(split for split in parts if not parts[split])
         raise ValueError(f"{path}: no image of the split {lacking}; a probe needs train and val")
     classes = sorted({row.label for row in parts["train"]})
     if strange := sorted({row.label for row in parts["val"]} - {*classes}):
-        raise ValueError(f"{path}: no training image of the class {some_of(strange)}")
+        raise ValueError(f"{path}: no training image of the class {some_of(strange)}; add some")
     return {split: _manifest(part, root, classes) for split, part in parts.items()}
 
 
@@ -79,7 +81,7 @@ def _rows(path: Path) -> list[Row]:
 
 def _row(cells: dict[str, str | None], *, where: str) -> Row:
     if None in cells or None in cells.values():
-        raise ValueError(f"{where}: more or fewer cells than the header has")
+        raise ValueError(f"{where}: more or fewer cells than the header has; mend the line")
     told = {name: str(cell).strip() for name, cell in cells.items()}
     image = PurePosixPath(told["image"])
     if image.is_absolute() or ".." in image.parts or not told["image"]:

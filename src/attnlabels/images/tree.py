@@ -49,7 +49,7 @@ def list_tree(root: Path, *, classes: bool) -> tuple[Manifest, dict[str, str]]:
     Raises ValueError if there is no image, if one lies in no class, or if a class has none.
     """
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder")
+        raise FileNotFoundError(f"{root}: no such folder; name one of images")
     paths: list[str] = []
     sizes: list[int] = []
     left_out: dict[str, str] = {}
@@ -104,7 +104,7 @@ def _classes(paths: list[str], root: Path) -> tuple[list[str], np.ndarray]:
     if empty := [each.name for each in scan(root)[0] if each.name not in names]:
         # as ImageFolder does: the classes after it would have other numbers once it is filled
         raise ValueError(
-            f"{root}: {some_of(map(as_text, empty))}: a class folder without images; fill or "
-            "remove it"
+            f"{root}: class folders without images: {some_of(map(as_text, empty))}; fill or remove "
+            "them"
         )
     return names.tolist(), labels.astype(np.int64)

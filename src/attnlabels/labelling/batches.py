@@ -10,10 +10,11 @@ from typing import Any, NoReturn, TypeVar
 from torch import Tensor
 from tqdm import tqdm
 
+from attnlabels.images.broken import Broken
 from attnlabels.labelling.labeller import Labeller
 from attnlabels.labelling.photographs import Batch, Photographs, collate
 from attnlabels.labelling.shares import end_share, is_finished
-from attnlabels.labelling.skipped import Broken, leave_out
+from attnlabels.labelling.skipped import leave_out
 from attnlabels.processes.loading import load
 from attnlabels.processes.world import World
 from attnlabels.shards.kept import keep_shard
@@ -103,8 +104,7 @@ def label_batches(
         whole = []
         for each in batch.photographs:
             if each.error:
-                cure = "mend or remove the file"
-                leave_out(skipped, each.name, f"{each.error}; {cure}", broken=broken)
+                leave_out(skipped, each.name, each.error, broken=broken)
             else:
                 whole.append(each)
         points, counts = labeller.find_points(maps)

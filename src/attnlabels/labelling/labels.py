@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 
+from attnlabels.images.broken import Broken
 from attnlabels.images.decoding import decode
 from attnlabels.images.names import some_of
 from attnlabels.images.overlays import fit_inside, overlay, spread
@@ -20,7 +21,7 @@ from attnlabels.labelling.photographs import (
     shared_keys,
 )
 from attnlabels.labelling.shares import alone_in, collect
-from attnlabels.labelling.skipped import Broken, Unlabelled, leave_out
+from attnlabels.labelling.skipped import Unlabelled, leave_out
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.places import place_of_folder
 from attnlabels.processes.checkpoint import Scratch, fingerprint

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from attnlabels.evaluation.teacher_scores import score_halves, score_set
+from attnlabels.images.broken import Broken
 from attnlabels.labelling.fitted_sigma import fit_to
 from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import paired_t, spearman_brown
@@ -212,7 +213,7 @@ def _write_part(
     *,
     maps: Maps,
     source: str,
-    broken: Literal["stop", "skip"],
+    broken: Broken,
 ) -> list[str]:
     """Write shards of a part of the recordings; the names of the images left out."""
     left_out: list[str] = []

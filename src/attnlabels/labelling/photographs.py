@@ -140,8 +140,11 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
         try:
             data = self.source.read(index)
             decoded = decode(data, name=place)
-        except (ValueError, FileNotFoundError) as broken:  # whoever labels decides: stop, or skip
+        except ValueError as broken:  # whoever labels decides: stop, or skip
             return Photograph(name, key, b"", 0, 0, label, str(broken)), np.zeros(0)
+        except FileNotFoundError:
+            gone = f"{place}: no longer there; put it back"
+            return Photograph(name, key, b"", 0, 0, label, gone), np.zeros(0)
         h, w = decoded.shape[:2]
         return Photograph(name, key, data, h, w, label, ""), resize(decoded, *self.size)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from attnlabels.images.broken import Broken
 from attnlabels.labelling.labeller import Manner
 from attnlabels.labelling.shares import end_share, is_finished
-from attnlabels.labelling.skipped import Broken, leave_out
+from attnlabels.labelling.skipped import leave_out
 from attnlabels.labelling.sources import Draw, Label, Unknown
 from attnlabels.processes.world import World
 from attnlabels.shards.kept import keep_shard

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attnlabels.labelling.skipped import Broken
+from attnlabels.images.broken import Broken
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.world import World, await_files

@@ -1,10 +1,6 @@
 """Images that get no label: stop at the first, or leave each out and go on."""
 
-import logging
-from typing import Literal
-
-log = logging.getLogger(__name__)
-Broken = Literal["stop", "skip"]
+from attnlabels.images.broken import Broken, note_left_out
 
 
 class Unlabelled(ValueError):
@@ -15,5 +11,4 @@ def leave_out(skipped: list[str], name: str, why: str, *, broken: Broken) -> Non
     """Note an image that gets no label, or stop at it, as `broken` says."""
     if broken == "stop":
         raise Unlabelled(why)
-    log.info("left out: %s", why)
-    skipped.append(name)
+    note_left_out(skipped, name, why)

@@ -29,7 +29,7 @@ def read(path: Path = PARAMS) -> dict[str, Any]:
     try:
         tree = YAML(typ="safe").load(path)
     except YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise ValueError(f"{path} holds {type(tree).__name__}, expected sections of parameters")
     return tree
@@ -53,7 +53,7 @@ def load(kind: type[Record], *keys: str, path: Path = PARAMS) -> Record:
 
 
 def check(kind: type[Record], node: Any, *, where: str) -> Record:
-    """`node`, as read from YAML, as the record `kind`; `where` begins the error's lines."""
+    """`node`, as read from YAML, as the record `kind`; `where` begins what an error says."""
     try:
         text = json.dumps(node)  # of JSON, strict typing takes a list for a tuple
     except TypeError as error:  # YAML has dates and sets too
@@ -61,11 +61,10 @@ def check(kind: type[Record], node: Any, *, where: str) -> Record:
     try:
         return pydantic.TypeAdapter(kind).validate_json(text)
     except pydantic.ValidationError as error:
-        lines = [_line(where, item) for item in error.errors()]
-        raise ValueError("\n".join(lines)) from None
+        raise ValueError("; ".join(_fault(where, item) for item in error.errors())) from None
 
 
-def _line(where: str, item: Any) -> str:
+def _fault(where: str, item: Any) -> str:
     path = ".".join([where, *map(str, item["loc"])])
     match item["type"]:
         case "missing":

@@ -1,6 +1,7 @@
 """How a stage script is called: typed positional arguments in, one clear line out when it fails."""
 
 import inspect
+import logging
 import os
 import select
 import signal
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+from attnlabels.pipeline.printable import Printable, printable
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -45,12 +48,14 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
 def ending_clearly(name: str) -> Iterator[None]:
     """Leave with status 1 and one line, which begins with `name`, where the input is bad.
 
-    ATTNLABELS_TRACEBACK=1 shows the traceback. SIGTERM, SIGHUP and SIGINT unwind.
+    ATTNLABELS_TRACEBACK=1 shows the traceback. SIGTERM, SIGHUP and SIGINT unwind. What the library
+    says in its log, of files that are left out, is shown too, behind `name`.
     """
     heard = [each for each in ENDING if signal.getsignal(each) != signal.SIG_IGN]  # or `nohup`
     before = {each: signal.signal(each, _leave) for each in heard}
     try:
-        yield
+        with _log_shown(name):
+            yield
     except (ValueError, OSError) as error:
         if os.environ.get("ATTNLABELS_TRACEBACK"):
             raise
@@ -62,6 +67,20 @@ def ending_clearly(name: str) -> Iterator[None]:
         for each, handler in before.items():
             if signal.getsignal(each) == _leave:  # else the process is on its way out
                 signal.signal(each, handler)
+
+
+@contextmanager
+def _log_shown(name: str) -> Iterator[None]:
+    log, handler = logging.getLogger("attnlabels"), logging.StreamHandler()
+    handler.setFormatter(Printable(f"{name}: %(message)s"))
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
@@ -96,8 +115,11 @@ def _terminate_after_any(ends: list[int]) -> None:
 
 
 def message(error: Exception) -> str:
-    """What the error says; without the traceback that torch puts into one of a loader's worker."""
-    return str(error).rpartition(f"\n{type(error).__name__}: ")[2].rstrip()
+    """What the error says, on one line and `printable`.
+
+    Without the traceback that torch puts into one of a loader's worker.
+    """
+    return printable(str(error).rpartition(f"\n{type(error).__name__}: ")[2].rstrip())
 
 
 def _refuse(main: Callable[..., None], why: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """Resumable training state, outside DVC's outputs (which DVC deletes before a stage runs)."""
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -8,10 +9,14 @@ import os
 import pickle
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+
+ELSEWHERE = "set ATTNLABELS_SCRATCH to a folder that can be written"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
@@ -30,11 +35,23 @@ def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
 def scratch_root() -> Path:
     """The folder of all that may be made again: `$ATTNLABELS_SCRATCH`, or one in the user's cache.
 
-    It is `attnlabels` in `$XDG_CACHE_HOME`, or in `~/.cache`.
+    It is `attnlabels` in `$XDG_CACHE_HOME`, or in `~/.cache`. Raises OSError without a home.
     """
     # Empty is unset, as the XDG Base Directory Specification has it.
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("ATTNLABELS_SCRATCH") or Path(cache) / "attnlabels")
+    if own := os.environ.get("ATTNLABELS_SCRATCH"):
+        return Path(own)
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / "attnlabels"
+    try:
+        return Path.home() / ".cache" / "attnlabels"
+    except RuntimeError as error:  # a user without an entry, as in containers
+        raise OSError(f"no home folder, where unfinished work is kept; {ELSEWHERE}") from error
+
+
+def cannot_write(path: Path, error: OSError) -> OSError:
+    """What to raise of `error`, met as something in the scratch was written, with the cure."""
+    room = "make room, or " if error.errno in FULL else ""
+    return OSError(f"{path}: cannot be written ({error.strerror}); {room}{ELSEWHERE}")
 
 
 class Scratch:
@@ -52,11 +69,14 @@ class Scratch:
     def lock(self) -> None:
         """Keep every other process out until `unlock`, or until this one ends in whatever way.
 
-        Raises ValueError if another one is at this run.
+        Raises ValueError if another one is at this run, OSError if there is no place for it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "lock"
-        lock = open(file, "ab")  # noqa: SIM115 (held until unlock)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = open(file, "ab")  # noqa: SIM115 (held until unlock)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.stat(file)  # not the lock of one that ended meanwhile
@@ -86,29 +106,28 @@ class Scratch:
         try:
             return torch.load(self.file, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            why = (str(error).splitlines() or ["it ends"])[0]
             raise ValueError(
-                f"{self.file} is no whole training state ({error}); remove it to begin again"
+                f"{self.file} is no whole training state ({why}); remove it to begin again"
             ) from error
 
     def write(self, state: dict[str, Any]) -> None:
         """Replace the state; a kill at any moment leaves the old one or the new one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         aside = self.file.with_suffix(f".{os.getpid()}")
         data = io.BytesIO()
         torch.save(state, data)  # to a file, it would make a full disk a RuntimeError
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             with open(aside, "wb") as file:
                 file.write(data.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(aside, self.file)
         except OSError as error:
-            raise OSError(
-                f"{self.file}: the training state cannot be written ({error}); make room, or set "
-                "ATTNLABELS_SCRATCH to another folder"
-            ) from error
+            raise cannot_write(self.file, error) from error
         finally:
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):  # as what kept it from being written
+                aside.unlink()
 
     def clear(self) -> None:
         """Forget the run: its results are written."""

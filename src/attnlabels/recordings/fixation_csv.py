@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from attnlabels.images.broken import Broken, note_left_out
 from attnlabels.images.decoding import UNREADABLE
 from attnlabels.recordings.coordinates import FEW, Frame, Origin, Zero, doubt, in_pixels, slip
 from attnlabels.recordings.csv_table import Lost, Rows, read_rows
@@ -38,7 +39,7 @@ class Reading:
     zero: Zero = "top-left"  # where they are; from the others y grows upwards
     lost: Lost = "stop"  # at a row in which nothing was measured: x or y empty, `.`, `nan`; 0 and 0
     outside: Outside = "refuse"  # at a point outside of its image
-    broken: Literal["stop", "skip"] = "stop"  # at an image that is missing or unreadable
+    broken: Broken = "stop"  # at an image that is missing or unreadable
     trust_coordinates: bool = False  # whether it is not asked if the points can be right
 
     def __post_init__(self) -> None:
@@ -73,13 +74,12 @@ def read_csv(path: Path, images: Path, reading: Reading = Reading()) -> Table:
     rows = read_rows(path, columns=reading.columns, lost=reading.lost)
     rows = _without_zeros(rows, path, reading)
     names = [_name(images, each) for each in rows.names]
-    sizes = _sizes(names, rows, images, path, reading)
+    sizes, skipped = _sizes(names, rows, images, path, reading)
     rows = rows.where(sizes[rows.images, 0] > 0)
     of_point = sizes[rows.images]
     if not reading.trust_coordinates and (why := doubt(rows.points, of_point, reading.frame)):
         raise ValueError(f"{path}: {why}, or say that you trust the coordinates")
     recordings = _place(rows, names, sizes, path, reading)
-    skipped = [name for name, (width, _) in zip(names, sizes) if width < 0]
     return Table(merge(recordings, key=str), list(dict.fromkeys(skipped)), rows.n_lost)
 
 
@@ -110,9 +110,10 @@ def _name(images: Path, name: str) -> str:
 
 def _sizes(
     names: list[str], rows: Rows, images: Path, path: Path, reading: Reading
-) -> Int[np.ndarray, "k 2"]:
-    """Width and height of each image, -1 where it is skipped."""
+) -> tuple[Int[np.ndarray, "k 2"], list[str]]:
+    """Width and height of each image, -1 where it is left out, and the names of those."""
     sizes = np.full((len(names), 2), -1)
+    skipped: list[str] = []
     for number in np.unique(rows.images):
         try:
             sizes[number] = _size(images, names[number])
@@ -121,9 +122,10 @@ def _sizes(
                 line = rows.lines[np.argmax(rows.images == number)]
                 kind = ValueError if isinstance(error, ValueError) else FileNotFoundError
                 raise kind(f"{path}: line {line}: {error}") from None
+            note_left_out(skipped, names[number], str(error))
     if (sizes < 0).all():
         raise ValueError(f"{path}: none of its {len(names)} images is in {images}")
-    return sizes
+    return sizes, skipped
 
 
 def _is_file(path: Path) -> bool:
@@ -146,6 +148,8 @@ def _size(images: Path, name: str) -> tuple[int, int]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:  # of the file only its head is read
                 return image.size
+    except UnidentifiedImageError as error:  # which tells of the path once more
+        raise ValueError(f"{path} is not an image of a known kind; fetch it again") from error
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable image ({error}); fetch it again") from error
 

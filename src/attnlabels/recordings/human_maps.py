@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
+from attnlabels.images.broken import Broken, note_left_out
 from attnlabels.images.decoding import decode, resize
 from attnlabels.recordings.density import Border, Count, density
 from attnlabels.recordings.points import Recording, is_inside
@@ -37,7 +37,7 @@ def draw_samples(
     skipped: list[str],
     *,
     maps: Maps,
-    broken: Literal["stop", "skip"],
+    broken: Broken,
     source: str,
 ) -> Iterator[Sample]:
     """A sample for each recording, which comes with its key; `images` is the photographs' folder.
@@ -52,10 +52,10 @@ def draw_samples(
                 map = draw_map(recording, maps)
             else:
                 map = read_map(maps.folder / f"{Path(recording.name).stem}.png", recording)
-        except (ValueError, FileNotFoundError):
+        except (ValueError, FileNotFoundError) as error:
             if broken == "stop":
                 raise
-            skipped.append(recording.name)
+            note_left_out(skipped, recording.name, str(error))
             continue
         size = (recording.height, recording.width)
         yield Sample(
@@ -111,7 +111,7 @@ def read_map(path: Path, recording: Recording) -> Float[np.ndarray, "h w"]:
     """A ready-made map as it is; the shards scale it."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: map missing; put it there, or let the points draw it: `maps: null`"
+            f"{path}: the map is missing; put it there, or let the points draw it: `maps: null`"
         )
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     if grey is None:

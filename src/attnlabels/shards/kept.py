@@ -5,22 +5,21 @@ index, and which images were left out. Both are written aside and renamed, the r
 kill at any moment leaves whole shards alone.
 """
 
-import errno
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from attnlabels.processes.checkpoint import FULL, cannot_write
 from attnlabels.shards.index import SAMPLE
 from attnlabels.shards.shards import Sample, Shard, sha256_of, write_shard
 
 ASIDE = ".part"  # ends the name of what is being written
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Stamp = list[int] | None  # bytes and time of change in ns; None where there is no file
 
 
@@ -37,11 +36,12 @@ def keep_shard(
     """Write a shard and its record, of samples from the folder `images`.
 
     `skipped`, the images left out, is looked at when the samples have ended. Raises OSError if
-    the disk is full, and whatever `samples` and `write_shard` raise; then there is no such shard.
+    nothing can be written there, and whatever `samples` and `write_shard` raise; then there is no
+    such shard.
     """
     record = _record(path)
-    record.unlink(missing_ok=True)  # the file it is of is about to go
     with _aside(path) as aside:
+        record.unlink(missing_ok=True)  # the file it is of is about to go
         shard = write_shard(aside, samples, n_classes=n_classes)
     tree = {
         "bytes": shard.bytes,
@@ -97,14 +97,13 @@ def _aside(path: Path) -> Iterator[Path]:
         yield aside
         os.replace(aside, path)
     except OSError as error:
-        if error.errno not in FULL:
+        of_images = error.filename is None or Path(error.filename).parent != path.parent
+        if of_images and error.errno not in FULL:
             raise
-        raise OSError(
-            f"{path}: cannot be written ({error}); make room, or set ATTNLABELS_SCRATCH to another "
-            "folder"
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # as what kept it from being written
+            aside.unlink()
 
 
 def _record(path: Path) -> Path:

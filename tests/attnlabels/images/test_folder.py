@@ -71,7 +71,7 @@ def test_root_without_class_folders_is_refused(tmp_path):
 def test_images_in_no_class_folder_are_refused(tmp_path):
     for k in range(7):
         (tmp_path / f"val_{k}.JPEG").write_bytes(b"1")
-    with pytest.raises(ValueError, match=r"val_4\.JPEG and 2 more in no class folder; sort the"):
+    with pytest.raises(ValueError, match=r"in no class folder: .*val_4\.JPEG and 2 more; sort"):
         list_images(tmp_path, classes=3)
 
 
@@ -124,8 +124,9 @@ def test_linked_classes_and_images_are_followed(root, tmp_path):
 @pytest.mark.parametrize("name", ["n03", "n01/a.jpg"])
 def test_a_link_to_nothing_is_named(root, name):
     (root / name).symlink_to(root / "nowhere")
-    with pytest.raises(ValueError, match=rf"{Path(name).name} (is )?a link to nothing.*mend"):
+    with pytest.raises(ValueError, match="links? to nothing.*mend") as refused:
         list_images(root, classes=None)
+    assert Path(name).name in str(refused.value)
 
 
 @pytest.mark.parametrize("name", [b"n\xe9/a.jpg", b"n01/\xe9.jpg"])
@@ -133,13 +134,14 @@ def test_a_name_that_is_no_text_is_named(root, name):
     path = root / os.fsdecode(name)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"1")
-    with pytest.raises(ValueError, match=r"\\xe9(.jpg)? .*no .*UTF-8; mend"):
+    with pytest.raises(ValueError, match=r"no .*UTF-8.*; mend") as refused:
         list_images(root, classes=None)
+    assert r"\xe9" in str(refused.value)
 
 
 def test_empty_image_is_named(root):
     (root / "n02" / "a.jpg").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"train: n02/a\.jpg of 0 bytes; fetch the images again"):
+    with pytest.raises(ValueError, match=r"train: images of 0 bytes: n02/a\.jpg; fetch them"):
         list_images(root, classes=3)
 
 

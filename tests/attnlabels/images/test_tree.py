@@ -34,7 +34,7 @@ def test_folders_are_classes_where_that_is_said(tmp_path):
     }
     assert list(left_out) == ["dog/notes.txt"]
     fill(tmp_path, "empty/notes.txt")
-    with pytest.raises(ValueError, match="empty: a class folder without images; fill or remove"):
+    with pytest.raises(ValueError, match="class folders without images: empty; fill or remove"):
         list_tree(tmp_path, classes=True)
 
 

@@ -112,14 +112,14 @@ def test_a_record_is_checked_where_it_is_built_and_takes_names_only():
 )
 def test_what_does_not_fit_is_refused_by_its_full_key(params, old, new, message):
     params(old, new)
-    with pytest.raises(ValueError, match=f"(?m)^{message}"):
+    with pytest.raises(ValueError, match=f"(^|; ){message}"):
         load(Train, "train")
 
 
 def test_every_mistake_is_named_at_once(params):
     params("count: 3\n  rate: 1e-6", "rates: 1e-6")
     message = refused(Train, "train")
-    assert len(message.splitlines()) == 3
+    assert len(message.splitlines()) == 1 and message.count("params.yaml: ") == 3
     assert all(f"train.{key} is" in message for key in ("count", "rate", "rates"))
 
 

@@ -9,6 +9,7 @@ SCRIPT = '''"""Do a thing.
     python thing.py OUT NAME SEED
 """
 
+import logging
 from pathlib import Path
 
 from attnlabels.pipeline.script import run
@@ -17,6 +18,9 @@ from attnlabels.pipeline.script import run
 def main(out: Path, name: str, seed: int) -> None:
     if name == "value":
         raise ValueError("a.tar is cut short; fetch it again")
+    if name == "codes":
+        logging.getLogger("attnlabels.images").info("left out: %s", "\\x1b[2J.jpg")
+        raise ValueError("cafe\\u0301\\n.jpg is cut short")
     if name == "worker":
         raise ValueError(
             "Caught ValueError in DataLoader worker process 0.\\nOriginal Traceback (most recent "
@@ -88,6 +92,13 @@ def test_bad_input_is_one_line_without_traceback(call, tmp_path, name, message):
     assert done.returncode == 1 and done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert "thing.py: error: " in line and message in line
+
+
+def test_names_of_files_do_nothing_to_the_terminal(call, tmp_path):
+    done = call(str(tmp_path), "codes", "0")
+    log, error = done.stderr.splitlines()
+    assert log.endswith(r"thing.py: left out: \x1b[2J.jpg")
+    assert error.endswith(r"thing.py: error: cafe\u0301\n.jpg is cut short")
 
 
 def test_the_traceback_is_there_for_who_asks(call, tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_a_full_disk_leaves_the_old_state_and_nothing_else(scratch, monkeypatch)
     scratch.write({"step": 1})
 
     def full(descriptor):
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=r"state\.pt: .*no space left.*; make room, or set"):
@@ -174,3 +175,24 @@ def test_the_folder_follows_the_environment(monkeypatch, scratch_folder, cache, 
         if value is not None:
             monkeypatch.setenv(name, value)
     assert Scratch("run").folder == Path(expected)
+
+
+def test_a_user_without_a_home_is_told_of_the_variable(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("ATTNLABELS_SCRATCH", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(OSError, match="no home folder.*; set ATTNLABELS_SCRATCH to a folder"):
+        Scratch("run")
+    monkeypatch.setenv("ATTNLABELS_SCRATCH", "/s")  # which needs no home
+    assert Scratch("run").folder == Path("/s/run")
+
+
+def test_a_scratch_that_cannot_be_written_is_one_line_with_the_variable(scratch, tmp_path):
+    (tmp_path / "scratch").write_text("a file in the folder's place")
+    for use in (scratch.lock, lambda: scratch.write({"step": 1})):
+        with pytest.raises(OSError, match=r"run-1.*: cannot be written \(Not a directory\); set A"):
+            use()
+    scratch.unlock()  # of what was never locked

@@ -1,3 +1,4 @@
+import logging
 from os import pardir
 from pathlib import Path
 
@@ -121,14 +122,21 @@ def test_shares_of_the_image_are_told_from_pixels():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("c.png", "no image images/c.png; put it there"), ("text.png", "not a readable image")],
+    [
+        ("c.png", "no image images/c.png; put it there"),
+        ("text.png", "text.png is not an image of"),
+    ],
 )
-def test_an_image_that_is_missing_or_broken_stops_or_is_skipped_with_its_rows(name, message):
+def test_an_image_that_is_missing_or_broken_stops_or_is_skipped_with_its_rows(
+    name, message, caplog
+):
     Path("images/text.png").write_text("no picture")
     text = f"image,x,y\na.png,1,1\n{name},99,99\na.png,2,2\n"
     with pytest.raises((ValueError, FileNotFoundError), match=rf"p\.csv: line 3: .*{message}"):
         read(text)
-    (a,), skipped = read(text, broken="skip")
+    with caplog.at_level(logging.INFO, logger="attnlabels"):
+        (a,), skipped = read(text, broken="skip")
+    assert len(caplog.messages) == 1 and caplog.messages[0].startswith("left out: ")
     assert skipped == [name] and len(a.points) == 2
     with pytest.raises(ValueError, match="none of its 1 images is in images"):
         read(f"image,x,y\n{name},1,1\n", broken="skip")
