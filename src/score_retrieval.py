@@ -11,21 +11,19 @@ over queries; clean rows have the corruption "clean" and severity 0.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
-from tqdm import tqdm
 
 from attnlabels.evaluation.features import (
     read_corrupted,
     read_features,
+    read_parts,
     require_same_images,
 )
-from attnlabels.metrics.retrieval import retrieve, split_queries
+from attnlabels.metrics.retrieval import retrieve, retrieve_corrupted, split_queries
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_metrics, write_rows
-from attnlabels.testsets.corruptions import SEVERITIES
 
 SETS = {  # clean, corrupted
     "imagenet": ("imagenet_val", "imagenet_c"),
@@ -55,20 +53,15 @@ def main(name: str, seed: int, features: Path, curves: Path, report: Path) -> No
         scores[key] = {each: found[each] for each in REPORTED}
         rows += [(key, "clean", 0, *point) for point in curve]
 
-        scores[corrupted_set] = {}
         corruptions = read_corrupted(features / corrupted_set).corruptions
-        for corruption in tqdm(corruptions, desc=corrupted_set, disable=None):
-            by_severity = {}
-            for severity in SEVERITIES:
-                x, _ = read_features(features / corrupted_set, f"{corruption}-{severity}")
-                gallery = x if p.corrupted == "whole_set" else clean
-                found, curve = retrieve(x, gallery, labels=labels, split=split)
-                by_severity[str(severity)] = found["map"]
-                rows += [(key, corruption, severity, *point) for point in curve]
-            mean = float(np.mean([*by_severity.values()]))
-            scores[corrupted_set][corruption] = {"mean": mean, **by_severity}
-        means = [each["mean"] for each in scores[corrupted_set].values()]
-        scores[corrupted_set]["map"] = float(np.mean(means))
+        scores[corrupted_set], corrupted_curve = retrieve_corrupted(
+            read_parts(features / corrupted_set, corruptions, title=corrupted_set),
+            clean,
+            labels=labels,
+            split=split,
+            queries_alone=p.corrupted == "queries",
+        )
+        rows += [(key, *each) for each in corrupted_curve]
 
     write_rows(curves, [dict(zip(COLUMNS, row)) for row in rows], columns=COLUMNS)
     write_metrics(report, scores, threads=threads)

@@ -19,6 +19,7 @@ import numpy as np
 from attnlabels.evaluation.features import (
     read_corrupted,
     read_features,
+    read_parts,
     require_same_images,
 )
 from attnlabels.metrics.linear_probe import top1
@@ -26,7 +27,6 @@ from attnlabels.metrics.robustness import robustness
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_metrics
-from attnlabels.testsets.corruptions import SEVERITIES
 
 SETS = {  # clean, corrupted
     "imagenet": ("imagenet_val", "imagenet_c"),
@@ -48,10 +48,9 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
         x, labels = read_features(features / clean_set)
         clean = score(x, labels)
         corruptions, generated = read_corrupted(folder)
-        corrupted = {
-            corruption: {s: score(*read_features(folder, f"{corruption}-{s}")) for s in SEVERITIES}
-            for corruption in corruptions
-        }
+        corrupted: dict[str, dict[int, float]] = {}
+        for corruption, severity, x in read_parts(folder, corruptions, title=corrupted_set):
+            corrupted.setdefault(corruption, {})[severity] = score(x, labels)
         scores[corrupted_set] = robustness(
             corrupted,
             clean=clean,

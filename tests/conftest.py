@@ -11,10 +11,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+# Those that are not used here come from their bytecode so. First imported by a module of ours, into
+# which jaxtyping's hook puts its checks, they would be compiled again, 15 seconds each time.
+import beartype  # noqa: F401
 import cv2
+import h5py  # noqa: F401
 import numpy as np
+import pandas  # noqa: F401
+import psutil  # noqa: F401
+import pydantic  # noqa: F401
 import pytest
+import scipy.io  # noqa: F401
+import timm  # noqa: F401
 import torch
+import torchvision  # noqa: F401
+import webdataset  # noqa: F401
 from hypothesis import settings
 from ruamel.yaml import YAML
 

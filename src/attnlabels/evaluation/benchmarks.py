@@ -10,12 +10,16 @@ import numpy as np
 from tqdm import tqdm
 
 from attnlabels.evaluation.datasets import Opened
-from attnlabels.evaluation.features import read_features
+from attnlabels.evaluation.features import read_features, read_parts
 from attnlabels.metrics.knn import choose_k, score_knn
 from attnlabels.metrics.linear_probe import Probe, choose_probe, top1
-from attnlabels.metrics.retrieval import require_matches, retrieve, split_queries
+from attnlabels.metrics.retrieval import (
+    require_matches,
+    retrieve,
+    retrieve_corrupted,
+    split_queries,
+)
 from attnlabels.metrics.robustness import robustness
-from attnlabels.testsets.corruptions import SEVERITIES
 from attnlabels.testsets.image_sets import ImageSet
 
 CURVE = ("set", "corruption", "severity", "k", "precision", "recall")
@@ -99,13 +103,11 @@ def _knn(opened: Opened, extract: Extract, *, scoring: Scoring, seed: int) -> di
 def _robustness(opened: Opened, probe: Probe, extract: Extract) -> dict[str, Any]:
     corrupted = _given(opened.corrupted)
     clean = top1(*read_features(extract(opened.test)), weight=probe.weight, bias=probe.bias)
-    folder = extract(corrupted)
+    folder, title = extract(corrupted), f"{corrupted.name}, probe"
     scores: dict[str, dict[int, float]] = {}
-    for part in corrupted.parts:
-        corruption, severity = part.rsplit("-", 1)
-        scores.setdefault(corruption, {})[int(severity)] = top1(
-            *read_features(folder, part), weight=probe.weight, bias=probe.bias
-        )
+    for corruption, severity, x in read_parts(folder, corrupted.corruptions(), title=title):
+        accuracy = top1(x, corrupted.labels, weight=probe.weight, bias=probe.bias)
+        scores.setdefault(corruption, {})[severity] = accuracy
     generated = bool(corrupted.about["generated"])
     n_classes = len(np.unique(corrupted.labels))
     return robustness(scores, clean=clean, generated=generated, n_classes=n_classes)
@@ -121,25 +123,19 @@ def _retrieval(
     scores: dict[str, Any] = {key: found}
     rows = [(key, "clean", 0, *point) for point in curve]
     if opened.corrupted:
-        alone = scoring.corrupt_queries_alone
-        folder = extract(opened.corrupted)
-        by_corruption: dict[str, dict[str, float]] = {}
-        for part in tqdm(opened.corrupted.parts, desc=f"{key}_c", disable=None):
-            corruption, severity = part.rsplit("-", 1)
-            x, _ = read_features(folder, part)
-            found, curve = retrieve(x, clean if alone else x, labels=labels, split=split)
-            by_corruption.setdefault(corruption, {})[severity] = found["map"]
-            rows += [(key, corruption, int(severity), *point) for point in curve]
-        of_set: dict[str, Any] = {
-            corruption: {"mean": float(np.mean([each[str(s)] for s in SEVERITIES])), **each}
-            for corruption, each in by_corruption.items()
-        }
-        overall = float(np.mean([each["mean"] for each in of_set.values()]))
+        of_set, curves = retrieve_corrupted(
+            read_parts(extract(opened.corrupted), opened.corrupted.corruptions(), title=f"{key}_c"),
+            clean,
+            labels=labels,
+            split=split,
+            queries_alone=scoring.corrupt_queries_alone,
+        )
         about = {
             "generated": opened.corrupted.about["generated"],
-            "queries_alone": int(alone),
+            "queries_alone": int(scoring.corrupt_queries_alone),
         }
-        scores[f"{key}_c"] = {**of_set, "map": overall, **about}
+        scores[f"{key}_c"] = of_set | about
+        rows += [(key, *each) for each in curves]
     return Scores("score_retrieval", scores, [dict(zip(CURVE, row)) for row in rows])
 
 

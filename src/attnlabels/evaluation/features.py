@@ -1,11 +1,15 @@
 """Reading the frozen features of one evaluation set, as `extract_features` writes them."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
+from tqdm import tqdm
+
+from attnlabels.testsets.corruptions import SEVERITIES
 
 TYPES = (np.float16, np.float32)
 BLOCK = 2048  # rows that are looked at together; changes no result
@@ -50,6 +54,18 @@ def read_features(
             f"first is row {finite.argmin()}; the encoder overflows or has diverged"
         )
     return features, labels.astype(np.int64, copy=False)
+
+
+def read_parts(
+    folder: Path, corruptions: Iterable[str], *, title: str
+) -> Iterator[tuple[str, int, Float[np.ndarray, "n d"]]]:
+    """Of a set of corrupted images: corruption, severity and the features of each part.
+
+    The labels of all are those of the clean images (`require_same_images`). A bar says `title`.
+    """
+    for corruption in tqdm(corruptions, desc=title, disable=None):
+        for severity in SEVERITIES:
+            yield corruption, severity, read_features(folder, f"{corruption}-{severity}")[0]
 
 
 class Corrupted(NamedTuple):

@@ -5,11 +5,12 @@ query's class: `rank_matches` finds them once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from attnlabels.images.names import some_of
 from attnlabels.metrics.directions import scale_rows
 
 # Paper: gives curves over k without its values. These are ours.
@@ -19,7 +20,6 @@ K_GRID = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 CHUNK = 1024
 BLOCK = 2048
 CELLS = 2**25  # 128 MB; with half of them ImageNet's gallery is read twice as often
-N_NAMED = 5  # of many classes, so many are named
 PIECE = 128  # features that are made of length 1 at a time; they stay in the cache
 
 # A sort of g similarities takes as long as some 2 log2(g) counts of those above one of them, since
@@ -60,11 +60,10 @@ def require_matches(
     asked, stored = split
     missing = np.setdiff1d(labels[asked], labels[stored]).tolist()
     if missing:
-        named = [repr(classes[i]) if classes else str(i) for i in missing[:N_NAMED]]
-        more = f" and {len(missing) - N_NAMED} more" if missing[N_NAMED:] else ""
+        named = some_of(repr(classes[i]) if classes else str(i) for i in missing)
         raise ValueError(
-            f"no image of the gallery is of class {', '.join(named)}{more}: all of it ask; take "
-            "fewer queries, another seed or more images"
+            f"no image of the gallery is of class {named}: all of it ask; take fewer queries, "
+            "another seed or more images"
         )
 
 
@@ -172,6 +171,34 @@ def retrieve(
     k = k_grid(len(stored))
     precision, recall = found.precision[k - 1].round(6), found.recall[k - 1].round(6)
     return scores, list(zip(k.tolist(), precision.tolist(), recall.tolist()))
+
+
+def retrieve_corrupted(
+    parts: Iterable[tuple[str, int, Float[np.ndarray, "n d"]]],
+    clean: Float[np.ndarray, "n d"],
+    *,
+    labels: Integer[np.ndarray, "n"],
+    split: tuple[Int[np.ndarray, "q"], Int[np.ndarray, "g"]],
+    queries_alone: bool,
+) -> tuple[dict[str, Any], list[tuple[str, int, int, float, float]]]:
+    """`retrieve` for each (corruption, severity, features), in a gallery of the same or, with
+    `queries_alone`, in the `clean` one.
+
+    Returns mean average precision: by corruption that of each severity, by its number as text, and
+    their `mean`, and as `map` the mean of these. Then (corruption, severity, k, precision, recall).
+    """
+    by_corruption: dict[str, dict[str, Any]] = {}
+    rows = []
+    for corruption, severity, x in parts:
+        gallery = clean if queries_alone else x
+        found, curve = retrieve(x, gallery, labels=labels, split=split)
+        by_corruption.setdefault(corruption, {})[str(severity)] = found["map"]
+        rows += [(corruption, severity, *point) for point in curve]
+    scores: dict[str, Any] = {
+        corruption: {"mean": float(np.mean([*each.values()])), **each}
+        for corruption, each in by_corruption.items()
+    }
+    return {**scores, "map": float(np.mean([each["mean"] for each in scores.values()]))}, rows
 
 
 def k_grid(n_gallery: int) -> Int[np.ndarray, "_"]:

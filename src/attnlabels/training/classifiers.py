@@ -37,11 +37,6 @@ def build_training(
     p: Recipe, row: Row, config: dict[str, Any], *, n_classes: int, world: World
 ) -> Training:
     """The network on its device, with its optimizer, its pass and its loss."""
-    if p.batch_size % world.size:
-        raise ValueError(
-            f"a batch of {p.batch_size} does not divide into {world.size} processes; change "
-            "train_supervised.batch_size or processes"
-        )
     network = build_classifier(config, n_classes=n_classes)
     # Paper: no schedule is given; this is what ResNets are commonly trained with (FACTS §6.6).
     rate = p.learning_rate * p.batch_size / 256
