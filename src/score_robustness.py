@@ -47,15 +47,15 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
         require_same_images(features / clean_set, folder)
         x, labels = read_features(features / clean_set)
         clean = score(x, labels)
-        corruptions, generated = read_corrupted(folder)
+        about = read_corrupted(folder)
         corrupted: dict[str, dict[int, float]] = {}
-        for corruption, severity, x in read_parts(folder, corruptions, title=corrupted_set):
+        for corruption, severity, x in read_parts(folder, about.corruptions, title=corrupted_set):
             corrupted.setdefault(corruption, {})[severity] = score(x, labels)
         scores[corrupted_set] = robustness(
             corrupted,
             clean=clean,
-            generated=generated,
-            n_classes=len(np.unique(labels)),
+            generated=about.generated,
+            of_imagenet=about.of_imagenet,
         )
     write_metrics(report, scores, threads=threads)
     print(f"{name}, seed {seed}:", *(f"{key} {scores[key]['mean']:.4f}" for key in scores))

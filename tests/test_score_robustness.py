@@ -70,8 +70,14 @@ def test_scores_are_those_counted_by_hand(world):
     assert scores["retained"] == pytest.approx(0.6 / 0.9)
 
 
-def test_of_fewer_classes_than_imagenets_there_is_no_mce(world):
+def test_mce_is_of_published_images_in_imagenets_own_classes_alone(world):
     assert not {"mce", "relative_mce"} & {key for each in score(world).values() for key in each}
+    for name in ("imagenet_c", "cifar10_c"):  # the latter is generated
+        path = world / name / "set.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "of_imagenet": 1}))
+    scores = score(world)
+    assert {"mce", "relative_mce"} <= scores["imagenet_c"].keys()
+    assert not {"mce", "relative_mce"} & scores["cifar10_c"].keys()
 
 
 def test_every_corruption_has_its_own_key(world):

@@ -341,6 +341,10 @@ def evaluate_(
         int, typer.Option(min=0, metavar="N", help="Processes that read, decode and corrupt.")
     ] = 1,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Of the probe's BLAS.")] = 1,
+    broken: Annotated[
+        Literal["stop", "skip"],
+        typer.Option(help="At image files that cannot be read; all are looked at first."),
+    ] = "stop",
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -400,6 +404,7 @@ def evaluate_(
         labels=labels,
         name=name,
         seed=seed,
+        broken=broken,
         shown=Shown(size=size, crop=crop, normalise=normalise),
         scoring=Scoring(
             development=development,

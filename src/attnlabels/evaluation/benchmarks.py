@@ -109,8 +109,8 @@ def _robustness(opened: Opened, probe: Probe, extract: Extract) -> dict[str, Any
         accuracy = top1(x, corrupted.labels, weight=probe.weight, bias=probe.bias)
         scores.setdefault(corruption, {})[severity] = accuracy
     generated = bool(corrupted.about["generated"])
-    n_classes = len(np.unique(corrupted.labels))
-    return robustness(scores, clean=clean, generated=generated, n_classes=n_classes)
+    own = corrupted.of_imagenet()
+    return robustness(scores, clean=clean, generated=generated, of_imagenet=own)
 
 
 def _retrieval(

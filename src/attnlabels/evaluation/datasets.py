@@ -1,11 +1,17 @@
 """The data sets that an encoder is scored on, opened and so checked before the first is encoded."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from attnlabels.evaluation.extraction import fingerprint
+from attnlabels.images import decoding
+from attnlabels.images.broken import Broken
 from attnlabels.images.folder import Manifest, list_images
 from attnlabels.images.listed import read_listed
+from attnlabels.images.names import some_of
+from attnlabels.pipeline.code import digest_of
 from attnlabels.testsets.image_sets import (
     ImageSet,
     cifar10_images,
@@ -14,7 +20,9 @@ from attnlabels.testsets.image_sets import (
     listed_images,
 )
 from attnlabels.testsets.imagenet_c import open_corrupted
+from attnlabels.testsets.whole import Faults, describe, find_faults, lies_in_files
 
+log = logging.getLogger(__name__)
 # ImageNet-C was made of images resized to 256 and cropped to 224, whatever will look at them; and
 # CIFAR-10-C of CIFAR-10 as it is.
 GENERATED: dict[str, dict[str, Any]] = {
@@ -30,6 +38,10 @@ class Opened(NamedTuple):
     test: ImageSet
     corrupted: ImageSet | None
     classes: Sequence[str] = ()  # the labels' names, if they have any
+
+    @property
+    def images(self) -> list[ImageSet]:
+        return [each for each in (self.train, self.test, self.corrupted) if each is not None]
 
 
 def open_sets(
@@ -87,6 +99,58 @@ def open_imagenet(
     if corrupted:
         spoilt = _corrupted("imagenet", sets["val"], imagenet_c, seed=seed)
     return Opened(sets["train"] if train else None, sets["val"], spoilt, classes)
+
+
+def whole_sets(
+    sets: Mapping[str, Opened], *, broken: Broken, cache: Path, workers: int
+) -> tuple[dict[str, Opened], dict[str, int]]:
+    """The sets without the images that cannot be read, and how many those are, by set.
+
+    All files are looked at, once while they stay: what was found is kept in `cache`. An image goes
+    with its corrupted versions, whichever of them is broken. Raises ValueError that tells of all
+    broken ones if `broken` says to stop, and if a class has no image left.
+    """
+    everything = [images for opened in sets.values() for images in opened.images]
+    found = {each.name: _faults(each, cache, workers) for each in everything}
+    said = [describe(each, found[each.name]) for each in everything if found[each.name]]
+    if said and broken == "stop":
+        raise ValueError(f"{'; '.join(said)}; mend or remove them, or pass --broken skip")
+    for each in said:
+        log.info("%s; they are left out", each)
+    whole = {key: _without(opened, found) for key, opened in sets.items()}
+    left = [images for opened in whole.values() for images in opened.images]
+    return whole, {
+        before.name: len(before.labels) - len(after.labels)
+        for before, after in zip(everything, left, strict=True)
+    }
+
+
+def _faults(images: ImageSet, cache: Path, workers: int) -> Faults:
+    if not lies_in_files(images):
+        return {}
+    mark = fingerprint(images, {"read_by": digest_of(Path(decoding.__file__))})
+    return find_faults(images, cache / f"faults-{images.name}-{mark}.json", workers=workers)
+
+
+def _without(opened: Opened, found: Mapping[str, Faults]) -> Opened:
+    train, test, corrupted = opened.train, opened.test, opened.corrupted
+    of_test = {*found[test.name], *(found[corrupted.name] if corrupted is not None else ())}
+    return opened._replace(
+        train=None if train is None else _left(train, found[train.name]),
+        test=_left(test, of_test),
+        corrupted=None if corrupted is None else _left(corrupted, of_test),
+    )
+
+
+def _left(images: ImageSet, rows: Collection[int]) -> ImageSet:
+    left = images.without(rows)
+    if lost := {*images.labels.tolist()} - {*left.labels.tolist()}:
+        first = [str(images.names[row]) for row in rows if images.labels[row] == min(lost)]
+        raise ValueError(
+            f"{images.name}: no image is left of {len(lost)} classes, as all are broken "
+            f"({some_of(first)}); fetch them again"
+        )
+    return left
 
 
 def list_splits(folder: Path, *, train: bool) -> dict[str, Manifest]:

@@ -1,19 +1,21 @@
 """The benchmarks of the paper for any frozen encoder, as `attnlabels evaluate` runs them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from attnlabels.evaluation.agreement import FrozenStudent, align, refit
 from attnlabels.evaluation.benchmarks import CURVE, Extract, Scores, Scoring, score_sets
-from attnlabels.evaluation.datasets import open_sets
+from attnlabels.evaluation.datasets import Opened, open_sets, whole_sets
 from attnlabels.evaluation.encoders import FrozenEncoder, Shown, open_encoder
 from attnlabels.evaluation.extraction import encode_squares, fingerprint, kept_features
 from attnlabels.evaluation.students import Precision
+from attnlabels.images.broken import Broken
 from attnlabels.models.files import read_config
 from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import write_json, write_rows
@@ -61,6 +63,7 @@ def evaluate(
     labels: Path | None = None,
     name: str | None = None,
     seed: int = 0,
+    broken: Broken = "stop",
     shown: Shown = Shown(),
     scoring: Scoring = Scoring(),
     running: Running = Running(),
@@ -76,8 +79,10 @@ def evaluate(
     generated with `seed`, and marked so. Alignment is with the shards `attention` of people, by
     name, and refits the readout on a teacher's `labels`.
 
-    Written are `out/<stage>/<name>-<seed>.json`, each once it is finished. Features are kept while
-    all files are as they were. Raises ValueError or OSError if one or a name does not fit.
+    Every image file is looked at before the first is encoded; `broken` ones stop, all of them
+    named, or are left out. Written are `out/<stage>/<name>-<seed>.json`, each once it is finished.
+    Features are kept while all files are as they were. Raises ValueError or OSError if one or a
+    name does not fit.
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
     _require_benchmarks(on, written.run)
@@ -87,10 +92,9 @@ def evaluate(
         encoder, weights=weights, prefix=prefix, shown=shown, device=device, precision=precision
     )
     sets = open_sets(imagenet, imagenet_c, imagenet_labels, cifar10, cifar10_c, on=on, seed=seed)
-    extract = _extractor(opened, running, pin_memory=device.type == "cuda")
-    scored = score_sets(sets, extract, on=on, scoring=scoring, seed=seed)
+    score = partial(score_sets, on=on, scoring=scoring, seed=seed)
     with threadpool_limits(running.threads, user_api="blas"):
-        for each in chain([Scores("evaluate", _provenance(encoder, opened))], scored):
+        for each in _scores(encoder, opened, sets, score, broken=broken, running=running):
             written.add(each)
     if student:
         written.add(Scores("align_attention", _alignment(student, attention, labels)))
@@ -124,6 +128,41 @@ def default_cache() -> Path:
     return scratch_root() / "features"
 
 
+def _open_cache(cache: Path | None) -> Path:
+    """The folder of features, made if need be. Raises OSError if nothing can be written in it."""
+    try:
+        cache = cache or default_cache()
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=cache):
+            return cache
+    except OSError as error:
+        why = error.strerror or "no home folder"
+        raise OSError(
+            f"{cache or 'the cache'}: no place for features ({why}); pass --cache, or set "
+            "ATTNLABELS_SCRATCH, with a folder that can be written"
+        ) from error
+
+
+def _scores(
+    encoder: str,
+    opened: FrozenEncoder,
+    sets: Mapping[str, Opened],
+    score: Callable[[Mapping[str, Opened], Extract], Iterator[Scores]],
+    *,
+    broken: Broken,
+    running: Running,
+) -> Iterator[Scores]:
+    """What the encoder is, and what it scores on the images of `sets` that can be read, if any."""
+    about = _provenance(encoder, opened)
+    if not sets:
+        yield Scores("evaluate", about)
+        return
+    cache = _open_cache(running.cache)
+    sets, left_out = whole_sets(sets, broken=broken, cache=cache, workers=running.workers)
+    yield Scores("evaluate", about | ({"left_out": left_out} if broken == "skip" else {}))
+    yield from score(sets, _extractor(opened, running, cache))
+
+
 def _require_benchmarks(on: Sequence[str], run: str) -> None:
     """Raises ValueError for a benchmark that is unknown, and a run that is no part of a name."""
     if not on or not {*on} <= {*BENCHMARKS}:
@@ -141,9 +180,9 @@ def _open_student(encoder: str, attention: Mapping[str, Path], running: Running)
     return student
 
 
-def _extractor(opened: FrozenEncoder, running: Running, *, pin_memory: bool) -> Extract:
+def _extractor(opened: FrozenEncoder, running: Running, cache: Path) -> Extract:
     """A function from a set to the folder of its features, made now or kept from before."""
-    cache = running.cache or default_cache()
+    pin_memory = own_device().type == "cuda"
 
     def encode(images: ImageSet) -> Any:
         squares = Squares(

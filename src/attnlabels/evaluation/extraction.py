@@ -66,7 +66,9 @@ def write_features(folder: Path, images: ImageSet, blocks: Iterator[Features]) -
         _save_rows(folder / f"{part}.npy", blocks, n=len(images.labels))
     _require_end(blocks, images)
     if images.about:
-        write_json(folder / "set.json", {**images.about, "corruptions": images.corruptions()})
+        own = {"of_imagenet": 1} if images.of_imagenet() else {}
+        about = {**images.about, **own, "corruptions": images.corruptions()}
+        write_json(folder / "set.json", about)
 
 
 def kept_features(

@@ -73,6 +73,7 @@ class Corrupted(NamedTuple):
 
     corruptions: list[str]
     generated: bool
+    of_imagenet: bool  # in ImageNet's own 1,000 classes
 
 
 def read_corrupted(folder: Path) -> Corrupted:
@@ -87,7 +88,7 @@ def read_corrupted(folder: Path) -> Corrupted:
     about = json.loads(path.read_text())
     if not about.get("corruptions"):
         raise ValueError(f"{path} names no corruptions, as older versions wrote it; {CURE}")
-    return Corrupted(about["corruptions"], bool(about["generated"]))
+    return Corrupted(about["corruptions"], bool(about["generated"]), bool(about.get("of_imagenet")))
 
 
 def require_same_images(clean: Path, corrupted: Path) -> None:

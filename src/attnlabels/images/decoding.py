@@ -73,6 +73,21 @@ def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     return _decode(data, name)
 
 
+def fault_of(path: Path) -> str:
+    """Why `decode` refuses the photograph at `path`, which it begins with, or an empty string.
+
+    A JPEG is read as far as all its damage shows and not drawn in full, for 0.4 of the time.
+    """
+    try:
+        data = path.read_bytes()
+        _decode(data, str(path), REDUCED[-1] if kind_of(data) == "jpg" else 1)
+    except FileNotFoundError:
+        return f"{path}: no longer there; put it back"
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def read_size(data: bytes, *, name: str) -> tuple[int, int]:
     """Height and width as the header of the encoded photograph has them, in pixels.
 

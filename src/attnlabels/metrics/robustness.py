@@ -22,7 +22,6 @@ ALEXNET_ERROR = {
     "pixelate": 0.717840,
     "jpeg_compression": 0.606500,
 }
-N_CLASSES = 1000  # of the set that AlexNet erred on
 ALEXNET_CLEAN_ERROR = 0.435  # the paper's Table 1; torchvision's weights err on 0.4348
 
 Top1 = Mapping[str, Mapping[int, float]]  # accuracy, 0..1, by corruption and severity 1..5
@@ -78,15 +77,14 @@ def retained(top1: Top1, *, clean: float) -> float:
 
 
 def robustness(
-    top1: Top1, *, clean: float, generated: bool, n_classes: int
+    top1: Top1, *, clean: float, generated: bool, of_imagenet: bool
 ) -> dict[str, int | float | dict[str, float]]:
     """What a report says of a set: overall numbers, then each corruption by severity.
 
     `mean` is over the 15 standard corruptions and `mean_extra` over the others, if there are any;
     `generated` is 1 where the images were corrupted by us: such scores compare with no published
-    ones. Published images of all of ImageNet's 1,000 classes add `mce` and `relative_mce`, since
-    AlexNet's errors, by which these divide, are of ImageNet-C's own images. `n_classes` counts the
-    different classes of the images.
+    ones. Published images add `mce` and `relative_mce` if their classes are ImageNet's own 1,000
+    (`of_imagenet`): AlexNet's errors, by which these divide, are of ImageNet-C's own images.
     """
     others = [c for c in top1 if c not in ALEXNET_ERROR]
     scores: dict[str, int | float | dict[str, float]] = {
@@ -97,7 +95,7 @@ def robustness(
     if others:
         scores["mean_extra"] = mean_top1(top1, others)
     scores["retained"] = retained(top1, clean=clean)
-    if n_classes == N_CLASSES and not generated:
+    if of_imagenet and not generated:
         scores |= {"mce": mce(top1), "relative_mce": relative_mce(top1, clean=clean)}
     for corruption, mean in mean_by_corruption(top1).items():
         by_severity = {str(s): accuracy for s, accuracy in sorted(top1[corruption].items())}

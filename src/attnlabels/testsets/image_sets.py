@@ -1,7 +1,10 @@
 """Sets of images to run a frozen encoder over, whatever they lie in; read a batch at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -10,7 +13,7 @@ from jaxtyping import Int64, UInt8
 from torch.utils.data import Dataset
 
 from attnlabels.images.decoding import read_image
-from attnlabels.images.folder import Manifest
+from attnlabels.images.folder import STRINGS, Manifest
 from attnlabels.images.squares import Interpolation, resize_centre_crop
 from attnlabels.pipeline.code import digest_of
 from attnlabels.testsets import corruptions
@@ -19,6 +22,9 @@ from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA, Table, corrupt, 
 from attnlabels.testsets.imagenet_c import SEVERITIES, CorruptedArrays, CorruptedFolder, Names
 
 Images: TypeAlias = Sequence[Path] | UInt8[np.ndarray, "n h w 3"]
+# SHA-256 of the WordNet names of ImageNet's 1,000 classes (ILSVRC 2012), sorted, one a line; timm
+# has them in data/_info/imagenet_synsets.txt.
+IMAGENETS_CLASSES = "385e0240499426c022b773be1ae4da780f057b89c9694c7f47199f62746b6edd"
 WHOLE = ("features",)  # the one part of a clean set
 
 
@@ -32,7 +38,30 @@ class ImageSet(NamedTuple):
     crops: bool  # whether the images are still to be centre-cropped
     about: dict[str, int | float | str]
     names: Names  # of the images, in the order of the labels
-    made_from: "ImageSet | None" = None  # where the images are drawn from it as they are asked for
+    classes: Sequence[str] = ()  # the labels' names, if they have any
+    made_from: "ImageSet | None" = None  # where its images tell what these are, and are cheaper
+
+    def without(self, rows: Collection[int]) -> "ImageSet":
+        """The images but those of `rows`, of every part; `about` says which are left out."""
+        if not rows:
+            return self
+        keep = np.delete(np.arange(len(self.labels)), sorted(rows))
+        left_out = json.dumps([str(self.names[row]) for row in sorted(rows)])
+        about = {**self.about, "left_out": hashlib.sha256(left_out.encode()).hexdigest()}
+        if "n" in about:
+            about["n"] = len(keep)
+        return self._replace(
+            images=partial(_chosen, self.images, keep),
+            labels=self.labels[keep],
+            about=about,
+            names=np.array(self.names, STRINGS)[keep],
+            made_from=self.made_from or self,
+        )
+
+    def of_imagenet(self) -> bool:
+        """Whether the classes are ImageNet's 1,000, by their names, and each has an image."""
+        digest = hashlib.sha256("\n".join(self.classes).encode()).hexdigest()
+        return digest == IMAGENETS_CLASSES and len(np.unique(self.labels)) == len(self.classes)
 
     def corruptions(self) -> list[str]:
         """Of a corrupted set, whose parts are `<corruption>-<severity>`."""
@@ -42,7 +71,7 @@ class ImageSet(NamedTuple):
 def listed_images(name: str, folder: Path, listed: Manifest) -> ImageSet:
     """The listed images of a folder of class folders."""
     read = partial(_files, folder, listed.paths)
-    return ImageSet(name, WHOLE, read, listed.labels, True, {}, listed.paths)
+    return ImageSet(name, WHOLE, read, listed.labels, True, {}, listed.paths, listed.classes)
 
 
 def cifar10_images(folder: Path, *, split: Literal["train", "test"]) -> ImageSet:
@@ -67,7 +96,7 @@ def corrupted_images(
     }
     parts = parts_of(corrupted.corruptions)
     read = partial(_part, corrupted)
-    return ImageSet(name, parts, read, corrupted.labels, False, about, clean.names)
+    return ImageSet(name, parts, read, corrupted.labels, False, about, clean.names, clean.classes)
 
 
 def generated_images(
@@ -96,7 +125,9 @@ def generated_images(
     }
     draw = partial(_generated, clean, table=table, size=size, crop=crop, seed=seed)
     parts = parts_of((*CORRUPTIONS, *EXTRA))
-    return ImageSet(name, parts, draw, clean.labels, False, about, clean.names, made_from=clean)
+    return ImageSet(
+        name, parts, draw, clean.labels, False, about, clean.names, clean.classes, made_from=clean
+    )
 
 
 def parts_of(corruptions: Sequence[str]) -> list[str]:
@@ -148,6 +179,16 @@ class Squares(Dataset[tuple[int, UInt8[np.ndarray, "n s s 3"]]]):
 # Functions of a module, as a loader's workers may be started anew and not forked.
 def _files(folder: Path, paths: np.ndarray, part: str, rows: slice) -> list[Path]:
     return [folder / path for path in paths[rows]]
+
+
+def _chosen(
+    read: Callable[[str, slice], Images], keep: Int64[np.ndarray, "k"], part: str, rows: slice
+) -> Images:
+    chosen = keep[rows]
+    runs = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1)
+    pieces = [read(part, slice(int(run[0]), int(run[-1]) + 1)) for run in runs if len(run)]
+    arrays = [piece for piece in pieces if isinstance(piece, np.ndarray)]
+    return np.concatenate(arrays) if arrays else [*chain.from_iterable(pieces)]
 
 
 def _rows(pixels: UInt8[np.ndarray, "m h w 3"], part: str, rows: slice) -> Images:

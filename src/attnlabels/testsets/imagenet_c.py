@@ -14,6 +14,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from attnlabels.images.folder import fault_of, note_hidden, scan
+
 # The downloads of ImageNet-C. Those of `extra` are meant for validation and may be absent.
 GROUPS = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
@@ -26,7 +28,6 @@ SEVERITIES = (1, 2, 3, 4, 5)
 CURE = "give those that were made of these images, under the same names, or generate them"
 ALL = slice(None)
 Names: TypeAlias = Sequence[str] | np.ndarray  # the latter of StringDType, as a list of images is
-IMAGE_SUFFIXES = (".JPEG", ".jpeg", ".jpg", ".png")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,10 +180,12 @@ def _open_folder(root: Path) -> CorruptedFolder:
     folders = _find_folders(root)
     _require_standard(root, folders)
     first = folders[GROUPS["noise"][0]] / "1"
-    names = _list_images(first)
+    hidden: list[str] = []
+    names = _list_images(first, [])
     for corruption, severity in product(folders, SEVERITIES):
         folder = folders[corruption] / str(severity)
-        _require_same(_list_images(folder), names, folder, first)
+        _require_same(_list_images(folder, hidden), names, folder, first)
+    note_hidden(root, hidden)
     classes = tuple(sorted({name.split("/")[0] for name in names}))
     place = {name: k for k, name in enumerate(classes)}
     return CorruptedFolder(
@@ -208,20 +211,23 @@ def _find_folders(root: Path) -> dict[str, Path]:
     return folders
 
 
-def _list_images(folder: Path) -> list[str]:
-    """All `<class>/<image>` of one severity, sorted."""
+def _list_images(folder: Path, hidden: list[str]) -> list[str]:
+    """All `<class>/<image>` of one severity, sorted; what is hidden is appended to `hidden`."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is missing; unpack all five severities")
+    class_folders, others, more = scan(folder)
+    if others:
+        raise ValueError(f"{others[0].path}: expected folders of classes alone; remove it")
+    hidden += more
     names = []
-    for class_folder in sorted(folder.iterdir()):
-        if class_folder.name.startswith(".") or not class_folder.is_dir():
-            raise ValueError(f"{class_folder}: expected folders of classes alone; remove it")
-        files = sorted(path.name for path in class_folder.iterdir())
-        if odd := [name for name in files if not name.endswith(IMAGE_SUFFIXES)]:
-            raise ValueError(f"{class_folder / odd[0]}: expected images only; remove it")
+    for class_folder in class_folders:
+        folders, files, more = scan(class_folder.path)
+        if odd := [each for each in (*folders, *files) if fault_of(each, each.name)]:
+            raise ValueError(f"{odd[0].path}: expected images only; remove it")
         if not files:
-            raise ValueError(f"{class_folder} is empty; unpack it again")
-        names += [f"{class_folder.name}/{name}" for name in files]
+            raise ValueError(f"{class_folder.path} is empty; unpack it again")
+        hidden += more
+        names += [f"{class_folder.name}/{file.name}" for file in files]
     if not names:
         raise ValueError(f"{folder} is empty; unpack it again")
     return names

@@ -267,6 +267,41 @@ def test_a_broken_image_is_named_and_no_score_is_written(student, data):
     assert not list(Path("out").glob("score_*"))
 
 
+def test_broken_images_are_left_out_and_counted_and_features_follow(student, data):
+    folder = copy(data)
+    whole = score(student, "knn", imagenet=folder, scoring={"k": (3,)}, broken="skip")
+    assert whole["evaluate"]["left_out"] == {"imagenet_train": 0, "imagenet_val": 0}
+    for split, which in (("train", 0), ("val", -1)):
+        broken = sorted((folder / split).rglob("*.*"))[which]
+        times = broken.stat()
+        broken.write_bytes(broken.read_bytes()[:-40])
+        os.utime(broken, ns=(times.st_atime_ns, times.st_mtime_ns))
+    found = score(student, "knn", imagenet=folder, scoring={"k": (3,)}, broken="skip")
+    assert found["evaluate"]["left_out"] == {"imagenet_train": 1, "imagenet_val": 1}
+    assert found["probe_knn"]["imagenet"]["n"] == whole["probe_knn"]["imagenet"]["n"] - 1
+    assert json.loads(Path("out/evaluate/student-0.json").read_text()) == found["evaluate"]
+    for path in (folder / "train", folder / "val"):
+        for image in path.rglob("*.*"):
+            if image.read_bytes()[-2:] != b"\xff\xd9":
+                image.unlink()
+    assert (
+        score(student, "knn", imagenet=folder, scoring={"k": (3,)})["probe_knn"]
+        == (found["probe_knn"])
+    )
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_place_for_features_that_cannot_be_written_is_told_first(student, data, named):
+    place = Path("no-folder") if named else default_cache().parent
+    place.write_text("a file")
+    running = Running(cache=place) if named else Running()
+    with pytest.raises(
+        OSError, match=f"{place}.*: no place for features .*pass --cache, or set AT"
+    ):
+        score(student, "knn", imagenet=data["imagenet"], running=running)
+    assert not list(Path("out").rglob("*.json"))
+
+
 def test_scores_that_are_asked_of_too_few_images_are_refused(student, data):
     with pytest.raises(ValueError, match="no image of the gallery is of class 0, 2"):
         score(student, "retrieval", cifar10=data["cifar10"], scoring={"queries": 0.8})

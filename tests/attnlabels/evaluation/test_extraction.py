@@ -13,7 +13,7 @@ from attnlabels.evaluation.extraction import (
     kept_features,
     write_features,
 )
-from attnlabels.evaluation.features import read_features
+from attnlabels.evaluation.features import read_corrupted, read_features
 from attnlabels.testsets.image_sets import ImageSet, Squares
 
 N = 23
@@ -218,3 +218,20 @@ def test_the_fingerprint_of_generated_images_is_that_of_what_they_are_made_of():
     assert fingerprint(generated, ENCODER) != fingerprint(
         generated._replace(made_from=other), ENCODER
     )
+
+
+def test_the_fingerprint_follows_what_is_left_out():
+    whole = made(labels=np.zeros(N, np.int64), names=[str(row) for row in range(N)])
+    marks = [fingerprint(whole.without(rows), ENCODER) for rows in ([], [3], [4], [3, 4])]
+    assert len({*marks}) == 4 and marks[1] == fingerprint(whole.without({3}), ENCODER)
+
+
+@pytest.mark.parametrize("of_imagenet", [True, False])
+def test_features_say_that_the_classes_are_imagenets_where_they_are(
+    tmp_path, monkeypatch, of_imagenet
+):
+    monkeypatch.setattr(ImageSet, "of_imagenet", lambda images: of_imagenet)
+    images = made(parts=["fog-1"])
+    write_features(tmp_path / "f", images, iter([np.ones((N, 2), np.float32)]))
+    assert read_corrupted(tmp_path / "f") == (["fog"], True, of_imagenet)
+    assert ("of_imagenet" in (tmp_path / "f/set.json").read_text()) is of_imagenet

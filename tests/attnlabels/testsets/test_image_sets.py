@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from timm.data import ImageNetInfo
 from torch.utils.data import DataLoader
 
 import corrupt_images
@@ -121,3 +122,29 @@ def test_squares_are_of_the_size_and_know_their_number(listed):
     assert squares.spans[-1] == ("features", slice(4, 5))
     bicubic = Squares(listed_images("val", folder, manifest), size=16, crop=0.5, batch_size=2)
     assert (bicubic[0][1] != squares[0][1]).any()
+
+
+def test_imagenets_classes_are_known_by_their_names_and_not_by_their_number(listed):
+    names = sorted(ImageNetInfo().label_names())
+    clean = listed_images("val", *listed)._replace(labels=np.arange(1000), classes=names)
+    assert len(names) == 1000 and clean.of_imagenet()
+    others = [*names[:-1], "n99999999"]
+    assert not clean._replace(classes=others).of_imagenet()
+    assert not clean._replace(labels=np.arange(999)).of_imagenet()  # a class without an image
+    assert not listed_images("val", *listed).of_imagenet()
+
+
+@pytest.mark.parametrize("rows", [[], [0], [1, 2], [4], [0, 2, 4]])
+def test_a_set_without_some_images_is_the_rest_in_every_part(listed, rows):
+    clean, made = listed_images("val", *listed), generated(listed)
+    keep = [row for row in range(5) if row not in rows]
+    assert clean.without(rows).images("features", slice(None)) == [
+        clean.images("features", slice(None))[row] for row in keep
+    ]
+    for part in ("snow-3", "fog-1"):
+        whole, left = made.images(part, slice(None)), made.without(rows)
+        np.testing.assert_array_equal(left.images(part, slice(None)), whole[keep])
+        np.testing.assert_array_equal(left.images(part, slice(1, 3)), whole[keep[1:3]])
+    assert left.labels.tolist() == made.labels[keep].tolist()
+    assert [*left.names] == [clean.names[row] for row in keep]
+    assert left.about["n"] == len(keep)

@@ -1,4 +1,5 @@
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -166,18 +167,28 @@ def test_another_image_in_place_of_one_is_named(folder):
         open_corrupted(folder, layout="imagenet_c")
 
 
-@pytest.mark.parametrize("name", [".ipynb_checkpoints", ".DS_Store"])
-def test_hidden_folders_are_refused(folder, name):
-    (folder / "noise" / "gaussian_noise" / "1" / name).mkdir()
-    with pytest.raises(ValueError, match=f"{name}: expected folders of classes alone"):
-        open_corrupted(folder, layout="imagenet_c")
+def test_what_systems_leave_is_passed_over_and_counted(folder, caplog):
+    expected = open_corrupted(folder, layout="imagenet_c").names
+    severity = folder / "noise" / "gaussian_noise" / "1"
+    for name in (".ipynb_checkpoints", "@eaDir", "n01000001/@eaDir"):
+        (severity / name).mkdir()
+        (severity / name / "c.JPEG").touch()
+    for name in ("Thumbs.db", ".DS_Store", "n01000001/._c.JPEG", "n01000001/Thumbs.db"):
+        (folder / "weather" / "fog" / "3" / name).touch()
+    with caplog.at_level(logging.INFO, logger="attnlabels"):
+        assert open_corrupted(folder, layout="imagenet_c").names == expected
+    assert caplog.messages == [f"{folder}: passed over 7 hidden, .ipynb_checkpoints the first"]
 
 
 def test_what_is_no_image_and_what_is_empty_are_refused(folder):
     severity = folder / "noise" / "gaussian_noise" / "1"
-    (severity / "n01000001" / "Thumbs.db").touch()
-    with pytest.raises(ValueError, match=r"Thumbs\.db: expected images only"):
+    (severity / "n01000001" / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"notes\.txt: expected images only"):
         open_corrupted(folder, layout="imagenet_c")
+    (severity / "list.csv").touch()
+    with pytest.raises(ValueError, match=r"list\.csv: expected folders of classes alone"):
+        open_corrupted(folder, layout="imagenet_c")
+    (severity / "list.csv").unlink()
     shutil.rmtree(severity / "n01000001")
     (severity / "n01000001").mkdir()
     with pytest.raises(ValueError, match="n01000001 is empty"):
