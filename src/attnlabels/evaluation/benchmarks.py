@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 from tqdm import tqdm
 
 from attnlabels.evaluation.datasets import Opened
