@@ -77,6 +77,11 @@ def test_the_refit_lowers_the_loss_and_moves_the_maps(align):
     assert np.abs(before - after).max() > 1e-3
 
 
+def test_a_refit_that_ends_at_its_limit_says_so(align, caplog):
+    assert align(refit_steps=1)[0]["refit"]["converged"] is False
+    assert "still changing after 1 steps" in caplog.text
+
+
 def test_more_steps_of_the_refit_reach_no_higher_a_loss(align):
     losses = [align(refit_steps=n)[0]["refit"]["loss_after"] for n in (1, 5, 50)]
     assert losses[0] > losses[1] >= losses[2] - 1e-6

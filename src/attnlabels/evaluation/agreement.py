@@ -1,6 +1,7 @@
 """A student's attention beside people's: its maps, and its readout refitted to convergence."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ from attnlabels.models.projector import projector
 from attnlabels.processes.world import own_device
 from attnlabels.recordings.recordings import Recording, read_recordings
 from attnlabels.shards.shards import Shards
+
+log = logging.getLogger(__name__)
 
 
 class Aligned(NamedTuple):
@@ -124,7 +127,8 @@ def refit(
     """Fit the student's readout to convergence on `n_images` of the labels.
 
     Its four parameters learn slowly beside a network, so a difference that a refit closes says
-    nothing about the encoder. Returns the loss λ·KLD - β·NSS before and after.
+    nothing about the encoder. Returns the loss λ·KLD - β·NSS before and after; where the fit ends
+    at the limit of `steps`, the log says so, and there is a `converged` that is false.
     """
     images, maps, fixations = [], [], []
     size = (student.readout.size, student.readout.size)
@@ -140,20 +144,35 @@ def refit(
     selected = student.see(images).selected
     targets = torch.from_numpy(np.stack(maps)).to(student.device)
     counts = torch.from_numpy(np.stack(fixations)).to(student.device)
-    optimizer = torch.optim.LBFGS(
-        student.readout.parameters(), max_iter=steps, line_search_fn="strong_wolfe"
-    )
 
     def loss() -> Tensor:
-        optimizer.zero_grad()
         predicted = student.readout.read(selected)
-        total = (
+        return (
             kld_weight * kld(predicted, targets).mean() - nss_weight * nss(predicted, counts).mean()
         )
+
+    before = float(loss().detach())
+    converged = minimise(loss, student.readout, steps=steps)
+    student.refitted = True
+    found: dict[str, float] = {"loss_before": before, "loss_after": float(loss().detach())}
+    if not converged:
+        log.warning("the readout was still changing after %d steps of its refit", steps)
+        found["converged"] = False
+    return found
+
+
+def minimise(loss: Callable[[], Tensor], readout: nn.Module, *, steps: int) -> bool:
+    """Fit the readout by L-BFGS; whether that ended within the limits of its steps."""
+    optimizer = torch.optim.LBFGS(
+        readout.parameters(), max_iter=steps, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        total = loss()
         total.backward()
         return total.detach()
 
-    before = float(loss())
-    optimizer.step(loss)
-    student.refitted = True
-    return {"loss_before": before, "loss_after": float(loss())}
+    optimizer.step(closure)
+    (settings,), state = optimizer.param_groups, optimizer.state[next(readout.parameters())]
+    return bool(state["n_iter"] < steps and state["func_evals"] < settings["max_eval"])
