@@ -76,13 +76,11 @@ def evaluate(
     `on` names the benchmarks, which are run on each data set that is given: `imagenet`, a folder of
     `train` and `val` in class folders, or with `imagenet_labels` in a CSV (image,label[,split]),
     and `cifar10`, its batches or archive. `imagenet_c` and `cifar10_c` are these corrupted, else
-    generated with `seed`, and marked so. Alignment is with the shards `attention` of people, by
-    name, and refits the readout on a teacher's `labels`.
+    generated with `seed`, and marked so. Alignment: shards `attention` of people; refits `labels`.
 
-    Every image file is looked at before the first is encoded; `broken` ones stop, all of them
-    named, or are left out. Written are `out/<stage>/<name>-<seed>.json`, each once it is finished.
-    Features are kept while all files are as they were. Raises ValueError or OSError if one or a
-    name does not fit.
+    All image files are looked at first; `broken` ones stop, all of them named, or are left out.
+    Written are `out/<stage>/<name>-<seed>.json`, each once it is finished. Features are kept while
+    all files are as they were. Raises ValueError or OSError if one or a name does not fit.
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
     _require_benchmarks(on, written.run)
