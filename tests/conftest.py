@@ -4,10 +4,13 @@ import copy
 import json
 import os
 import resource
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -40,6 +43,7 @@ from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import load, read
 from attnlabels.pipeline.script import run
 from attnlabels.shards.shards import Sample, write_shards
+from warm_python import write_client
 
 ROOT = Path(__file__).resolve().parents[1]
 # Tests run side by side, and so do the processes that they start: of several threads each, those of
@@ -184,6 +188,25 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
     change({})
     return change
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[str]:
+    """The path of a `python` that has imported torch and the like before it is called."""
+    if not hasattr(os, "pidfd_open"):
+        yield sys.executable
+        return
+    with TemporaryDirectory(prefix="warm-") as folder:  # a socket's path has at most 100 letters
+        address = Path(folder, "socket")
+        write_client(Path(folder, "python"), python=sys.executable, address=address)
+        command = [sys.executable, ROOT / "tests/warm_python.py", address]
+        server = subprocess.Popen(command, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+        while not address.exists():
+            assert server.poll() is None, "the warm python has ended"
+            time.sleep(0.1)
+        yield str(Path(folder, "python"))
+        server.kill()
+        server.wait()
 
 
 @pytest.fixture(scope="session")

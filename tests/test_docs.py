@@ -123,11 +123,11 @@ def teacher_page(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
+def shell(tmp_path: Path, warm_python: str) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
     """Runs a script as a reader would, with this source tree's `attnlabels` on the path."""
     bin = tmp_path.with_name(f"{tmp_path.name}-bin")
     bin.mkdir()
-    (bin / "attnlabels").write_text(f"#!{sys.executable}\n{COMMAND}")
+    (bin / "attnlabels").write_text(f"#!{warm_python}\n{COMMAND}")
     (bin / "attnlabels").chmod(0o755)
     path = os.pathsep.join([str(bin), str(Path(sys.executable).parent), os.environ["PATH"]])
 

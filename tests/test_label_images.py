@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -303,23 +302,28 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(params, fail, full_di
     assert [path.name for path in Path().rglob("*") if path.is_file()] == ["params.yaml"]
 
 
-def run_stage(
-    *words: Path, script: str = "", **environment: str
-) -> "subprocess.CompletedProcess[str]":
+@pytest.fixture
+def run_stage(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """The stage as a command, or `script`, on one thread of the CPU."""
-    Path("stage.py").write_text(script)
-    return subprocess.run(
-        [sys.executable, "stage.py" if script else SOURCES / "label_images.py", *words],
-        env=os.environ
-        | environment
-        | {
-            "PYTHONPATH": str(SOURCES),
-            "OMP_NUM_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": "",
-        },
-        capture_output=True,
-        text=True,
-    )
+
+    def call(
+        *words: Path, script: str = "", **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        Path("stage.py").write_text(script)
+        return subprocess.run(
+            [warm_python, "stage.py" if script else SOURCES / "label_images.py", *words],
+            env=os.environ
+            | environment
+            | {
+                "PYTHONPATH": str(SOURCES),
+                "OMP_NUM_THREADS": "1",
+                "CUDA_VISIBLE_DEVICES": "",
+            },
+            capture_output=True,
+            text=True,
+        )
+
+    return call
 
 
 @pytest.fixture
@@ -352,7 +356,7 @@ def stop_in(shard: int, monkeypatch) -> None:
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_any_number_of_processes_leaves_the_same_bytes(
-    label, params, photographs, teacher, world, processes
+    run_stage, label, params, photographs, teacher, world, processes
 ):
     cut(photographs / BROKEN)
     label("one", images=photographs, broken="skip", shard_size=5)
@@ -414,7 +418,7 @@ def test_a_labelling_interrupted_in_any_shard_goes_on_with_that_one_to_the_same_
     ],
 )
 def test_a_killed_labelling_goes_on_at_its_first_missing_shard_to_the_same_bytes(
-    label, params, made, teacher, world, by, processes, killed
+    run_stage, label, params, made, teacher, world, by, processes, killed
 ):
     label("whole", shard_size=5)
     made.clear()
@@ -514,7 +518,9 @@ def test_an_image_that_was_skipped_is_looked_at_again_once_it_is_another_file(
     assert made == [1, 2]
 
 
-def test_a_second_run_at_the_same_time_is_refused(label, params, fail, monkeypatch, teacher, world):
+def test_a_second_run_at_the_same_time_is_refused(
+    run_stage, label, params, fail, monkeypatch, teacher, world
+):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_in(1, patch)
         label("cut")

@@ -330,10 +330,10 @@ BUILT = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
 
 class Copy:
-    """A copy of the project outside of git, with small parameters."""
+    """A copy of the project outside of git, with small parameters, and the Python that runs it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+        self.folder, self.executable = folder, python
         for name in ("src", "params"):
             shutil.copytree(ROOT / name, folder / name, ignore=BUILT)
         for name in ("dvc.yaml", ".dvcignore"):
@@ -349,7 +349,7 @@ class Copy:
                 "ATTNLABELS_SCRATCH": str(folder.with_suffix(".scratch")),
                 "CUDA_VISIBLE_DEVICES": "",
                 "OMP_NUM_THREADS": "1",
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
             }
         )
         self.dvc("init", "--no-scm", "--quiet")
@@ -360,7 +360,7 @@ class Copy:
     def python(self, *words: str, status: int = 0) -> str:
         """What Python says, called so; it must leave with `status`."""
         process = subprocess.run(
-            [sys.executable, *words],
+            [self.executable, *words],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -407,9 +407,9 @@ for command in Path("commands").read_text().splitlines():
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory, tiny_params) -> tuple[Copy, list[str]]:
+def reproduced(tmp_path_factory, tiny_params, warm_python) -> tuple[Copy, list[str]]:
     """A copy in which the whole chain ran once, and the commands that DVC ran."""
-    made = Copy(tmp_path_factory.mktemp("chain") / "first")
+    made = Copy(tmp_path_factory.mktemp("chain") / "first", warm_python)
     tiny_params(made.folder, SIX_CLASSES)
     said = made.dvc("repro")
     return made, [line[2:] for line in said.splitlines() if line.startswith("> ")]

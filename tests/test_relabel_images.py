@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -478,7 +477,7 @@ def test_one_image_has_no_other(row, relabel, labels, tmp_path):
 @pytest.mark.parametrize("row", ["masks", "contracam"])
 @pytest.mark.parametrize("processes", [2, 3])
 def test_any_number_of_processes_leaves_the_same_bytes(
-    row, processes, relabel, labels, given, masks, params
+    run_script, row, processes, relabel, labels, given, masks, params
 ):
     (masks / f"{FIFTH}.png").unlink()
     by = masks if row == "masks" else given[row]
@@ -491,21 +490,26 @@ def test_any_number_of_processes_leaves_the_same_bytes(
     assert not list(Path("scratch").iterdir())
 
 
-def run_script(*words: str | Path, script: str = "") -> "subprocess.CompletedProcess[str]":
+@pytest.fixture
+def run_script(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """The stage as a command, or `script`, on one thread of the CPU."""
-    Path("stage.py").write_text(script)
-    scripts = Path(relabel_images.__file__).parent
-    return subprocess.run(
-        [sys.executable, "stage.py" if script else scripts / "relabel_images.py", *words],
-        env=os.environ
-        | {
-            "PYTHONPATH": str(scripts),
-            "OMP_NUM_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": "",
-        },
-        capture_output=True,
-        text=True,
-    )
+
+    def call(*words: str | Path, script: str = "") -> "subprocess.CompletedProcess[str]":
+        Path("stage.py").write_text(script)
+        scripts = Path(relabel_images.__file__).parent
+        return subprocess.run(
+            [warm_python, "stage.py" if script else scripts / "relabel_images.py", *words],
+            env=os.environ
+            | {
+                "PYTHONPATH": str(scripts),
+                "OMP_NUM_THREADS": "1",
+                "CUDA_VISIBLE_DEVICES": "",
+            },
+            capture_output=True,
+            text=True,
+        )
+
+    return call
 
 
 # Runs the stage, which is killed as it begins its second shard.
@@ -550,7 +554,7 @@ def made(monkeypatch) -> list[str]:
 
 @EVERY
 def test_what_was_killed_goes_on_at_its_first_missing_shard_to_the_same_bytes(
-    row, relabel, made, labels, given
+    run_script, row, relabel, made, labels, given
 ):
     whole = relabel(row, "whole")
     assert made[-3:] == ["shard-000000", "shard-000001", "shard-000002"]

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
-from attnlabels.images.names import some_of
 from attnlabels.metrics.directions import scale_rows
 
 # Paper: gives curves over k without its values. These are ours.
@@ -20,6 +19,7 @@ K_GRID = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 CHUNK = 1024
 BLOCK = 2048
 CELLS = 2**25  # 128 MB; with half of them ImageNet's gallery is read twice as often
+N_NAMED = 5  # of many classes, so many are named
 PIECE = 128  # features that are made of length 1 at a time; they stay in the cache
 
 # A sort of g similarities takes as long as some 2 log2(g) counts of those above one of them, since
@@ -60,10 +60,11 @@ def require_matches(
     asked, stored = split
     missing = np.setdiff1d(labels[asked], labels[stored]).tolist()
     if missing:
-        named = some_of(repr(classes[i]) if classes else str(i) for i in missing)
+        named = [repr(classes[i]) if classes else str(i) for i in missing[:N_NAMED]]
+        more = f" and {len(missing) - N_NAMED} more" if missing[N_NAMED:] else ""
         raise ValueError(
-            f"no image of the gallery is of class {named}: all of it ask; take fewer queries, "
-            "another seed or more images"
+            f"no image of the gallery is of class {', '.join(named)}{more}: all of it ask; take "
+            "fewer queries, another seed or more images"
         )
 
 

@@ -3,7 +3,7 @@ import json
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -309,24 +309,29 @@ def test_scores_that_are_asked_of_too_few_images_are_refused(student, data):
         score(student, "knn", cifar10=data["cifar10"], scoring={"k": (45,)})
 
 
-def command(*words) -> tuple[int, str, str]:
-    """Status, output and errors of `attnlabels evaluate`."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from attnlabels.cli import main; main()",
-            "evaluate",
-            *map(str, words),
-        ],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(SOURCES), "CUDA_VISIBLE_DEVICES": ""},
-    )
-    return done.returncode, done.stdout, done.stderr
+@pytest.fixture
+def command(warm_python: str) -> Callable[..., tuple[int, str, str]]:
+    """Calls `attnlabels evaluate`: its status, output and errors."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [
+                warm_python,
+                "-c",
+                "from attnlabels.cli import main; main()",
+                "evaluate",
+                *map(str, words),
+            ],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(SOURCES), "CUDA_VISIBLE_DEVICES": ""},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return call
 
 
-def test_the_command_writes_and_shows_the_scores(student, data, world):
+def test_the_command_writes_and_shows_the_scores(command, student, data, world):
     status, said, _ = command(
         student,
         "--on",
@@ -350,7 +355,7 @@ def test_the_command_writes_and_shows_the_scores(student, data, world):
     assert Path("metrics/score_retrieval/student-0.json").is_file()
 
 
-def test_the_command_tells_failure_from_misuse(student, data):
+def test_the_command_tells_failure_from_misuse(command, student, data):
     status, _, said = command("timm:resnet18", "--on", "knn", "--out", "m")
     assert status == 1
     assert said.startswith("attnlabels: error: timm:resnet18 comes without weights")

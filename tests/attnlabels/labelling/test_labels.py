@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -104,23 +103,28 @@ def labelled(teacher: Path) -> Label:
     return call
 
 
-def run(
-    *words: Path | str, script: str = COMMAND, **environment: str
-) -> "subprocess.CompletedProcess[str]":
-    """The command, on one thread of the CPU."""
-    Path("attnlabels.cmd").write_text(script)
-    return subprocess.run(
-        [sys.executable, "attnlabels.cmd", *words],
-        env=os.environ
-        | environment
-        | {
-            "PYTHONPATH": str(SOURCES),
-            "OMP_NUM_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": "",
-        },
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def run(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """The command, or `script`, on one thread of the CPU."""
+
+    def call(
+        *words: Path | str, script: str = COMMAND, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        Path("attnlabels.cmd").write_text(script)
+        return subprocess.run(
+            [warm_python, "attnlabels.cmd", *words],
+            env=os.environ
+            | environment
+            | {
+                "PYTHONPATH": str(SOURCES),
+                "OMP_NUM_THREADS": "1",
+                "CUDA_VISIBLE_DEVICES": "",
+            },
+            capture_output=True,
+            text=True,
+        )
+
+    return call
 
 
 def command(images: Path | str, teacher: Path, *more: str, out: str = "out") -> list[Path | str]:
@@ -506,7 +510,9 @@ def test_what_is_changed_does_not_go_on_from_the_old_shards(
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_killed_command_goes_on_to_the_bytes_of_one_process(labelled, photos, teacher, processes):
+def test_a_killed_command_goes_on_to_the_bytes_of_one_process(
+    run, labelled, photos, teacher, processes
+):
     truncated(photos / "b/broken.jpg")
     labelled(photos, "whole", broken="skip", n_overlays=2)
     words = command(photos, teacher, "--broken", "skip", "--overlay", "2", "--processes", processes)
@@ -538,7 +544,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(labelled, photos, ful
     assert [path for name in left_over() for path in Path(name).iterdir()] == []
 
 
-def test_a_place_that_cannot_be_written_is_one_clear_error(photos, teacher):
+def test_a_place_that_cannot_be_written_is_one_clear_error(run, photos, teacher):
     Path("file").write_text("no folder")
     failed = run(*command(photos, teacher, out="file/out"))
     assert failed.returncode == 1
@@ -569,7 +575,9 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(photos, teacher):
         ),
     ],
 )
-def test_the_command_says_what_is_wrong_with_its_words(photos, teacher, words, status, message):
+def test_the_command_says_what_is_wrong_with_its_words(
+    run, photos, teacher, words, status, message
+):
     (photos / "a/notes.txt").write_text("no photograph")
     failed = run(*[str(teacher) if word == "TEACHER" else word for word in words])
     assert failed.returncode == status and message in failed.stderr

@@ -1,0 +1,146 @@
+"""A Python that has imported the large packages before it is called, for tests of commands.
+
+Importing torch and what comes with it takes seconds, and a chain has a process for each stage. So
+one process imports them once and forks for each call: `serve` is that one, and `CLIENT` what stands
+in the place of `python`. Of this project nothing is imported before, so a call takes the code that
+lies where it says. Calls share what PYTHONHASHSEED leaves to chance, as those of `python` do not.
+"""
+
+import atexit
+import gc
+import importlib
+import marshal
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+PACKAGES = (
+    *("cv2", "h5py", "matplotlib.pyplot", "pandas", "pydantic", "ruamel.yaml", "safetensors.torch"),
+    *("scipy.io", "scipy.optimize", "scipy.stats", "sklearn.linear_model", "threadpoolctl", "timm"),
+    *("torch.utils.data", "torchvision", "tqdm", "typer", "webdataset"),
+    *("dvc.cli", "dvc.repo", "dvc.commands.repro", "dvc.commands.status"),
+)
+CLIENT = """#!{python} -IS
+import marshal, os, signal, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+said = marshal.dumps((os.getcwdb(), [*map(os.fsencode, sys.argv)], {{**os.environb}}))
+socket.send_fds(server, [len(said).to_bytes(8, "big")], [0, 1, 2])
+server.sendall(said)
+status = int.from_bytes(server.recv(2), "big", signed=True)
+if status < 0:
+    if -status != signal.SIGKILL:
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+os._exit(status)
+"""
+
+
+def write_client(path: Path, *, python: str, address: Path) -> None:
+    """The command that `serve` answers at `address`, by the real `python`."""
+    path.write_text(CLIENT.format(python=python, address=str(address)))
+    path.chmod(0o755)
+
+
+def serve(address: Path) -> None:
+    """Answer calls until this process is ended; returns in the process of each call, to make it."""
+    os.environ["OMP_WAIT_POLICY"] = "passive"  # as attnlabels has it, before torch is imported
+    for package in PACKAGES:
+        importlib.import_module(package)
+    gc.freeze()  # or each call would walk through all of it, and so copy it
+    calls = socket.socket(socket.AF_UNIX)
+    calls.bind(str(address))
+    calls.listen()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for a call
+    while True:
+        call, _ = calls.accept()
+        if not os.fork():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            calls.close()
+            if _answer(call):
+                return
+        call.close()
+
+
+def _answer(call: socket.socket) -> bool:
+    """Fork for the call; True in the process that is to make it. The other waits and says how."""
+    said, streams, _, _ = socket.recv_fds(call, 8, 3)
+    assert len(streams) == 3
+    left, parts = int.from_bytes(said, "big"), []
+    while left:
+        parts.append(call.recv(left))
+        left -= len(parts[-1])
+    if process := os.fork():
+        ended = os.pidfd_open(process)
+        if ended not in select.select([ended, call], [], [])[0]:  # whoever called is gone
+            os.kill(process, signal.SIGTERM)
+        _, how = os.waitpid(process, 0)
+        call.sendall(os.waitstatus_to_exitcode(how).to_bytes(2, "big", signed=True))
+        os._exit(0)
+    call.close()
+    folder, words, environment = marshal.loads(b"".join(parts))
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(folder)
+    os.environb.clear()
+    os.environb.update(environment)
+    sys.executable, *sys.argv = map(os.fsdecode, words)  # what it starts is called so too
+    return True
+
+
+def made() -> Callable[[], Any]:
+    """What Python does with the words in `sys.argv`."""
+    first, *others = sys.argv
+    path = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    if first == "-c":
+        code, sys.argv = others[0], ["-c", *others[1:]]
+        main = types.ModuleType("__main__")
+        sys.path[:1] = ["", *path]
+
+        def run() -> None:
+            sys.modules["__main__"] = main
+            exec(compile(code, "<string>", "exec"), main.__dict__)
+
+        return run
+    if first == "-m":
+        sys.argv = others
+        sys.path[:1] = [os.getcwd(), *path]
+        return lambda: runpy.run_module(others[0], run_name="__main__", alter_sys=True)
+    assert not first.startswith("-"), f"{first}: only -c and -m are known here"
+    sys.path[:1] = [str(Path(first).resolve().parent), *path]
+    return lambda: runpy.run_path(first, run_name="__main__")
+
+
+def leave(call: Callable[[], Any]) -> NoReturn:
+    """Make a call and end as Python does, but for taking apart what was imported before."""
+    status: object = 0
+    try:
+        call()
+    except SystemExit as left:
+        status = left.code
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    if not isinstance(status, int | None):
+        print(status, file=sys.stderr)
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(status or 0) & 0xFF)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
+    leave(made())
