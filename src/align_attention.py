@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from attnlabels.evaluation.agreement import Aligned, FrozenStudent, align, refit
 from attnlabels.images.decoding import resize
 from attnlabels.metrics.alignment import SCORES
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
+from attnlabels.readouts.students import Aligned, FrozenStudent, align, refit
 from attnlabels.shards.shards import Shards
 
 NotNegative = Annotated[float, Field(ge=0)]

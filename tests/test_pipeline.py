@@ -34,6 +34,7 @@ FLOORS = (
     {"blocks", "images", "losses", "metrics", "models", "pipeline", "processes"},
     {"scenes", "shards", "testsets"},
     {"recordings", "reporting", "training"},
+    {"readouts"},
     {"evaluation"},
     {"labelling"},
 )

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 import list_runs
 import train_simclr
 from attnlabels import blocks
-from attnlabels.evaluation.agreement import FrozenStudent, align
 from attnlabels.losses import objective
 from attnlabels.models.files import read_config
 from attnlabels.pipeline.params import read
 from attnlabels.processes.resumable import Resumable
 from attnlabels.processes.room import Need
+from attnlabels.readouts.students import FrozenStudent, align
 from attnlabels.shards import labelled_squares
 from attnlabels.training import encoders, probe, samples, step, students
 

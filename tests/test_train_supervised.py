@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 import train_supervised
-from attnlabels.evaluation.agreement import FrozenStudent, align
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.pipeline.params import read
+from attnlabels.readouts.students import FrozenStudent, align
 from attnlabels.training import encoders
 
 RUNS = ("supervised_resnet10", "supervised_resnet10_attn_teacher")

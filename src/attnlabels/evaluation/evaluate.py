@@ -9,7 +9,6 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from attnlabels.evaluation.agreement import FrozenStudent, align, refit
 from attnlabels.evaluation.benchmarks import CURVE, Extract, Scores, Scoring, score_sets
 from attnlabels.evaluation.datasets import Opened, open_sets, whole_sets
 from attnlabels.evaluation.encoders import FrozenEncoder, Shown, open_encoder
@@ -21,6 +20,7 @@ from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import write_json, write_rows
 from attnlabels.processes.checkpoint import scratch_root
 from attnlabels.processes.world import own_device
+from attnlabels.readouts.students import FrozenStudent, align, refit
 from attnlabels.shards.shards import Shards
 from attnlabels.testsets.image_sets import ImageSet, Squares
 

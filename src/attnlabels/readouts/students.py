@@ -1,7 +1,6 @@
 """A student's attention beside people's: its maps, and its readout refitted to convergence."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from tqdm import tqdm
 from attnlabels.images.crops import centre_box, count_points, crop_map
 from attnlabels.images.decoding import decode, resize_map
 from attnlabels.images.squares import resize_centre_crop
-from attnlabels.losses.attention import kld, nss
 from attnlabels.metrics.alignment import mean_scores, score_maps
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.attention_maps import Contrast, alone, build_attention
@@ -22,10 +20,9 @@ from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.models.projector import projector
 from attnlabels.processes.world import own_device
+from attnlabels.readouts.head import fit_head
 from attnlabels.recordings.recordings import Recording, read_recordings
 from attnlabels.shards.shards import Shards
-
-log = logging.getLogger(__name__)
 
 
 class Aligned(NamedTuple):
@@ -144,35 +141,14 @@ def refit(
     selected = student.see(images).selected
     targets = torch.from_numpy(np.stack(maps)).to(student.device)
     counts = torch.from_numpy(np.stack(fixations)).to(student.device)
-
-    def loss() -> Tensor:
-        predicted = student.readout.read(selected)
-        return (
-            kld_weight * kld(predicted, targets).mean() - nss_weight * nss(predicted, counts).mean()
-        )
-
-    before = float(loss().detach())
-    converged = minimise(loss, student.readout, steps=steps)
-    student.refitted = True
-    found: dict[str, float] = {"loss_before": before, "loss_after": float(loss().detach())}
-    if not converged:
-        log.warning("the readout was still changing after %d steps of its refit", steps)
-        found["converged"] = False
-    return found
-
-
-def minimise(loss: Callable[[], Tensor], readout: nn.Module, *, steps: int) -> bool:
-    """Fit the readout by L-BFGS; whether that ended within the limits of its steps."""
-    optimizer = torch.optim.LBFGS(
-        readout.parameters(), max_iter=steps, line_search_fn="strong_wolfe"
+    found = fit_head(
+        student.readout,
+        selected,
+        targets,
+        counts,
+        steps=steps,
+        kld_weight=kld_weight,
+        nss_weight=nss_weight,
     )
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        total = loss()
-        total.backward()
-        return total.detach()
-
-    optimizer.step(closure)
-    (settings,), state = optimizer.param_groups, optimizer.state[next(readout.parameters())]
-    return bool(state["n_iter"] < steps and state["func_evals"] < settings["max_eval"])
+    student.refitted = True
+    return found
