@@ -42,13 +42,14 @@ def labels_page(tmp_path: Path, teacher: Path) -> None:
 
 
 @pytest.fixture
-def evaluate_page(tmp_path: Path, world: Path, student: Path) -> None:
-    """Images of three classes, clean and corrupted; CIFAR-10; recordings; two encoders."""
+def evaluate_page(tmp_path: Path, world: Path, student: Path, teacher: Path) -> None:
+    """Images of three classes, clean and corrupted; CIFAR-10; recordings; encoders, a teacher."""
     data = world / "data"
     (tmp_path / "imagenet").symlink_to(data / "scenes/imagenet")
     (tmp_path / "cifar-10-batches-py").symlink_to(data / "scenes/cifar-10-batches-py")
     (tmp_path / "eye").symlink_to(data / "attention/eye")
     (tmp_path / "student.safetensors").symlink_to(student)
+    (tmp_path / "teacher.safetensors").symlink_to(teacher)
     torch.manual_seed(0)
     weights = torchvision.models.resnet18().state_dict()
     save_file(weights, tmp_path / "resnet18.safetensors")

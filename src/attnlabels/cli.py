@@ -308,16 +308,28 @@ def evaluate_(
     labels: Annotated[
         Path | None,
         typer.Option(
-            metavar="SHARDS", help="A teacher's labels, to refit the readout on; for alignment."
+            metavar="SHARDS",
+            help="Images with maps to fit readouts on; for alignment.  [default: across folds of "
+            "the recordings]",
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="To be compared with people too; for alignment."),
+    ] = None,
+    readout: Annotated[
+        list[str],
+        typer.Option(metavar="NAME", help="How maps are read; for alignment. Say it for each."),
+    ] = ["head", "linear", "norm", "class_token"],  # noqa: B006 (typer copies it)
     name: Annotated[
         str | None,
         typer.Option(help="Of the run in METRICS/STAGE/NAME-SEED.json.  [default: the encoder's]"),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(help="Of the development part, of the queries and of generated corruptions."),
+        typer.Option(
+            help="Of the development part, of queries, generated corruptions and random weights."
+        ),
     ] = 0,
     size: Annotated[
         int | None,
@@ -378,8 +390,8 @@ def evaluate_(
         --imagenet imagenet --imagenet-c ImageNet-C --workers 8 --out metrics
     attnlabels evaluate features.onnx --size 224 --crop 0.875 --normalise imagenet \\
         --on retrieval --cifar10 cifar-10-batches-py --out metrics
-    attnlabels evaluate student.safetensors --on alignment --attention eye=attention/eye \\
-        --labels labels --out metrics
+    attnlabels evaluate timm:vit_base_patch16_224 --weights vit.safetensors --on alignment \\
+        --attention eye=attention/eye --teacher teacher.safetensors --out metrics
     """
     from attnlabels import Running, Scoring, Shown, evaluate
 
@@ -402,6 +414,7 @@ def evaluate_(
         cifar10_c=cifar10_c,
         attention=recordings,
         labels=labels,
+        teacher=teacher,
         name=name,
         seed=seed,
         broken=broken,
@@ -410,6 +423,7 @@ def evaluate_(
             development=development,
             queries=queries,
             corrupt_queries_alone=corrupt_queries_alone,
+            readouts=readout,
         ),
         running=Running(
             precision=precision,

@@ -19,6 +19,7 @@ from attnlabels.metrics.retrieval import (
     split_queries,
 )
 from attnlabels.metrics.robustness import robustness
+from attnlabels.readouts.readouts import READOUTS
 from attnlabels.testsets.image_sets import ImageSet
 
 CURVE = ("set", "corruption", "severity", "k", "precision", "recall")
@@ -36,6 +37,7 @@ class Scoring:
     k: Sequence[int] = (5, 10, 20, 50, 100, 200)  # numbers of neighbours
     queries: float = 0.1  # share of the test images that ask the others
     corrupt_queries_alone: bool = False  # retrieval-c: against a gallery that is clean
+    readouts: Sequence[str] = tuple(READOUTS)  # alignment: how maps are read
 
 
 class Scores(NamedTuple):

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from attnlabels.evaluation.checkpoints import fill
 from attnlabels.evaluation.students import DTYPE, Precision, read_encoder
 from attnlabels.models.files import read_config
+from attnlabels.readouts.intermediates import Eye, of_timm, of_torchvision
 from attnlabels.shards.shards import sha256_of
 
 Normalisation = Literal["none", "imagenet", "half"]
@@ -49,6 +50,10 @@ ONNX_ERRORS = (  # of a file that is broken or wants what is not there
     "RuntimeException",
 )
 ONNX, TORCHSCRIPT = ".onnx", (".pt", ".ts", ".torchscript")
+WITHOUT_WEIGHTS = (
+    "{encoder} comes without weights, and none are downloaded; give --weights FILE, its state dict "
+    "as safetensors or .pth"
+)
 N_NAMED = 3  # of many names, so many are named
 
 
@@ -103,10 +108,7 @@ def open_encoder(
     if kind in LIBRARIES and name:
         network, view, heads = LIBRARIES[kind](name)
         if weights is None:
-            raise ValueError(
-                f"{encoder} comes without weights, and none are downloaded; give --weights FILE, "
-                "its state dict as safetensors or .pth"
-            )
+            raise ValueError(WITHOUT_WEIGHTS.format(encoder=encoder))
         where = f"{encoder}: {weights}"
         place["prefix"] = fill(network, weights, heads=heads, prefix=prefix, where=where)
         read, file = of_module(network, device=device, precision=precision), weights
@@ -129,6 +131,55 @@ def open_encoder(
     encode = _normalising(read, view, device=device)
     opened = _probed(encode, view, encoder=encoder, file=file, precision=precision)
     return dataclasses.replace(opened, identity=opened.identity | place)
+
+
+def open_eye(
+    encoder: str,
+    *,
+    weights: Path | None,
+    shown: Shown,
+    device: torch.device,
+    prefix: str | None = None,
+    seed: int | None = None,
+) -> Eye:
+    """The network called `timm:NAME` or `torchvision:NAME`, seen into before it pools.
+
+    It is shown whole photographs unless `shown` has another crop: people saw them whole. With a
+    `seed` its weights are those that its library draws at random, and the file is not read. Raises
+    ValueError for an encoder that gives no intermediate features, the rest is as in `open_encoder`.
+    """
+    kind, _, name = encoder.partition(":")
+    if kind not in LIBRARIES or not name:
+        raise ValueError(
+            f"{encoder}: only pooled features are known of such a file, and maps are read before "
+            "the pooling; give a checkpoint of train_simclr, or timm:NAME or torchvision:NAME with "
+            "--weights"
+        )
+    with torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.manual_seed(seed)
+        network, view, heads = LIBRARIES[kind](name)
+    if seed is None:
+        if weights is None:
+            raise ValueError(WITHOUT_WEIGHTS.format(encoder=encoder))
+        fill(network, weights, heads=heads, prefix=prefix, where=f"{encoder}: {weights}")
+    view = _changed(view, dataclasses.replace(shown, crop=shown.crop or 1.0))
+    network.eval().to(device)
+    try:
+        look = of_timm(network) if kind == "timm" else of_torchvision(network, size=view.size)
+        eye = Eye(
+            look=_normalising(look, view, device=device),
+            size=view.size,
+            crop=view.crop,
+            interpolation=view.interpolation,
+        )
+        eye.see([np.zeros((view.size, view.size, 3), np.uint8)])
+    except (ValueError, RuntimeError, AssertionError) as error:  # timm asserts sizes
+        why = str(error).splitlines()[0]
+        raise ValueError(
+            f"{encoder}: no maps can be read of it at {view.size} px: {why}"
+        ) from error
+    return eye
 
 
 class Built(NamedTuple):

@@ -116,6 +116,12 @@ def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
         )
 
 
+def have_two_observers(shards: Shards) -> bool:
+    """Whether every image was seen by two people or more."""
+    observers = (shards[i]["observers"] for i in range(len(shards)))
+    return all(each is not None and len(np.unique(each)) > 1 for each in observers)
+
+
 def _density_of(
     sample: Sample, *, share: float, counted: bool, border: Border
 ) -> Callable[[np.ndarray], np.ndarray]:

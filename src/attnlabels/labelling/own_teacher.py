@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from attnlabels.evaluation.teacher_scores import score_halves, score_set
+from attnlabels.evaluation.teacher_scores import have_two_observers, score_halves, score_set
 from attnlabels.images.broken import Broken
 from attnlabels.labelling.fitted_sigma import fit_to
 from attnlabels.metrics.alignment import SCORES
@@ -292,7 +292,7 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         teacher, folder / "val", size=recipe.image_size, batch_size=BATCH_SIZE, examples=0
     )
     held_out: dict[str, Any] = {name: each.means() for name, each in scored.items()}
-    if _have_two_observers(Shards(folder / "val")):
+    if have_two_observers(Shards(folder / "val")):
         half = float(np.mean(list(score_halves(folder / "val", splits=SPLITS, seed=recipe.seed))))
         held_out["split_half"] = {"cc": half, "cc_all_observers": spearman_brown(half)}
     test = paired_t(*(each.values[:, SCORES.index("cc")] for each in scored.values()))
@@ -313,9 +313,3 @@ def _smaller(recipe: Recipe, times: float) -> list[str]:
     """What to set so that images have so many times fewer pixels."""
     side = int(max(recipe.image_size) / times**0.5) // STRIDE * STRIDE
     return [f"--side to {side}"] if side >= STRIDE else []
-
-
-def _have_two_observers(shards: Shards) -> bool:
-    """Whether every image was seen by two people or more."""
-    observers = (shards[i]["observers"] for i in range(len(shards)))
-    return all(each is not None and len(np.unique(each)) > 1 for each in observers)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -213,14 +214,9 @@ def test_an_encoder_of_others_is_scored_and_described(torchvision_weights, data)
     assert len(about["sha256"]) == 64 and about["encoder"] == "torchvision:resnet18"
 
 
-def test_alignment_is_for_students_alone(torchvision_weights, student, world):
-    eye = {"eye": world / "data/attention/eye"}
-    with pytest.raises(ValueError, match="torchvision:resnet18 has no attention head"):
-        score("torchvision:resnet18", "alignment", weights=torchvision_weights, attention=eye)
+def test_alignment_is_with_recordings(student):
     with pytest.raises(ValueError, match="alignment is with recordings of people"):
         score(student, "alignment")
-    found = score(student, "alignment", attention=eye)["align_attention"]
-    assert list(found) == ["eye"] and list(found["eye"]) == ["as_trained"]
 
 
 def test_what_is_asked_without_images_is_said(student):
@@ -367,6 +363,7 @@ def test_the_command_tells_failure_from_misuse(command, student, data):
 
 def test_the_benchmarks_of_the_command_are_those_of_the_function():
     assert [each.value for each in cli.Benchmark] == [*BENCHMARKS]
+    assert signature(cli.evaluate_).parameters["readout"].default == [*Scoring().readouts]
 
 
 class Features(nn.Module):
