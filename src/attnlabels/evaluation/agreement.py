@@ -8,6 +8,7 @@ people against the other half.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,12 +188,12 @@ def _require(people: People) -> None:
 
 
 def _require_apart(labels: Shards, recorded: Shards) -> None:
-    images = {labels[i]["image"] for i in range(len(labels))}
-    for i in range(len(recorded)):
-        if recorded[i]["image"] in images:
+    fitted = {sha256(labels[i]["image"]).digest() for i in range(len(labels))}
+    for sample in (recorded[i] for i in range(len(recorded))):
+        if sha256(sample["image"]).digest() in fitted:
             raise ValueError(
-                f"{recorded[i]['name']} is in {labels.folder} and in {recorded.folder}, and would "
-                "be scored by what was fitted on it; leave out the labels to fit across folds"
+                f"{sample['name']} is in {labels.folder} and in {recorded.folder}, and would be "
+                "scored by what was fitted on it; leave out the labels to fit across folds"
             )
 
 

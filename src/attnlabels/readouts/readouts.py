@@ -20,9 +20,9 @@ from attnlabels.readouts.head import fit_head
 from attnlabels.readouts.intermediates import Seen
 from attnlabels.readouts.ridge import Line, Sums, fit_best
 
-FLOOR = (
-    0.01  # of a linear map whose mean is about 1: where it is less, as ridge has it, or negative
-)
+# The least of a linear map, whose mean is about 1: a line goes below 0, which no distribution does,
+# and where people looked at a 0, that would be most of the KLD.
+FLOOR = 0.01
 PRIOR_SIZE = 64  # side of the mean map, pixels
 
 

@@ -37,7 +37,7 @@ class Aligned(NamedTuple):
         return {readout: mean_scores(images) for readout, images in self.scores.items()}
 
 
-class Seen(NamedTuple):
+class Attended(NamedTuple):
     """What a student makes of images: what a readout weighs, and its own maps if it has any."""
 
     selected: Float[Tensor, "n s s 3"]
@@ -74,7 +74,7 @@ class FrozenStudent:
         self.batch_size = batch_size
 
     @torch.no_grad()
-    def see(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Seen:
+    def see(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Attended:
         """Clean images through encoder and attention. ContraCAM tells those of a batch apart."""
         contrast = Contrast(self.projector, alone)
         selected, maps = [], []
@@ -88,7 +88,7 @@ class FrozenStudent:
             selected.append(self.readout.selected(stages))
             if self.source != "none":
                 maps.append(self.attention(stages, contrast))
-        return Seen(torch.cat(selected), torch.cat(maps) if maps else None)
+        return Attended(torch.cat(selected), torch.cat(maps) if maps else None)
 
 
 def align(student: FrozenStudent, folder: Path) -> Aligned:
