@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from attnlabels.labelling.labeller import Drawing as Drawing
     from attnlabels.labelling.labels import Work as Work
     from attnlabels.labelling.labels import label as label
+    from attnlabels.labelling.labels import label_as_files as label_as_files
     from attnlabels.labelling.own_teacher import train_teacher as train_teacher
     from attnlabels.recordings.fixation_csv import Reading as Reading
     from attnlabels.shards.contact_sheet import show as show
@@ -36,6 +37,7 @@ MODULES = {
     "evaluate": "attnlabels.evaluation.evaluate",
     "export": "attnlabels.evaluation.exporting",
     "label": "attnlabels.labelling.labels",
+    "label_as_files": "attnlabels.labelling.labels",
     "show": "attnlabels.shards.contact_sheet",
     "train_teacher": "attnlabels.labelling.own_teacher",
 }

@@ -51,6 +51,12 @@ def label_(
     ],
     teacher: Annotated[Path, typer.Option(metavar="FILE", help="The teacher's weights.")],
     out: Annotated[Path, typer.Option(metavar="SHARDS", help="The folder to write.")],
+    as_: Annotated[
+        Literal["shards", "files"],
+        typer.Option(
+            "--as", help="files: a 16-bit PNG of each map, and a CSV of its fixations beside it."
+        ),
+    ] = "shards",
     classes: Annotated[
         bool, typer.Option("--classes", help="The folders in IMAGES are the classes (ImageFolder).")
     ] = False,
@@ -104,21 +110,25 @@ def label_(
 ) -> None:
     """Label images with a teacher's attention maps and pseudo fixations.
 
-    SHARDS will be tars that webdataset reads, an index and checksums. A command that was killed
-    goes on where it was when it is given again.
+    SHARDS will be tars that webdataset reads, an index and checksums; or, as files, a picture of
+    each map and a table of its points, in folders as the images are. A command that was killed goes
+    on where it was when it is given again.
 
     \b
     attnlabels label photos --teacher teacher.safetensors --out labels --overlay 20
     attnlabels label imagenet/train --classes --teacher teacher.safetensors --out labels \\
         --broken skip --processes 8 --workers 12
     attnlabels label 'tars/train-{000..146}.tar' --teacher teacher.safetensors --out labels
+    attnlabels label photos --teacher teacher.safetensors --out maps --as files
     """
     from attnlabels.labelling.labeller import Drawing
-    from attnlabels.labelling.labels import Work, label
+    from attnlabels.labelling.labels import Work, label, label_as_files
     from attnlabels.labelling.skipped import Unlabelled
     from attnlabels.pipeline.launch import launch
     from attnlabels.processes.memory import keep_freed_memory
 
+    if classes and as_ == "files":
+        raise typer.BadParameter("files lie in the images' folders anyway", param_hint="--classes")
     launch(processes)
     keep_freed_memory()
     drawing = Drawing(
@@ -129,23 +139,26 @@ def label_(
         mirror=mirror,
         precision=precision,
     )
+    asked: dict[str, Any] = {
+        "teacher": teacher,
+        "out": out,
+        "broken": broken,
+        "n_overlays": overlay,
+        "drawing": drawing,
+        "work": Work(batch_size=batch_size, workers=workers, shard_size=shard_size),
+    }
     try:
-        shards = label(
-            images,
-            teacher=teacher,
-            out=out,
-            classes=classes,
-            broken=broken,
-            n_overlays=overlay,
-            drawing=drawing,
-            work=Work(batch_size=batch_size, workers=workers, shard_size=shard_size),
-        )
+        if as_ == "files":
+            index = label_as_files(images, **asked)
+        else:
+            shards = label(images, classes=classes, **asked)
+            index = None if shards is None else shards.index
     except Unlabelled as error:
         raise ValueError(f"{error}, or pass --broken skip") from error
-    if shards is not None:
-        skipped = shards.index["skipped"]
+    if index:
+        skipped = index["skipped"]
         left = f"; {len(skipped)} left out, {skipped[0]} the first" if skipped else ""
-        print(printable(f"{out}: {len(shards)} images labelled{left}"))
+        print(printable(f"{out}: {index['samples']} images labelled{left}"))
 
 
 @app.command("show")

@@ -1,9 +1,11 @@
 """A teacher labels images with maps and pseudo fixations (paper §3.3, ImageNet-Attn)."""
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -13,6 +15,12 @@ from attnlabels.images.names import some_of
 from attnlabels.images.overlays import fit_inside, overlay, spread
 from attnlabels.images.remote import fetch, find_remote
 from attnlabels.labelling.batches import Labelling, cut, label_parts
+from attnlabels.labelling.files import (
+    Made,
+    read_index_of_files,
+    require_file_names,
+    write_files,
+)
 from attnlabels.labelling.labeller import Drawing, Labeller, read_labeller
 from attnlabels.labelling.photographs import (
     Photographs,
@@ -20,7 +28,7 @@ from attnlabels.labelling.photographs import (
     mark_of,
     shared_keys,
 )
-from attnlabels.labelling.shares import alone_in, collect
+from attnlabels.labelling.shares import alone_in
 from attnlabels.labelling.skipped import Unlabelled, leave_out
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.places import place_of_folder
@@ -67,29 +75,80 @@ def label(
     Raises ValueError or OSError, with the cure, for bad input, and if `out` is there already; an
     empty folder, or a link to one or to none, is filled.
     """
-    teacher, out = Path(teacher), Path(out)
+    out = Path(out)
+
+    def gather(made: Made) -> None:
+        made.collect(out, partial(write_overlays, n=n_overlays))
+
+    asked = Asked(images, Path(teacher), classes, broken, drawing, work)
+    return Shards(out) if _label(asked, out, gather) else None
+
+
+def label_as_files(
+    images: str | Path,
+    *,
+    teacher: str | Path,
+    out: str | Path,
+    broken: Broken = "stop",
+    n_overlays: int = 0,
+    drawing: Drawing = Drawing(),
+    work: Work = Work(),
+) -> dict[str, Any] | None:
+    """As `label`, but `out` will hold pictures and tables, in folders as the images are.
+
+    Of `a/b.jpg` these are `a/b.png`, the map at the image's size as 65535 times its values in
+    [0, 1], and `a/b.csv`, the pseudo fixations: x and y in pixels from the image's upper left
+    corner. Returns the index that lies beside them: who drew the maps, how many, what is skipped.
+
+    Raises ValueError too for images that would get one name, or one that other systems refuse.
+    """
+    out = Path(out)
+
+    def gather(made: Made) -> None:
+        write_files(made, out, add=partial(write_overlays, n=n_overlays), threads=work.workers + 1)
+
+    asked = Asked(images, Path(teacher), False, broken, drawing, work, require_file_names)
+    return read_index_of_files(out) if _label(asked, out, gather) else None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be labelled, by whom and how; `check` refuses images before the work begins."""
+
+    images: str | Path
+    teacher: Path
+    classes: bool
+    broken: Broken
+    drawing: Drawing
+    work: Work
+    check: Callable[[Sequence[str]], None] = lambda names: None
+
+
+def _label(asked: Asked, out: Path, gather: Callable[[Made], None]) -> bool:
+    """Make the shards and have the first process `gather` them; whether this one is it."""
+    teacher, broken, work = asked.teacher, asked.broken, asked.work
     place = place_of_folder(out, replace=False)
-    labeller = read_labeller(teacher, drawing)
+    labeller = read_labeller(teacher, asked.drawing)
     with joined() as world:
-        images, copies = _fetched(images, out, world)
-        photographs, left_out = _open(images, labeller, classes=classes, broken=broken)
+        images, copies = _fetched(asked.images, out, world)
+        photographs, left_out = _open(images, labeller, classes=asked.classes, broken=broken)
+        asked.check(photographs.source.listed.paths.tolist())
         parts = _name_parts(photographs, work.shard_size)
         size = work.batch_size or BATCH_SIZE[world.device.type]
         labelling = Labelling(photographs, labeller, broken, size, work.workers)
-        about = [drawing, size, str(Path(images).resolve()), world.device.type]
+        about = [asked.drawing, size, str(Path(images).resolve()), world.device.type]
         mark = fingerprint([*about, code_of(Path(__file__))], [teacher])
         scratch = _scratch_beside(place, f"labels-{mark}")
         with alone_in(scratch, world):
             world.agree("the list of images", fingerprint([*parts], []))
             label_parts(labelling, parts, scratch.folder, world=world)
             if not world.first:
-                return None
+                return False
             by = {"kind": "teacher", "sha256": sha256_of(teacher), **vars(labeller.manner)}
-            add, found = partial(write_overlays, n=n_overlays), photographs.classes
-            collect(scratch.folder, out, [*parts], add, maps_by=by, classes=found, skipped=left_out)
+            gather(Made(scratch.folder, [*parts], by, photographs.classes, left_out))
             for each in (scratch, *copies):
                 each.clear()
-    return Shards(out)
+    return True
 
 
 def _fetched(images: str | Path, out: Path, world: World) -> tuple[str | Path, list[Scratch]]:
@@ -129,14 +188,14 @@ def _name_parts(photographs: Photographs, shard_size: int) -> dict[str, range]:
     }
 
 
-def write_overlays(folder: Path, *, n: int) -> None:
-    """In `overlay` of a folder of shards, JPEGs of `n` images from all over the set.
+def write_overlays(folder: Path, of: Path | None = None, *, n: int) -> None:
+    """In `overlay` of a folder, JPEGs of `n` images from all over the shards in it, or in `of`.
 
     They are under their maps and with their points.
     """
     if not n:
         return
-    shards = Shards(folder)
+    shards = Shards(of or folder)
     (folder / "overlay").mkdir()
     for i in spread(len(shards), n):
         sample = shards[i]
