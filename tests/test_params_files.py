@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
 
 import list_runs
 import train_teacher
@@ -21,13 +22,19 @@ from attnlabels.training.teachers import architecture
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "params").glob("*.yaml"))
-# Tables of runs, and the script that trains them.
-TABLES = {
-    "main": "train_simclr",
-    "table1": "train_simclr",
-    "supervised": "train_supervised",
-    "ablations": "train_simclr",
-}
+
+
+def tables_of_runs() -> dict[str, str]:
+    """The tables of runs and the script that trains each, as the pipeline files have it."""
+    found = {}
+    for pipeline in (ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))):
+        for script, body in YAML(typ="safe").load(pipeline)["stages"].items():
+            if script.startswith("train_") and "matrix" in body:
+                found[body["matrix"]["run"].strip("${}")] = script
+    return found
+
+
+TABLES = tables_of_runs()
 
 Loaded = tuple[str, str, tuple[str | None, ...]]
 
@@ -57,6 +64,15 @@ def sections(tree: Any, keys: tuple[str | None, ...]) -> list[tuple[str, ...]]:
     first, *rest = keys
     names = (first,) if first else tuple(tree)
     return [(name, *below) for name in names for below in sections(tree[name], tuple(rest))]
+
+
+def test_the_pipeline_files_name_every_table_of_runs():
+    assert TABLES.items() >= {
+        ("main", "train_simclr"),
+        ("table1", "train_simclr"),
+        ("supervised", "train_supervised"),
+        ("ablations", "train_simclr"),
+    }
 
 
 def test_the_three_files_are_there():
@@ -153,7 +169,7 @@ def test_the_table_of_runs_and_the_seeds_fit_who_reads_them_all(file):
 def test_the_tables_find_their_baselines_and_the_scale(file):
     make_tables, tree = importlib.import_module("make_tables"), read(file)
     section = tree["make_tables"]
-    runs = runs_of("main+table1+supervised+ablations", tree)
+    runs = runs_of("+".join(TABLES), tree)
     baselines = make_tables.baselines_of(
         runs, tree, default=section["baseline"], others=section["baselines"]
     )

@@ -18,6 +18,7 @@ import train_simclr
 from attnlabels import blocks
 from attnlabels.losses import objective
 from attnlabels.models.files import read_config
+from attnlabels.pipeline import code
 from attnlabels.pipeline.params import read
 from attnlabels.processes.resumable import Resumable
 from attnlabels.processes.room import Need
@@ -32,6 +33,7 @@ N_STEPS = 6  # 18 images, batches of 6, 2 epochs
 RUNS = ("contrastive", "contrastive_attn_teacher")
 WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
 TERMS = list(WEIGHTS)
+BLOCKS = sorted(path.stem for path in code.BLOCKS.glob("[!_]*.py"))
 COLUMNS = {field.name for field in dataclasses.fields(train_simclr.Row)}
 Train = Callable[..., Path]
 Words = Callable[..., list[Any]]
@@ -297,7 +299,7 @@ SLOTS: dict[str, dict[str, Any]] = {
     "explicit block": {"block": "mask", "attention": "mask"},
     "self block": {"block": "mask", "attention": "mask", "stop_gradient": True},
     "residual block": {"block": "residual_mask", "attention": "mask"},
-    "block beside a readout": {"block": "mask"},
+    **{f"block {name} beside a readout": {"block": name} for name in BLOCKS},
     "ContraCAM": {"attention": "contracam"},
     "ContraCAM, second order": {"attention": "contracam_second_order"},
     "other losses": {"weights": {"contrastive": 1.0, "kld_reversed": 1.0, "nss_unbiased": 0.1}},
@@ -416,7 +418,7 @@ class Block(nn.Module):
         ({"attention": "contracam", "chunks": 2}, "2 chunks would leave it fewer of them"),
         (
             {"block": "nothing"},
-            "has the block 'nothing'; expected one of: mask, none, residual_mask",
+            f"has the block 'nothing'; expected one of: {', '.join(BLOCKS)}$",
         ),
         ({"cotrain": {"shards": "people", "images": 4}}, "people.index.json is missing: the run"),
         (
