@@ -210,6 +210,22 @@ def warm_python() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def call_python(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """What Python does with some words, this source tree on its path, on one thread of the CPU."""
+
+    def call(*words: Path | str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        own = {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        return subprocess.run(
+            [warm_python, *words],
+            env=os.environ | environment | own,
+            capture_output=True,
+            text=True,
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
 def tiny_params() -> Callable[[Path, dict[str, Any]], None]:
     """`write_params`, for what needs the small parameters somewhere else."""
     return write_params

@@ -303,25 +303,15 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(params, fail, full_di
 
 
 @pytest.fixture
-def run_stage(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def run_stage(call_python: Any) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """The stage as a command, or `script`, on one thread of the CPU."""
 
     def call(
         *words: Path, script: str = "", **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         Path("stage.py").write_text(script)
-        return subprocess.run(
-            [warm_python, "stage.py" if script else SOURCES / "label_images.py", *words],
-            env=os.environ
-            | environment
-            | {
-                "PYTHONPATH": str(SOURCES),
-                "OMP_NUM_THREADS": "1",
-                "CUDA_VISIBLE_DEVICES": "",
-            },
-            capture_output=True,
-            text=True,
-        )
+        stage = "stage.py" if script else SOURCES / "label_images.py"
+        return call_python(stage, *words, **environment)
 
     return call
 

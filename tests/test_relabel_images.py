@@ -1,6 +1,5 @@
 import fcntl
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -491,23 +490,13 @@ def test_any_number_of_processes_leaves_the_same_bytes(
 
 
 @pytest.fixture
-def run_script(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def run_script(call_python: Any) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """The stage as a command, or `script`, on one thread of the CPU."""
 
     def call(*words: str | Path, script: str = "") -> "subprocess.CompletedProcess[str]":
         Path("stage.py").write_text(script)
-        scripts = Path(relabel_images.__file__).parent
-        return subprocess.run(
-            [warm_python, "stage.py" if script else scripts / "relabel_images.py", *words],
-            env=os.environ
-            | {
-                "PYTHONPATH": str(scripts),
-                "OMP_NUM_THREADS": "1",
-                "CUDA_VISIBLE_DEVICES": "",
-            },
-            capture_output=True,
-            text=True,
-        )
+        stage = "stage.py" if script else Path(relabel_images.__file__)
+        return call_python(stage, *words)
 
     return call
 

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import io
 import logging
-import os
 import signal
 import subprocess
 import tarfile
@@ -30,7 +29,6 @@ from attnlabels.models.files import write_weights
 from attnlabels.models.teacher import Teacher
 from attnlabels.shards.shards import Shards
 
-SOURCES = Path(labels.__file__).parents[2]
 SMALL: dict[str, Any] = {"map_size": 12, "batch_size": 4, "shard_size": 5, "workers": 0}
 COMMAND = "from attnlabels.cli import main; main()"
 KILLED = """
@@ -104,25 +102,14 @@ def labelled(teacher: Path) -> Label:
 
 
 @pytest.fixture
-def run(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def run(call_python: Any) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """The command, or `script`, on one thread of the CPU."""
 
     def call(
         *words: Path | str, script: str = COMMAND, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         Path("attnlabels.cmd").write_text(script)
-        return subprocess.run(
-            [warm_python, "attnlabels.cmd", *words],
-            env=os.environ
-            | environment
-            | {
-                "PYTHONPATH": str(SOURCES),
-                "OMP_NUM_THREADS": "1",
-                "CUDA_VISIBLE_DEVICES": "",
-            },
-            capture_output=True,
-            text=True,
-        )
+        return call_python("attnlabels.cmd", *words, **environment)
 
     return call
 
