@@ -544,7 +544,8 @@ def test_metrics_are_shown_with_their_keys_and_finite_numbers(chain):
         assert all(math.isfinite(found[key]) for key in found.keys() - made_by), name
         stage = Path(name).stem if name.count("/") == 1 else Path(name).parent.name
         if stage != "make_tables":
-            assert set(found) - made_by == KEYS[stage], name
+            ended_early = {"refit.converged"}  # there, and false, after as few steps as here
+            assert set(found) - made_by - ended_early == KEYS[stage], name
             assert made_by == keys(*machine.made_by(1), of="made_by."), name
     assert {key.split(".")[0] for key in files["metrics/make_tables.json"]} == {
         path.stem for path in (chain.folder / "metrics/tables").glob("*.md")
