@@ -20,6 +20,7 @@ import threading
 import traceback
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -84,7 +85,8 @@ def _answer(call: socket.socket) -> bool:
         if ended not in select.select([ended, call], [], [])[0]:  # whoever called is gone
             os.kill(process, signal.SIGTERM)
         _, how = os.waitpid(process, 0)
-        call.sendall(os.waitstatus_to_exitcode(how).to_bytes(2, "big", signed=True))
+        with suppress(OSError):
+            call.sendall(os.waitstatus_to_exitcode(how).to_bytes(2, "big", signed=True))
         os._exit(0)
     call.close()
     folder, words, environment = marshal.loads(b"".join(parts))
