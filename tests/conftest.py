@@ -42,7 +42,7 @@ from attnlabels.models.student import build_student
 from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import load, read
 from attnlabels.pipeline.script import run
-from attnlabels.shards.shards import Sample, write_shards
+from attnlabels.shards.shards import Sample, Shards, write_shards
 from warm_python import write_client
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -297,6 +297,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, row in read()["prepare_attention"].items():
             images, annotations = Path(row["images"]), Path(row["annotations"])
             prepare_attention.main(name, images, annotations, Path("data/attention", name))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def people_as_labels(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recordings of the train set in a teacher's place: shards of labels; not to be changed."""
+    folder = tmp_path_factory.mktemp("labels") / "labels"
+    samples: list[Sample] = [
+        {**each, "observers": None, "label": 0} for each in Shards(world / "data/attention/train")
+    ]
+    maps_by = {"kind": "teacher", "sha256": "0" * 64}
+    write_shards(folder, samples, maximum_count=100, maps_by=maps_by, classes=["a"])
     return folder
 
 

@@ -19,7 +19,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from attnlabels.images.folder import read_manifest
-from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.shards.shards import Sample, write_shards
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +42,9 @@ def labels_page(tmp_path: Path, teacher: Path) -> None:
 
 
 @pytest.fixture
-def evaluate_page(tmp_path: Path, world: Path, student: Path, teacher: Path) -> None:
+def evaluate_page(
+    tmp_path: Path, world: Path, student: Path, teacher: Path, people_as_labels: Path
+) -> None:
     """Images of three classes, clean and corrupted; CIFAR-10; recordings; encoders, a teacher."""
     data = world / "data"
     (tmp_path / "imagenet").symlink_to(data / "scenes/imagenet")
@@ -62,10 +64,7 @@ def evaluate_page(tmp_path: Path, world: Path, student: Path, teacher: Path) -> 
         f"{each.relative_to(tmp_path / 'imagenet')},{'ab'[i % 2]}" for i, each in enumerate(files)
     ]
     (tmp_path / "colours.csv").write_text("\n".join(["image,label", *rows]))
-    people = Shards(data / "attention/train")
-    samples: list[Sample] = [{**each, "observers": None, "label": 0} for each in people]
-    maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    write_shards(tmp_path / "labels", samples, maximum_count=100, maps_by=maps_by, classes=["a"])
+    (tmp_path / "labels").symlink_to(people_as_labels)
     rng = np.random.default_rng(0)
     labels = read_manifest(data / "images/val.csv").labels
     (tmp_path / "ImageNet-C").mkdir()

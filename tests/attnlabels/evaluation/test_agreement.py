@@ -49,19 +49,6 @@ def eye(world) -> Path:
     return world / "data/attention/eye"
 
 
-@pytest.fixture(scope="module")
-def labels(world, tmp_path_factory) -> Path:
-    """The recordings of the train set in a teacher's place."""
-    people = Shards(world / "data/attention/train")
-    samples: list[Sample] = [
-        {**people[i], "observers": None, "label": 0} for i in range(len(people))
-    ]
-    folder = tmp_path_factory.mktemp("labels") / "labels"
-    maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    write_shards(folder, samples, maximum_count=100, maps_by=maps_by, classes=["a"])
-    return folder
-
-
 def align(encoder: object, eye: Path, **given: Any) -> dict[str, Any]:
     """What is written of the set, read again."""
     size = NETWORKS.get(str(encoder))
@@ -104,12 +91,15 @@ def test_any_encoder_is_read_across_folds_of_the_recordings(name, weights, eye):
     assert 0 < found["split_half"]["cc"] < found["split_half"]["cc_all_observers"] < 1
 
 
-def test_labels_are_fitted_on_and_a_teacher_stands_beside(weights, eye, labels, teacher):
+def test_labels_are_fitted_on_and_a_teacher_stands_beside(weights, eye, people_as_labels, teacher):
     name = "torchvision:resnet18"
-    found = align(name, eye, weights=weights[name], labels=labels, teacher=teacher)
+    found = align(name, eye, weights=weights[name], labels=people_as_labels, teacher=teacher)
     assert list(found) == ["eye"]
     assert {*scored(found["eye"])} == {*READ, "teacher"}
-    assert found["eye"]["fitted_on"] == f"{len(Shards(labels))} images of labels, maps by teacher"
+    assert (
+        found["eye"]["fitted_on"]
+        == f"{len(Shards(people_as_labels))} images of labels, maps by teacher"
+    )
     assert len(found["eye"]["penalty"]["linear"]) == 1
 
 
@@ -127,11 +117,11 @@ def test_the_twins_weights_are_those_of_the_seed_alone(weights, eye):
         assert (first[readout] == second[readout]) is alike
 
 
-def test_a_student_keeps_its_own_maps_and_is_read_as_others_are(student, eye, labels):
+def test_a_student_keeps_its_own_maps_and_is_read_as_others_are(student, eye, people_as_labels):
     own = {"as_trained"}
     found = align(student, eye)
     assert list(found) == ["eye"] and {*scored(found["eye"])} == {*READ} | own
-    found = align(student, eye, labels=labels)
+    found = align(student, eye, labels=people_as_labels)
     assert list(found) == ["refit", "eye"]
     assert list(found["eye"])[:2] == ["as_trained", "refitted"]
     # The same four parameters, fitted to the same images to the same end.
@@ -182,7 +172,7 @@ def test_a_file_of_pooled_features_is_refused_in_a_line(suffix, eye):
     assert "\n" not in str(error.value)
 
 
-def test_what_does_not_fit_is_refused_before_anything_is_computed(weights, eye, world, labels):
+def test_what_does_not_fit_is_refused_before_anything_is_computed(weights, eye):
     name = "timm:resnet10t"
     given = {"weights": weights[name]}
     with pytest.raises(ValueError, match="no readout 'sum'; expected some of head, linear, norm"):

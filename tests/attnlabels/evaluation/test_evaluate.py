@@ -2,10 +2,10 @@ import csv
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +23,6 @@ from attnlabels import Running, Scoring, Shown, cli, evaluate
 from attnlabels.evaluation import datasets, extraction
 from attnlabels.evaluation.evaluate import BENCHMARKS, default_cache
 from attnlabels.models.encoder import Encoder
-from attnlabels.shards.shards import Sample, Shards, write_shards
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 SOURCES = Path(__file__).parents[3] / "src"
@@ -54,18 +53,6 @@ def corrupted(world, data, tmp_path_factory, tiny_params) -> dict[str, Path]:
         corrupt_images.main("imagenet_c", data["imagenet"] / "val", val, folder / "i")
         corrupt_images.main("cifar10_c", data["cifar10"], "test", folder / "c")
     return {"imagenet_c": folder / "i", "cifar10_c": folder / "c"}
-
-
-@pytest.fixture(scope="module")
-def labels(world, tmp_path_factory) -> Path:
-    people = Shards(world / "data/attention/train")
-    samples: list[Sample] = [
-        {**people[i], "observers": None, "label": 0} for i in range(len(people))
-    ]
-    folder = tmp_path_factory.mktemp("labels") / "labels"
-    maps_by = {"kind": "teacher", "sha256": "0" * 64}
-    write_shards(folder, samples, maximum_count=100, maps_by=maps_by, classes=["a"])
-    return folder
 
 
 def score(encoder, *on, scoring=None, **given):
@@ -99,7 +86,7 @@ def test_what_is_in_the_way_of_a_file_is_told_before_the_encoder_is_opened(data)
 
 
 def test_all_scores_are_those_of_the_pipelines_stages(
-    params, student, world, data, corrupted, labels
+    params, student, world, data, corrupted, people_as_labels
 ):
     params({"probe_linear.l2_times_n": [3], "score_retrieval.queries": 0.25})
     found = score(
@@ -112,7 +99,7 @@ def test_all_scores_are_those_of_the_pipelines_stages(
         **data,
         **corrupted,
         attention={name: world / "data/attention" / name for name in ("val", "eye")},
-        labels=labels,
+        labels=people_as_labels,
         name="run",
     )
     images = world / "data/images"
@@ -133,7 +120,7 @@ def test_all_scores_are_those_of_the_pipelines_stages(
     params({"align_attention.refit_images": 1000, "align_attention.refit_steps": 200})
     align_attention.main(
         student,
-        labels,
+        people_as_labels,
         *(world / "data/attention" / name for name in ("val", "eye")),
         Path("a.csv"),
         Path("a.npz"),
@@ -306,22 +293,12 @@ def test_scores_that_are_asked_of_too_few_images_are_refused(student, data):
 
 
 @pytest.fixture
-def command(warm_python: str) -> Callable[..., tuple[int, str, str]]:
+def command(call_python: Any) -> Callable[..., tuple[int, str, str]]:
     """Calls `attnlabels evaluate`: its status, output and errors."""
 
     def call(*words: object) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [
-                warm_python,
-                "-c",
-                "from attnlabels.cli import main; main()",
-                "evaluate",
-                *map(str, words),
-            ],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(SOURCES), "CUDA_VISIBLE_DEVICES": ""},
-        )
+        run = "from attnlabels.cli import main; main()"
+        done = call_python("-c", run, "evaluate", *map(str, words))
         return done.returncode, done.stdout, done.stderr
 
     return call
