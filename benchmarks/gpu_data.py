@@ -13,9 +13,9 @@ import torch
 
 from attnlabels.images.folder import STRINGS, Manifest, write_manifest
 from attnlabels.models.files import write_weights
-from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import read
 from attnlabels.shards.shards import Sample, write_shards
+from attnlabels.teachers.network import Teacher
 
 PARAMS = Path(__file__).resolve().parents[1] / "params"
 CLASSES = ["n00000000", "n00000001", "n00000002"]

@@ -41,9 +41,9 @@ from torch.utils.data import DataLoader, Dataset
 from attnlabels.images.folder import STRINGS, Manifest, read_manifest, write_manifest
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
-from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import read
 from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.teachers.network import Teacher
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 from attnlabels.training.order import Batches
 

@@ -40,10 +40,10 @@ from attnlabels.images.tree import ImageFiles
 from attnlabels.labelling.batches import cut
 from attnlabels.labelling.labeller import Manner
 from attnlabels.labelling.photographs import Photographs, collate, key_of
-from attnlabels.models.teacher import Trained, read_trained
 from attnlabels.pipeline.params import load, read
 from attnlabels.processes.loading import as_input
 from attnlabels.shards.shards import Sample, write_shards
+from attnlabels.teachers.trained import Trained, read_trained
 
 LEAST_FASTER = 2.0
 LEAST_OF_FORWARD = 0.8

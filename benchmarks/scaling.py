@@ -28,10 +28,10 @@ from attnlabels.images.squares import resize_centre_crop
 from attnlabels.metrics.linear_probe import Part, moments, objective
 from attnlabels.metrics.retrieval import retrieve, split_queries
 from attnlabels.models.student import build_student
-from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import check, load, read
 from attnlabels.processes.precision import DTYPE, Precision
 from attnlabels.processes.room import kept_bytes
+from attnlabels.teachers.network import Teacher
 from attnlabels.training import classifiers, students, teachers
 from attnlabels.training.classifiers import build_classifier, classifier_config
 

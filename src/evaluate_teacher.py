@@ -16,11 +16,11 @@ from pydantic import Field
 from attnlabels.evaluation.teacher_scores import COLUMNS, Example, Scored, score_halves, score_set
 from attnlabels.images.decoding import resize
 from attnlabels.metrics.statistics import spearman_brown
-from attnlabels.models.teacher import read_trained
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
+from attnlabels.teachers.trained import read_trained
 
 
 @record

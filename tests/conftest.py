@@ -39,10 +39,10 @@ import prepare_attention
 import train_simclr
 from attnlabels.models.files import write_weights
 from attnlabels.models.student import build_student
-from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import load, read
 from attnlabels.pipeline.script import run
 from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.teachers.network import Teacher
 from warm_python import write_client
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,10 +15,10 @@ from attnlabels.images.decoding import decode, resize
 from attnlabels.metrics.saliency import cc, kl
 from attnlabels.metrics.statistics import spearman_brown
 from attnlabels.models.files import write_weights
-from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.pipeline.params import read
 from attnlabels.recordings.density import centre_prior
 from attnlabels.shards.shards import Shards
+from attnlabels.teachers.network import OUTPUT, Teacher
 
 SCORES = ["cc", "nss", "kl", "sim", "auc", "sauc", "floor"]
 READOUTS = ["teacher", "centre_prior", "split_half"]

@@ -21,10 +21,10 @@ from attnlabels.labelling import batches
 from attnlabels.labelling.labeller import Labeller
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.files import load_weights, write_weights
-from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.params import load, read
 from attnlabels.pipeline.places import MARK
 from attnlabels.shards.shards import Shards, decode_map, encode_map, verify
+from attnlabels.teachers.network import Teacher
 
 MODEL: dict[str, Any] = {"taps": [3, 5, 7, 9], "pool_stride": 1, "output": "learnt_offset"}
 ABOUT = {

@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 import list_runs
 import train_teacher
 from attnlabels.losses.objective import TERMS
-from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.pipeline.params import check, load, read
 from attnlabels.pipeline.results import runs_of
+from attnlabels.teachers.network import OUTPUT, Teacher
 from attnlabels.training.teachers import architecture
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,7 @@ PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yam
 # The library's rooms, from the ground up: a room imports from lower floors alone.
 FLOORS = (
     {"blocks", "images", "losses", "metrics", "models", "pipeline", "processes"},
-    {"scenes", "shards", "testsets"},
+    {"scenes", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"readouts"},
     {"evaluation"},

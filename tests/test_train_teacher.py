@@ -14,9 +14,9 @@ from attnlabels.images.crops import WHOLE, crop_map
 from attnlabels.images.decoding import decode, resize
 from attnlabels.metrics.saliency import cc
 from attnlabels.models.files import load_weights, read_config
-from attnlabels.models.teacher import OUTPUT, Teacher
 from attnlabels.pipeline.params import load
 from attnlabels.shards.shards import Sample, Shards, write_shards
+from attnlabels.teachers.network import OUTPUT, Teacher
 from attnlabels.training import step, teachers
 
 N_EPOCHS = 3

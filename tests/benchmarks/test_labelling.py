@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from attnlabels.models.files import write_weights
-from attnlabels.models.teacher import Teacher
+from attnlabels.teachers.network import Teacher
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from attnlabels.metrics.saliency import floor
 from attnlabels.metrics.statistics import mean_se, spearman_brown
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import read_config
-from attnlabels.models.teacher import Trained, read_trained
 from attnlabels.processes.world import own_device
 from attnlabels.readouts.intermediates import Eye, Seen
 from attnlabels.readouts.readouts import READOUTS, HeadShape, Linear, Prior, Readout, Refit
@@ -41,6 +40,7 @@ from attnlabels.readouts.scoring import (
 )
 from attnlabels.readouts.students import Aligned, FrozenStudent, align, refit
 from attnlabels.shards.shards import Shards
+from attnlabels.teachers.trained import Trained, read_trained
 
 N_LABELS = 1000  # images of the labels that readouts are fitted on
 REFIT: Refit = {"steps": 200, "kld_weight": 1.0, "nss_weight": 0.1}

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from attnlabels.evaluation.cards import PIXELS, data_card, encoder_card, teacher_card
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import load_weights, read_config, write_weights
-from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.index import read_index
+from attnlabels.teachers.network import Teacher
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 NEEDED_OF = {  # a checkpoint's config, by what is exported of it

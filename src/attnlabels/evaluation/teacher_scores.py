@@ -16,7 +16,6 @@ from attnlabels.images.decoding import resize, resize_map
 from attnlabels.metrics.alignment import SCORES, score_map
 from attnlabels.metrics.saliency import floor
 from attnlabels.metrics.statistics import split_half_cc
-from attnlabels.models.teacher import Teacher
 from attnlabels.processes.world import own_device
 from attnlabels.recordings.density import Border, blur, centre_prior
 from attnlabels.recordings.recordings import (
@@ -25,6 +24,7 @@ from attnlabels.recordings.recordings import (
     read_recordings,
 )
 from attnlabels.shards.shards import Sample, Shards
+from attnlabels.teachers.network import Teacher
 
 COLUMNS = (*SCORES, "floor")  # what a map is scored by
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from attnlabels.images.decoding import resize
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.folding import fold_batch_norm
-from attnlabels.models.teacher import Trained, read_trained
 from attnlabels.processes.loading import as_input
+from attnlabels.teachers.trained import Trained, read_trained
 
 Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]

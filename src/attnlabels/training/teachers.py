@@ -18,13 +18,13 @@ from attnlabels.images.crops import WHOLE, Box, count_points, crop_map, sigma_on
 from attnlabels.images.decoding import decode, resize
 from attnlabels.losses.attention import kld, nss
 from attnlabels.metrics.saliency import cc
-from attnlabels.models.teacher import Output, Teacher
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.loading import as_input
 from attnlabels.processes.precision import Choice
 from attnlabels.processes.room import Cures
 from attnlabels.processes.world import World
 from attnlabels.shards.shards import Shards
+from attnlabels.teachers.network import Output, Teacher
 from attnlabels.training.loop import Batch, Loop, fit
 from attnlabels.training.step import Step, set_determinism
 from attnlabels.training.views import draw_jitter, jitter_colour

@@ -16,9 +16,9 @@ from attnlabels.evaluation.cards import encoder_card
 from attnlabels.evaluation.exporting import difference_of, write_onnx
 from attnlabels.models.encoder import BACKBONES, Encoder, features
 from attnlabels.models.files import load_weights, write_weights
-from attnlabels.models.teacher import Teacher
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.shards import Sample, sha256_of, write_shards
+from attnlabels.teachers.network import Teacher
 
 STEMS = ("imagenet", "small", "cifar")
 SEEN = {"image_size": 32, "eval_crop": 1.0}

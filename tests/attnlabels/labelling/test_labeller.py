@@ -8,7 +8,7 @@ from torch import nn
 from attnlabels.images.crops import sigma_on
 from attnlabels.labelling.labeller import Drawing, Labeller, manner_of, read_labeller
 from attnlabels.models.files import read_config, write_weights
-from attnlabels.models.teacher import Trained, read_trained
+from attnlabels.teachers.trained import Trained, read_trained
 
 DRAWING = Drawing(map_size=12)
 

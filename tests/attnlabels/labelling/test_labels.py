@@ -26,8 +26,8 @@ from attnlabels.images.folder import list_images, write_manifest
 from attnlabels.labelling import batches, labels
 from attnlabels.labelling.labeller import Labeller
 from attnlabels.models.files import write_weights
-from attnlabels.models.teacher import Teacher
 from attnlabels.shards.shards import Shards
+from attnlabels.teachers.network import Teacher
 
 SMALL: dict[str, Any] = {"map_size": 12, "batch_size": 4, "shard_size": 5, "workers": 0}
 COMMAND = "from attnlabels.cli import main; main()"

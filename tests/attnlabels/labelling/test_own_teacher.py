@@ -15,8 +15,8 @@ from attnlabels import Reading, train_teacher
 from attnlabels.cli import main
 from attnlabels.labelling.own_teacher import describe, input_size, split
 from attnlabels.models.files import load_weights, read_config
-from attnlabels.models.teacher import Teacher
 from attnlabels.recordings.salicon import read_json
+from attnlabels.teachers.network import Teacher
 from attnlabels.training import teachers
 
 SCORES = ("cc", "nss", "kl", "sim", "auc", "sauc", "floor")

@@ -7,7 +7,7 @@ from torch import nn
 
 from attnlabels.losses.attention import kld
 from attnlabels.models.folding import fold_batch_norm
-from attnlabels.models.teacher import OUTPUT, Teacher, minmax
+from attnlabels.teachers.network import OUTPUT, Teacher, minmax
 
 KERAS = (3, 5, 7, 9)  # "conv 2, 4, 6, 8" as Keras counts, as slim counts and as torchvision counts
 SLIM = (1, 3, 5, 7)

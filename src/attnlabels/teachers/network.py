@@ -1,8 +1,7 @@
 """The saliency teacher: MobileNetV3-small from random weights, read at four depths (paper §3.2)."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +9,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_small
 
-from attnlabels.models.files import load_weights, read_config
-
-GEOMETRY = ("image_size", "sigma_px", "fitted_sigma_px")  # of `Trained`, in the header of its file
 Output = Literal["learnt_offset", "tanh_half", "logits_sigmoid", "literal_minmax", "literal"]
 
 # Channels of torchvision's `features[i]` (pytorch/vision:torchvision/models/mobilenetv3.py). For i
@@ -109,31 +105,3 @@ class Teacher(nn.Module):
             depth = tap + 1
             total += F.interpolate(branch(x).float(), total.shape[2:], mode="bilinear")
         return self.output(total.squeeze(1)[:, :h, :w])
-
-
-class Trained(NamedTuple):
-    """What a teacher's file holds: the network, and the geometry of what it learnt.
-
-    A σ is that of the Gaussian of a fixation, down and across, in pixels of the network's input.
-    """
-
-    teacher: Teacher
-    image_size: tuple[int, int]  # height and width of the input it was trained and is scored at
-    sigma_px: tuple[float, float]  # of the densities it learnt
-    fitted_sigma_px: tuple[float, float]  # which finds as many points in its maps as in these
-
-
-def read_trained(weights: Path) -> Trained:
-    """The teacher of a file of weights, in evaluation mode, with what the file says of it.
-
-    Raises ValueError for other weights, and for a teacher whose file does not say all of that.
-    """
-    config = read_config(weights, "teacher")
-    if missing := [key for key in GEOMETRY if key not in config]:
-        raise ValueError(
-            f"{weights} does not say {' and '.join(missing)} of its teacher: an earlier version "
-            "wrote it; train the teacher again"
-        )
-    teacher = Teacher(**config["teacher"])
-    load_weights(weights, teacher)
-    return Trained(teacher.eval(), *(tuple(config[key]) for key in GEOMETRY))

@@ -1,0 +1,37 @@
+"""A trained teacher as its file holds it: weights, and the geometry of what they learnt."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from attnlabels.models.files import load_weights, read_config
+from attnlabels.teachers.network import Teacher
+
+GEOMETRY = ("image_size", "sigma_px", "fitted_sigma_px")  # of `Trained`, in the header of its file
+
+
+class Trained(NamedTuple):
+    """What a teacher's file holds: the network, and the geometry of what it learnt.
+
+    A σ is that of the Gaussian of a fixation, down and across, in pixels of the network's input.
+    """
+
+    teacher: Teacher
+    image_size: tuple[int, int]  # height and width of the input it was trained and is scored at
+    sigma_px: tuple[float, float]  # of the densities it learnt
+    fitted_sigma_px: tuple[float, float]  # which finds as many points in its maps as in these
+
+
+def read_trained(weights: Path) -> Trained:
+    """The teacher of a file of weights, in evaluation mode, with what the file says of it.
+
+    Raises ValueError for other weights, and for a teacher whose file does not say all of that.
+    """
+    config = read_config(weights, "teacher")
+    if missing := [key for key in GEOMETRY if key not in config]:
+        raise ValueError(
+            f"{weights} does not say {' and '.join(missing)} of its teacher: an earlier version "
+            "wrote it; train the teacher again"
+        )
+    teacher = Teacher(**config["teacher"])
+    load_weights(weights, teacher)
+    return Trained(teacher.eval(), *(tuple(config[key]) for key in GEOMETRY))
