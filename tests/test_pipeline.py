@@ -31,7 +31,7 @@ PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
 PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yaml"))}
 # The library's rooms, from the ground up: a room imports from lower floors alone.
 FLOORS = (
-    {"blocks", "images", "losses", "metrics", "models", "pipeline", "processes"},
+    {"blocks", "images", "losses", "metrics", "models", "pipeline", "pretrained", "processes"},
     {"scenes", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"readouts"},

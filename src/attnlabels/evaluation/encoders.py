@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import timm
 import torch
 import torchvision
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from attnlabels.evaluation.checkpoints import fill
 from attnlabels.evaluation.students import DTYPE, Precision, read_encoder
 from attnlabels.models.files import read_config
+from attnlabels.pretrained.checkpoints import fill
+from attnlabels.pretrained.timm_networks import N_NAMED, create, heads_of
 from attnlabels.readouts.intermediates import Eye, of_timm, of_torchvision
 from attnlabels.shards.shards import sha256_of
 
@@ -54,7 +54,6 @@ WITHOUT_WEIGHTS = (
     "{encoder} comes without weights, and none are downloaded; give --weights FILE, its state dict "
     "as safetensors or .pth"
 )
-N_NAMED = 3  # of many names, so many are named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ def open_encoder(
     A file of ONNX or TorchScript says no more of its view than, perhaps, the size, and so needs all
     of `shown`. Features are probed with two images. Raises ValueError or OSError for a name that is
     unknown, for weights that do not fit and for what gives no features. `prefix` chooses among
-    several networks in the file of weights (`attnlabels.evaluation.checkpoints`).
+    several networks in the file of weights (`attnlabels.pretrained.checkpoints`).
     """
     kind, _, name = encoder.partition(":")
     place: dict[str, Any] = {}
@@ -192,25 +191,10 @@ class Built(NamedTuple):
 
 def build_timm(name: str) -> Built:
     """A network of timm; a tag (`NAME.TAG`) says which of timm's views is its own."""
-    if ":" in name or "/" in name:
-        raise ValueError(
-            f"timm:{name}: nothing is downloaded; fetch the weights and name the network as "
-            "timm.list_models() does, timm:NAME --weights FILE"
-        )
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('.')[0][:6]}*")[:N_NAMED]
-        hint = f"; there are {', '.join(near)}" if near else ""
-        raise ValueError(f"timm:{name}: timm {timm.__version__} knows no such model{hint}")
-    bare, _, tag = name.partition(".")
-    tagged = timm.list_models(f"{bare}.*", pretrained=True)
-    if tag and name not in tagged:
-        there = f", or take {', '.join(tagged[:N_NAMED])}" if tagged else ""
-        raise ValueError(f"timm:{name}: timm knows no such tag; leave it out{there}")
-    network = timm.create_model(name, pretrained=False, num_classes=0)
+    network = create(name)
     told: Any = network.pretrained_cfg
     if told["input_size"][1] != told["input_size"][2]:
         raise ValueError(f"timm:{name}: takes images of {told['input_size'][1:]}; only squares are")
-    heads = told.get("classifier") or ()
     interpolation = told["interpolation"]
     view = View(
         size=told["input_size"][1],
@@ -219,7 +203,7 @@ def build_timm(name: str) -> Built:
         std=told["std"],
         interpolation="bilinear" if interpolation == "bilinear" else "bicubic",
     )
-    return Built(network, view, (heads,) if isinstance(heads, str) else tuple(heads))
+    return Built(network, view, heads_of(network))
 
 
 def build_torchvision(name: str) -> Built:

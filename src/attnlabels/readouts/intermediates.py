@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from attnlabels.images.squares import Interpolation, resize_centre_crop
+from attnlabels.pretrained.timm_networks import N_STAGES, levels_of, three_of
 
-N_STAGES = 3
 ATTENTION = AttentionExtract.default_module_names[0].removeprefix("*")  # ends a module's name
 
 
@@ -67,29 +67,13 @@ class Eye:
         return seen
 
 
-def three_of(scales: Sequence[object]) -> list[int]:
-    """Which of a network's places, in order and each given by its scale, are read.
-
-    The last place of each of the last three scales; where the scales are fewer, the ends of three
-    equal parts of the places. Raises ValueError for fewer than three.
-    """
-    ends = [i for i, scale in enumerate(scales) if [scale] != list(scales[i + 1 : i + 2])]
-    if len(scales) < N_STAGES:
-        raise ValueError(f"has intermediate features at {len(scales)} places; {N_STAGES} are read")
-    if len(ends) >= N_STAGES:
-        return ends[-N_STAGES:]
-    return [len(scales) * part // N_STAGES - 1 for part in range(1, N_STAGES + 1)]
-
-
 def of_timm(network: nn.Module) -> Look:
     """The stages that timm tells of a network, tokens as maps without those before them.
 
     Raises ValueError for a network whose intermediate features timm does not give.
     """
-    if not hasattr(network, "forward_intermediates") or not hasattr(network, "feature_info"):
-        raise ValueError("timm gives no intermediate features of it (no forward_intermediates)")
+    chosen = three_of([level["reduction"] for level in levels_of(network)])
     told: Any = network  # of what timm's networks have and a module has not
-    chosen = three_of([place["reduction"] for place in told.feature_info])
     last_attention = _last_attention(network)
 
     def look(images: Float[Tensor, "n 3 h w"]) -> Seen:

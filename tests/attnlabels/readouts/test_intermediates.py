@@ -14,7 +14,6 @@ from attnlabels.readouts.intermediates import (
     class_token_map,
     of_timm,
     of_torchvision,
-    three_of,
 )
 
 TINY = {"embed_dim": 16, "depth": 4, "num_heads": 2, "num_classes": 0}
@@ -23,15 +22,6 @@ TINY = {"embed_dim": 16, "depth": 4, "num_heads": 2, "num_classes": 0}
 def transformer(**changed) -> nn.Module:
     torch.manual_seed(0)
     return timm.create_model("vit_tiny_patch16_224", **TINY | {"patch_size": 8} | changed).eval()
-
-
-def test_the_last_places_of_three_scales_or_thirds_of_the_depth_are_read():
-    assert three_of([2, 4, 8, 16, 32]) == [2, 3, 4]
-    assert three_of([4, 4, 8, 8, 8, 16]) == [1, 4, 5]
-    assert three_of([16] * 12) == [3, 7, 11]
-    assert three_of([16, 16, 32]) == [0, 1, 2]
-    with pytest.raises(ValueError, match="at 2 places; 3 are read"):
-        three_of([8, 16])
 
 
 def test_a_residual_networks_last_three_stages_are_read():

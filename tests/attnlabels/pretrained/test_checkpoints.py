@@ -11,7 +11,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attnlabels.evaluation.checkpoints import fill
+from attnlabels.pretrained.checkpoints import fill
 
 
 class Small(nn.Module):
