@@ -9,7 +9,6 @@ recording, edition and machine: sets with other folds share no image. SALICON's 
 images take some minutes on one core.
 """
 
-import zlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from attnlabels.images.broken import Broken
+from attnlabels.images.names import fold_of
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder
@@ -120,11 +120,6 @@ def provenance(
         "dropped_points": sum(each.n_dropped for each in recordings),
         "merged_names": sum(each.n_names - 1 for each in recordings),
     }
-
-
-def fold_of(name: str, folds: int) -> int:
-    """Where the image belongs, by its file name alone."""
-    return zlib.crc32(Path(name).name.encode()) % folds
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from attnlabels.images.names import fold_of
 from attnlabels.recordings.density import density
 from attnlabels.shards.shards import Shards, verify
-from prepare_attention import fold_of, main
+from prepare_attention import main
 
 NAMES = [f"COCO_train2014_{k:012d}.jpg" for k in range(12)]
 SIZE = (48, 64)

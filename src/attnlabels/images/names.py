@@ -3,7 +3,9 @@
 An image is one whatever its name says (see `decoding`); the name decides whether it is opened.
 """
 
+import zlib
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 SUFFIXES = (
     ".jpeg",
@@ -57,3 +59,11 @@ def some_of(names: Iterable[str]) -> str:
 def as_text(name: str) -> str:
     """A name on a disk or in a tar, where it may be any bytes; those that are no UTF-8 as \\x.."""
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def fold_of(name: str, folds: int) -> int:
+    """In which of so many folds an image belongs, by its file name alone: on any machine the same.
+
+    So it is in the same fold of every recording and edition of its set.
+    """
+    return zlib.crc32(PurePosixPath(name).name.encode()) % folds

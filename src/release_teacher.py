@@ -1,0 +1,117 @@
+"""Choose the teacher that travels with the package, and write its card.
+
+    python src/release_teacher.py TEACHERS SCORES WEIGHTS CARD REPORT
+
+SCORES holds a CSV of `evaluate_teacher` for each teacher of `split_attention` and each part of the
+photographs that is `tested`: together each photograph once, scored by a teacher that did not see it.
+WEIGHTS gets the file of TEACHERS that learnt all photographs (the part `released`), of the kind whose
+mean CC with the eye fixations is best. CARD is Markdown, made of `release_teacher.md` beside this
+script; REPORT has the numbers in it.
+"""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from attnlabels.metrics.alignment import SCORES
+from attnlabels.metrics.statistics import mean_se, paired_t, spearman_brown
+from attnlabels.pipeline.machine import take_threads
+from attnlabels.pipeline.params import load, read, record
+from attnlabels.pipeline.places import settle
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing, write_metrics
+from attnlabels.shards.shards import sha256_of
+
+TEMPLATE = Path(__file__).with_suffix(".md")
+SET = "eye"  # what people's attention is in the end
+
+
+@record
+class ReleaseTeacher:
+    """The section `release_teacher` of params.yaml."""
+
+    teachers: tuple[str, ...]  # of which the best is released
+    tested: tuple[str, ...]  # parts of the photographs, disjoint
+    released: str  # the part whose teacher learnt them all
+    photographs: int  # that the parts hold together
+
+
+def main(teachers: Path, scores: Path, weights: Path, card: Path, report: Path) -> None:
+    settle(weights, card, report)
+    threads = take_threads()
+    p = load(ReleaseTeacher, "release_teacher")
+    tables = {name: read_scores(scores, name, p) for name in p.teachers}
+    found: dict[str, Any] = {name: summary_of(table) for name, table in tables.items()}
+    best = max(p.teachers, key=lambda name: found[name]["teacher"]["cc"]["mean"])
+    found |= {
+        f"{a}-{b}": {key: difference(tables[a], tables[b], key) for key in ("cc", "nss")}
+        for a, b in combinations(reversed(p.teachers), 2)
+    }
+    chosen = teachers / f"{best}-{p.released}.safetensors"
+    with replacing(weights) as aside:
+        aside.write_bytes(chosen.read_bytes())
+    found |= {"released": best, "n": p.photographs, "sha256": sha256_of(weights)}
+    about = {"found": found, "scores": SCORES, "bytes": weights.stat().st_size, "params": read()}
+    with replacing(card) as aside:
+        aside.write_text(render(about))
+    write_metrics(report, found, threads=threads)
+
+
+def read_scores(folder: Path, teacher: str, p: ReleaseTeacher) -> pd.DataFrame:
+    """The scores of all parts' photographs: [images] x (readout, score).
+
+    Raises ValueError if a photograph is scored twice or some are missing.
+    """
+    files = [folder / f"{teacher}-{part}.csv" for part in p.tested]
+    rows = pd.concat([pd.read_csv(file) for file in files]).query("set == @SET")
+    if twice := [*rows[rows.duplicated(["image", "readout"])]["image"]]:
+        raise ValueError(f"{folder}: {twice[0]} is in two parts; split the attention again")
+    table = rows.pivot(index="image", columns="readout", values=[*SCORES])
+    if len(table) != p.photographs:
+        raise ValueError(
+            f"{folder}: {len(table)} photographs scored, {p.photographs} expected; complete the "
+            "data, or mend release_teacher.photographs in params.yaml"
+        )
+    return table.swaplevel(axis=1).sort_index(axis=1)
+
+
+def summary_of(table: pd.DataFrame) -> dict[str, Any]:
+    """Mean and standard error over photographs of each readout's scores, and the teacher's gain."""
+    found: dict[str, Any] = {
+        readout: {
+            key: with_error(table[readout][key]) for key in SCORES if table[readout][key].notna().all()
+        }
+        for readout in table.columns.levels[0]
+    }
+    half = found["split_half"]["cc"]["mean"]
+    found["split_half"]["cc_all_observers"] = spearman_brown(half)
+    gain = paired_t(*(table[readout]["cc"].to_numpy() for readout in ("teacher", "centre_prior")))
+    found["cc_above_prior"] = {"mean": gain.difference, "se": gain.se}
+    return found
+
+
+def with_error(values: "pd.Series[float]") -> dict[str, float | None]:
+    each = mean_se(values.to_numpy())
+    return {"mean": each.mean, "se": each.se}
+
+
+def difference(one: pd.DataFrame, other: pd.DataFrame, key: str) -> dict[str, float | None]:
+    """Of two teachers' scores of the same photographs, paired."""
+    test = paired_t(*(table["teacher"][key].to_numpy() for table in (one, other)))
+    return {"mean": test.difference, "se": test.se}
+
+
+def render(about: dict[str, Any]) -> str:
+    """The card in Markdown."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text: str = environment.from_string(TEMPLATE.read_text()).render(about)
+    return text.rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    run(main)
