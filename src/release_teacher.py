@@ -24,6 +24,7 @@ from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_metrics
 from attnlabels.shards.shards import sha256_of
+from attnlabels.teachers.trained import read_trained
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 SET = "eye"  # what people's attention is in the end
@@ -33,7 +34,7 @@ SET = "eye"  # what people's attention is in the end
 class ReleaseTeacher:
     """The section `release_teacher` of params.yaml."""
 
-    teachers: tuple[str, ...]  # of which the best is released
+    teachers: dict[str, str]  # of which the best is released, with what they are in words
     tested: tuple[str, ...]  # parts of the photographs, disjoint
     released: str  # the part whose teacher learnt them all
     photographs: int  # that the parts hold together
@@ -46,17 +47,24 @@ def main(teachers: Path, scores: Path, weights: Path, card: Path, report: Path) 
     tables = {name: read_scores(scores, name, p) for name in p.teachers}
     found: dict[str, Any] = {name: summary_of(table) for name, table in tables.items()}
     best = max(p.teachers, key=lambda name: found[name]["teacher"]["cc"]["mean"])
-    found |= {
+    differences = {
         f"{a}-{b}": {key: difference(tables[a], tables[b], key) for key in ("cc", "nss")}
-        for a, b in combinations(reversed(p.teachers), 2)
+        for a, b in combinations(reversed([*p.teachers]), 2)
     }
-    chosen = teachers / f"{best}-{p.released}.safetensors"
-    with replacing(weights) as aside:
-        aside.write_bytes(chosen.read_bytes())
+    copy_file(teachers / f"{best}-{p.released}.safetensors", weights)
     found |= {"released": best, "n": p.photographs, "sha256": sha256_of(weights)}
-    about = {"found": found, "scores": SCORES, "bytes": weights.stat().st_size, "params": read()}
+    about = {
+        "found": found,
+        "titles": p.teachers,
+        "differences": differences,
+        "scores": SCORES,
+        "params": read(),
+        "n_parameters": count_parameters(weights),
+        "n_bytes": weights.stat().st_size,
+    }
     with replacing(card) as aside:
         aside.write_text(render(about))
+    found |= differences
     write_metrics(report, found, threads=threads)
 
 
@@ -91,6 +99,16 @@ def summary_of(table: pd.DataFrame) -> dict[str, Any]:
     gain = paired_t(*(table[readout]["cc"].to_numpy() for readout in ("teacher", "centre_prior")))
     found["cc_above_prior"] = {"mean": gain.difference, "se": gain.se}
     return found
+
+
+def copy_file(path: Path, to: Path) -> None:
+    with replacing(to) as aside:
+        aside.write_bytes(path.read_bytes())
+
+
+def count_parameters(weights: Path) -> int:
+    """How many numbers of a teacher are learnt."""
+    return sum(each.numel() for each in read_trained(weights).teacher.parameters())
 
 
 def with_error(values: "pd.Series[float]") -> dict[str, float | None]:

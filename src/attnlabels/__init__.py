@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from attnlabels.recordings.fixation_csv import Reading as Reading
     from attnlabels.shards.contact_sheet import show as show
     from attnlabels.shards.faults import check as check
+    from attnlabels.teachers.predicting import load_teacher as load_teacher
 
 MODULES = {
     "Drawing": "attnlabels.labelling.labeller",
@@ -38,6 +39,7 @@ MODULES = {
     "export": "attnlabels.evaluation.exporting",
     "label": "attnlabels.labelling.labels",
     "label_as_files": "attnlabels.labelling.labels",
+    "load_teacher": "attnlabels.teachers.predicting",
     "show": "attnlabels.shards.contact_sheet",
     "train_teacher": "attnlabels.labelling.own_teacher",
 }

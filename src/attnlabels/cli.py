@@ -49,8 +49,13 @@ def label_(
             help="A folder of any depth; or tars: their folder, or a quoted pattern.",
         ),
     ],
-    teacher: Annotated[Path, typer.Option(metavar="FILE", help="The teacher's weights.")],
     out: Annotated[Path, typer.Option(metavar="SHARDS", help="The folder to write.")],
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Its weights.  [default: the one of `attnlabels teacher show`]"
+        ),
+    ] = None,
     as_: Annotated[
         Literal["shards", "files"],
         typer.Option(
@@ -115,11 +120,11 @@ def label_(
     on where it was when it is given again.
 
     \b
-    attnlabels label photos --teacher teacher.safetensors --out labels --overlay 20
-    attnlabels label imagenet/train --classes --teacher teacher.safetensors --out labels \\
-        --broken skip --processes 8 --workers 12
+    attnlabels label photos --out labels --overlay 20
+    attnlabels label photos --out maps --as files
+    attnlabels label imagenet/train --classes --out labels --broken skip --processes 8 \\
+        --workers 12
     attnlabels label 'tars/train-{000..146}.tar' --teacher teacher.safetensors --out labels
-    attnlabels label photos --teacher teacher.safetensors --out maps --as files
     """
     from attnlabels.labelling.labeller import Drawing
     from attnlabels.labelling.labels import Work, label, label_as_files
@@ -466,6 +471,20 @@ def shown(scores: dict[str, Any]) -> Iterator[str]:
 
 teacher = typer.Typer(no_args_is_help=True, help="Teachers: networks that predict attention.")
 app.add_typer(teacher, name="teacher")
+
+
+@teacher.command("show")
+def show_teacher_() -> None:
+    """Print the card of the teacher that labels where no other is named.
+
+    What it learnt from, how well it predicts people and where it fails, in Markdown.
+
+    \b
+    attnlabels teacher show
+    """
+    from attnlabels.teachers.released import read_card
+
+    print(read_card(), end="")
 
 
 @teacher.command("train")

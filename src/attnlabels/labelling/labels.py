@@ -35,6 +35,7 @@ from attnlabels.pipeline.places import place_of_folder
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import World, await_files, joined
 from attnlabels.shards.shards import Shards, sha256_of, shard_name
+from attnlabels.teachers.released import WEIGHTS
 
 BATCH_SIZE = {"cpu": 16, "cuda": 64}  # one of 64 is slower by half on a CPU: out of its cache
 OVERLAY_SIDE = 512  # pixels of the longer one
@@ -52,8 +53,8 @@ class Work:
 def label(
     images: str | Path,
     *,
-    teacher: str | Path,
     out: str | Path,
+    teacher: str | Path | None = None,
     classes: bool = False,
     broken: Broken = "stop",
     n_overlays: int = 0,
@@ -62,6 +63,7 @@ def label(
 ) -> Shards | None:
     """Label images with the maps and pseudo fixations of a teacher; `out` will hold the shards.
 
+    `teacher` is the file of its weights; None is the one that travels with this package.
     `images` is a folder of any depth, with `classes` one whose folders are the labels, or tars: a
     folder of them, or a pattern (see `attnlabels.images.tars`); those that are compressed or
     elsewhere (`attnlabels.images.remote`) are first copied. `broken` says whether a file that gets
@@ -80,15 +82,15 @@ def label(
     def gather(made: Made) -> None:
         made.collect(out, partial(write_overlays, n=n_overlays))
 
-    asked = Asked(images, Path(teacher), classes, broken, drawing, work)
+    asked = Asked(images, Path(teacher or WEIGHTS), classes, broken, drawing, work)
     return Shards(out) if _label(asked, out, gather) else None
 
 
 def label_as_files(
     images: str | Path,
     *,
-    teacher: str | Path,
     out: str | Path,
+    teacher: str | Path | None = None,
     broken: Broken = "stop",
     n_overlays: int = 0,
     drawing: Drawing = Drawing(),
@@ -107,7 +109,7 @@ def label_as_files(
     def gather(made: Made) -> None:
         write_files(made, out, add=partial(write_overlays, n=n_overlays), threads=work.workers + 1)
 
-    asked = Asked(images, Path(teacher), False, broken, drawing, work, require_file_names)
+    asked = Asked(images, Path(teacher or WEIGHTS), False, broken, drawing, work, require_file_names)
     return read_index_of_files(out) if _label(asked, out, gather) else None
 
 

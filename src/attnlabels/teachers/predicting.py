@@ -1,0 +1,161 @@
+"""Maps of human attention for photographs of any size, one at a time or many (`load_teacher`)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from attnlabels.images.decoding import read_image, resize, resize_map
+from attnlabels.processes.world import own_device
+from attnlabels.teachers.released import WEIGHTS
+from attnlabels.teachers.trained import Trained, read_trained
+
+BATCH_SIZE = 16  # images that pass through the network together
+STEP = 32  # pixels: the sides of what the network is shown are multiples, as its deepest stride is
+SAME_SHAPE = 0.05  # by which share two shapes may differ and be taken for one
+
+
+def load_teacher(
+    weights: str | Path | None = None,
+    *,
+    device: str | torch.device | None = None,
+    mirror: bool = False,
+) -> "Predictor":
+    """A trained teacher as a function from photographs to maps of where people look.
+
+    `weights` is a teacher's file; None is the one that travels with this package, whose card
+    `attnlabels teacher show` prints. `device` computes, by default the GPU if there is one. With
+    `mirror` a map is the mean of the image's and its mirror image's, for twice the time.
+
+        teacher = load_teacher()
+        map = teacher("photo.jpg")                    # an array [h, w]
+        maps = teacher(["a.jpg", "b.png"])            # a list of arrays of their sizes
+        maps = teacher(torch.rand(8, 3, 224, 224))    # a tensor [8, 224, 224]
+
+    Raises ValueError or OSError for a file that is not a teacher's.
+    """
+    trained = read_trained(WEIGHTS if weights is None else Path(weights))
+    return Predictor(trained, device=torch.device(device or own_device()), mirror=mirror)
+
+
+class Predictor:
+    """A teacher as a function, see `load_teacher`; the network itself is `teacher`."""
+
+    def __init__(self, trained: Trained, *, device: torch.device, mirror: bool) -> None:
+        self.teacher, self.image_size = trained.teacher, trained.image_size
+        self.teacher.to(device).to(memory_format=torch.channels_last)
+        self.device, self.mirror = device, mirror
+
+    def __call__(self, images: Any) -> Any:
+        """The maps of images, each of its image's size: float32 in [0, 1], large where people look.
+
+        An image is a path; a PIL image; an array [h, w, 3] or a tensor [3, h, w], RGB, of uint8 or
+        of floats in [0, 1]. Its map is [h, w]. Of a list or tuple of images it is a list; of an
+        array or tensor with one dimension more, [n, h, w]. Tensors give tensors on their device,
+        all others arrays. A map over its sum is a density of fixations; the values of different
+        images do not compare.
+
+        The network sees an image in its own shape, with about as many pixels as it was trained at.
+        An orientation in EXIF data is ignored. All maps are held: for a folder of photographs there
+        is `attnlabels.label`.
+
+        Raises TypeError for what is no image, ValueError for one of another shape or with other
+        values, and ValueError or OSError, which names it, for a file that cannot be read.
+        """
+        if isinstance(images, list | tuple):
+            return self._maps(images)
+        if isinstance(images, np.ndarray) and images.ndim == 4:
+            return np.stack(self._maps(images)) if len(images) else _no_maps(images)
+        if isinstance(images, Tensor) and images.ndim == 4:
+            maps = self._maps(images)
+            return torch.stack(maps) if maps else images.new_zeros(0, *images.shape[2:]).float()
+        return self._maps([images])[0]
+
+    def _maps(self, images: Sequence[Any] | np.ndarray | Tensor) -> list[Any]:
+        shown: dict[tuple[int, int], dict[int, np.ndarray]] = defaultdict(dict)
+        sizes: list[tuple[int, int]] = []
+        for number, image in enumerate(images):
+            pixels = _pixels_of(image, name=f"image {number}")
+            h, w = pixels.shape[:2]
+            size = input_size(self.image_size, like=(h, w))
+            shown[size][number] = resize(pixels, *size)
+            sizes.append((h, w))
+        maps: dict[int, Any] = {}
+        for some in shown.values():
+            numbers = [*some]
+            for first in range(0, len(numbers), BATCH_SIZE):
+                batch = numbers[first : first + BATCH_SIZE]
+                for number, map in zip(batch, self._draw(np.stack([some[i] for i in batch]))):
+                    map = resize_map(map, *sizes[number])
+                    is_tensor = isinstance(given := images[number], Tensor)
+                    maps[number] = torch.from_numpy(map).to(given.device) if is_tensor else map
+        return [maps[number] for number in range(len(sizes))]
+
+    @torch.inference_mode()
+    def _draw(self, pixels: np.ndarray) -> Float[np.ndarray, "n h w"]:
+        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+        images = images.float().div_(255) if pixels.dtype == np.uint8 else images.clamp(0, 1)
+        maps = self.teacher(images)
+        if self.mirror:
+            maps = (maps + self.teacher(images.flip(3)).flip(2)) / 2
+        return maps.float().cpu().numpy()
+
+
+def input_size(trained: tuple[int, int], *, like: tuple[int, int]) -> tuple[int, int]:
+    """The height and width to show an image at, of about the shape `like` has.
+
+    Those of `trained` themselves, if that is its shape; otherwise multiples of 32 pixels with about
+    the same product. A side is at least 32, so that an image longer than that allows is squeezed.
+    """
+    area, (h, w) = trained[0] * trained[1], like
+    if abs(h * trained[1] / (w * trained[0]) - 1) < SAME_SHAPE:
+        return trained
+    longest = area / STEP
+    height, width = (area * h / w) ** 0.5, (area * w / h) ** 0.5
+    return _multiple(min(height, longest)), _multiple(min(width, longest))
+
+
+def _multiple(side: float) -> int:
+    return max(STEP, round(side / STEP) * STEP)
+
+
+def _no_maps(images: np.ndarray) -> np.ndarray:
+    return np.zeros(images.shape[:3], np.float32)
+
+
+def _pixels_of(image: Any, *, name: str) -> np.ndarray:
+    """The image as [h, w, 3], uint8 or float32 in [0, 1]."""
+    if isinstance(image, str | Path):
+        return read_image(Path(image))
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    if isinstance(image, Tensor):
+        if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
+            shape = [*image.shape]
+            raise ValueError(f"{name}: a tensor of shape {shape}; expected [3, h, w] (RGB)")
+        pixels = image.detach().cpu().permute(1, 2, 0).numpy()
+    elif isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            shape = [*image.shape]
+            raise ValueError(f"{name}: an array of shape {shape}; expected [h, w, 3] (RGB)")
+        pixels = image
+    else:
+        raise TypeError(
+            f"{name}: {type(image).__name__}; expected a path, a PIL image, an array or a tensor"
+        )
+    if pixels.dtype == np.uint8:
+        return np.ascontiguousarray(pixels)
+    if not np.issubdtype(pixels.dtype, np.floating):
+        raise ValueError(f"{name}: pixels of {pixels.dtype}; expected uint8, or floats in [0, 1]")
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 1):  # as of NaN neither is
+        raise ValueError(
+            f"{name}: pixels from {low:g} to {high:g}; expected [0, 1], not normalised, or uint8"
+        )
+    return np.ascontiguousarray(pixels, dtype=np.float32)
