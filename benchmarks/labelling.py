@@ -83,9 +83,9 @@ def measure(teacher: Path, images: Path, count: int, *, rounds: int) -> tuple[Ti
     )
 
     folded = labeller.teacher.to(memory_format=torch.channels_last)
-    photographs = Photographs(ImageFiles(images, listed), labeller.image_size)
+    photographs = Photographs(ImageFiles(images, listed), labeller.image_size, shape="teacher")
     batches = [
-        as_input(collate([photographs[i] for i in rows]).pixels)
+        as_input(collate([photographs[i] for i in rows]).groups[0].pixels)
         for rows in cut(range(min(count, 4 * p.batch_size)), p.batch_size)
     ]
 

@@ -2,7 +2,7 @@
 
     python src/draw_teacher.py TEACHER RECORDINGS PICTURE
 
-TEACHER are its weights, RECORDINGS shards of people's eye fixations on photographs it did not learn.
+TEACHER are its weights, RECORDINGS shards of people's fixations on photographs it did not learn.
 PICTURE is a JPEG with a column a photograph: the photograph, people's density with their fixations,
 and the teacher's map with the pseudo fixations in it, as `attnlabels label` makes them.
 """
@@ -69,14 +69,12 @@ def column(sample: Sample, labeller: Labeller, *, side: int) -> UInt8[np.ndarray
     """The photograph, people's attention to it and the teacher's, one under the other."""
     photograph = decode(sample["image"], name=sample["name"])
     small = fit_inside(photograph, side=side)
-    maps = labeller.draw_images([photograph])
-    points, counts = labeller.find_points(maps)
-    map = (maps[0] / maps[0].max()).numpy()
+    (map,), (points,) = labeller.label_images([photograph])
     grid = (labeller.map_size, labeller.map_size)
     rows = [
         small,
         overlay(small, sample["map"], sample["points"], grid=sample["grid"]),
-        overlay(small, map, points[0, : int(counts[0])].numpy(), grid=grid),
+        overlay(small, (map / map.max()).numpy(), points.numpy(), grid=grid),
     ]
     gap = np.full((GAP, small.shape[1], 3), 255, np.uint8)
     return np.concatenate([rows[0], gap, rows[1], gap, rows[2]])

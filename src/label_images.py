@@ -21,7 +21,7 @@ from attnlabels.images.decoding import decode, resize
 from attnlabels.images.folder import read_manifest
 from attnlabels.images.tree import ImageFiles
 from attnlabels.labelling.batches import Labelling, cut, label_parts
-from attnlabels.labelling.labeller import Drawing, Labeller, Sigma, read_labeller
+from attnlabels.labelling.labeller import Drawing, Labeller, Shape, Sigma, read_labeller
 from attnlabels.labelling.photographs import Photographs, require_distinct_keys
 from attnlabels.labelling.shares import alone_in, collect
 from attnlabels.labelling.skipped import Unlabelled
@@ -47,6 +47,7 @@ class LabelImages:
     """The section `label_images` of params.yaml."""
 
     map_size: Count
+    shape: Shape
     sigma: Sigma
     threshold: Annotated[float, Field(gt=0, le=1)]
     maximum_points: Count
@@ -72,7 +73,7 @@ def main(
     require_distinct_keys(source)
     keep_freed_memory()
     labeller = build_labeller(weights, p)
-    photographs = Photographs(source, labeller.image_size)
+    photographs = Photographs(source, labeller.image_size, shape=p.shape)
     labelling = Labelling(photographs, labeller, p.broken, p.batch_size, p.workers)
     rows = cut(range(len(photographs)), p.shard_size)
     parts = {shard_name(number): some for number, some in enumerate(rows)}
@@ -87,7 +88,7 @@ def main(
                 raise ValueError(f"{error}, or set label_images.broken to skip") from error
             if not world.first:
                 return
-            manner = vars(labeller.manner)
+            manner = labeller.manner.said()
             drawn_by = {"kind": "teacher", "sha256": sha256_of(weights), **manner}
             collect(scratch.folder, shards, [*parts], maps_by=drawn_by, classes=listed.classes)
             write_examples(examples, people, labeller, count=p.examples)
@@ -105,16 +106,18 @@ def write_examples(path: Path, people: Shards, labeller: Labeller, *, count: int
     """The first `count` images of `people` with people's maps and with their labels."""
     samples = [people[i] for i in range(min(count, len(people)))]
     images = [decode(each["image"], name=each["name"]) for each in samples]
-    maps = labeller.draw_images(images)
-    points, _ = labeller.find_points(maps)
+    maps, points = labeller.label_images(images)
+    padded = np.full((len(points), max(map(len, points)), 2), -1, np.int16)
+    for row, some in zip(padded, points):
+        row[: len(some)] = some.numpy()
     h, w = samples[0]["map"].shape
     with replacing(path) as aside, open(aside, "wb") as file:
         np.savez(
             file,
             images=np.stack([resize(each, h, w) for each in images]),
             human=np.stack([each["map"] for each in samples]),
-            teacher=maps.numpy(),
-            points=points.numpy(),
+            teacher=np.stack(maps),
+            points=padded,
             names=np.array([each["name"] for each in samples]),
         )
 

@@ -18,6 +18,7 @@ was.
 """
 
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -76,7 +77,7 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
                 scratch.folder,
                 out,
                 [*parts],
-                maps_by={"kind": source.kind, "given": p.given, **p.options, **vars(manner)},
+                maps_by={"kind": source.kind, "given": p.given, **p.options, **manner.said()},
                 classes=shards.classes,
                 skipped=shards.index["skipped"],
             )
@@ -95,11 +96,12 @@ def stamp(given: Path) -> str:
 
 def read_manner(labels: Shards) -> Manner:
     """How the maps and points of labels are, as their index says it."""
-    said = {key: labels.index["maps_by"].get(key) for key in Manner.__annotations__}
-    if None in said.values():
+    by = labels.index["maps_by"]
+    said = {each.name: by[each.name] for each in fields(Manner) if each.name in by}
+    if missing := {each.name for each in fields(Manner) if each.default is MISSING} - said.keys():
         raise ValueError(
-            f"{labels.folder}: its index does not say how its labels are drawn; label the images "
-            "again"
+            f"{labels.folder}: its index does not say how its labels are drawn "
+            f"({', '.join(sorted(missing))}); label the images again"
         )
     return check(record(Manner), said, where=f"{labels.folder}: index.json")
 

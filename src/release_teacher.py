@@ -2,11 +2,11 @@
 
     python src/release_teacher.py TEACHERS SCORES WEIGHTS CARD REPORT
 
-SCORES holds a CSV of `evaluate_teacher` for each teacher of `split_attention` and each part of the
-photographs that is `tested`: together each photograph once, scored by a teacher that did not see it.
-WEIGHTS gets the file of TEACHERS that learnt all photographs (the part `released`), of the kind whose
-mean CC with the eye fixations is best. CARD is Markdown, made of `release_teacher.md` beside this
-script; REPORT has the numbers in it.
+SCORES holds a CSV of `evaluate_teacher` for each of `teachers` and each part of the photographs
+that is `tested`: together each once, scored by a teacher that did not see it. WEIGHTS gets the file
+of TEACHERS that learnt from all (the part `released`), of the kind whose mean CC with the eye
+fixations is best. CARD is Markdown, made of `release_teacher.md` beside this script; REPORT has the
+numbers in it.
 """
 
 from itertools import combinations
@@ -90,7 +90,9 @@ def summary_of(table: pd.DataFrame) -> dict[str, Any]:
     """Mean and standard error over photographs of each readout's scores, and the teacher's gain."""
     found: dict[str, Any] = {
         readout: {
-            key: with_error(table[readout][key]) for key in SCORES if table[readout][key].notna().all()
+            key: with_error(table[readout][key])
+            for key in SCORES
+            if table[readout][key].notna().all()
         }
         for readout in table.columns.levels[0]
     }

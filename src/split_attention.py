@@ -4,10 +4,10 @@
 
 ATTENTION holds folders of shards that `prepare_attention` made of the same photographs, one for
 each way in which attention was recorded. PART is a row of `split_attention.parts` in params.yaml:
-which folds are held out, to `test` a teacher and to choose its epoch (`dev`); it learns the others.
-An image's fold is a checksum of its file name. OUT gets for each teacher of the table the folders
-TEACHER/train and TEACHER/dev, whose maps are the weighted mean of the recordings' densities, each of
-sum 1; and in scored/RECORDING, of the photographs in `test`, the recordings that `scored_on` names.
+which folds are held out, to `test` a teacher and to choose its epoch (`dev`); it learns the rest.
+An image's fold is a checksum of its file name. OUT gets for each of `teachers` the folders
+TEACHER/train and TEACHER/dev, whose maps are the weighted mean of the recordings' densities, each
+of sum 1; and in scored/RECORDING, of the photographs in `test`, what `scored_on` names.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +39,6 @@ class Part:
 
 @record
 class SplitAttention:
-    """The section `split_attention` of params.yaml."""
-
     folds: Annotated[int, Field(ge=2)]
     parts: dict[str, Part]
     teachers: dict[str, dict[str, Annotated[float, Field(gt=0)]]]  # what each learns: weights
@@ -72,23 +70,22 @@ def folds_of(p: SplitAttention, part: str) -> tuple[set[int], set[int]]:
         raise ValueError(f"{where} is missing; expected one of: {', '.join(p.parts)}")
     test, dev = p.parts[part].test, p.parts[part].dev
     out = [*test, *dev]
-    if len({*out}) < len(out) or max(out) >= p.folds:
-        raise ValueError(f"{where} holds out {out}; expected different folds of 0..{p.folds - 1}")
-    if len(out) == p.folds:
-        raise ValueError(f"{where} holds out all {p.folds} folds; leave some to learn from")
+    if len({*out}) < len(out) or max(out) >= p.folds or len(out) == p.folds:
+        raise ValueError(
+            f"{where} holds out {out}; expected different folds of 0..{p.folds - 1}, not all"
+        )
     return {*test}, {*dev}
 
 
 def require_alike(recordings: Mapping[str, Shards]) -> None:
-    """Raise ValueError unless all are of the same photographs in one order, and drawn alike."""
+    """Raise ValueError unless all are of as many photographs, and drawn alike."""
     first, *others = recordings.values()
     for other in others:
         for key in ALIKE:
-            values = [each.index["maps_by"].get(key) for each in (first, other)]
-            if values[0] != values[1]:
+            a, b = (each.index["maps_by"].get(key) for each in (first, other))
+            if a != b:
                 raise ValueError(
-                    f"{first.folder} has {key} {values[0]}, {other.folder} {values[1]}; prepare "
-                    "both alike"
+                    f"{key} is {a} in {first.folder}, {b} in {other.folder}; prepare both alike"
                 )
         if len(first) != len(other):
             raise ValueError(
@@ -134,9 +131,9 @@ def read_all(shards: Shards) -> Iterator[Sample]:
 def write(
     folder: Path, samples: Iterator[Sample], of: Mapping[str, Shards], about: Mapping[str, Any]
 ) -> None:
-    maps_by = next(iter(of.values())).index["maps_by"]
-    alike = {"kind": "human", **{key: maps_by[key] for key in ALIKE}}
-    write_shards(folder, samples, maximum_count=SHARD_SIZE, maps_by={**alike, **about}, classes=[])
+    said = next(iter(of.values())).index["maps_by"]
+    maps_by = {"kind": "human", **{key: said[key] for key in ALIKE}, **about}
+    write_shards(folder, samples, maximum_count=SHARD_SIZE, maps_by=maps_by, classes=[])
 
 
 if __name__ == "__main__":

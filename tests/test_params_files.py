@@ -22,14 +22,26 @@ from attnlabels.training.teachers import architecture
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "params").glob("*.yaml"))
+PIPELINES = (ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml")))
+
+
+def scripts_by_file() -> dict[Path, set[str]]:
+    """The scripts that run with each parameter file: a study may have its own beside its stages."""
+    found: dict[Path, set[str]] = {}
+    for pipeline in PIPELINES:
+        own = pipeline.with_name("params.yaml")
+        is_own = pipeline.parent != ROOT and own.exists()
+        for file in [own] if is_own else FILES:
+            found.setdefault(file, set()).update(YAML(typ="safe").load(pipeline)["stages"])
+    return found
 
 
 def tables_of_runs() -> dict[str, str]:
     """The tables of runs and the script that trains each, as the pipeline files have it."""
     found = {}
-    for pipeline in (ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))):
+    for pipeline in PIPELINES:
         for script, body in YAML(typ="safe").load(pipeline)["stages"].items():
-            if script.startswith("train_") and "matrix" in body:
+            if script.startswith("train_") and "run" in body.get("matrix", {}):
                 found[body["matrix"]["run"].strip("${}")] = script
     return found
 
@@ -97,8 +109,15 @@ def test_most_scripts_load_parameters():
     }
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-@pytest.mark.parametrize("script, kind, keys", LOADS, ids=str)
+@pytest.mark.parametrize(
+    ("file", "script", "kind", "keys"),
+    [
+        pytest.param(file, *each, id=f"{file.parent.name}-{file.stem}-{'-'.join(map(str, each))}")
+        for file, scripts in scripts_by_file().items()
+        for each in LOADS
+        if each[0] in scripts
+    ],
+)
 def test_every_section_fits_its_scripts_record(file, script, kind, keys):
     record = getattr(importlib.import_module(script), kind)
     for section in sections(read(file), keys):

@@ -29,6 +29,7 @@ SCRIPTS = {path.stem: path for path in sorted(SOURCES.glob("*.py"))}
 MODULES = [path for path in sorted(SOURCES.rglob("*.py")) if path.stem != "__init__"]
 PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
 PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yaml"))}
+UP = "../../"  # to the root from the folder of a study that has parameters of its own
 # The library's rooms, from the ground up: a room imports from lower floors alone.
 FLOORS = (
     {"blocks", "images", "losses", "metrics", "models", "pipeline", "pretrained", "processes"},
@@ -43,9 +44,16 @@ LOOP = re.compile(r"\$\{(key|item[.\w]*)\}")
 
 
 def stages_of(pipeline: Path) -> dict[str, dict[str, Any]]:
-    """A stage's body by its name, that of a `foreach` from below its `do`."""
-    stages = YAML(typ="safe").load(pipeline)["stages"]
+    """A stage's body by its name, as from the root, that of a `foreach` from below its `do`."""
+    stages = YAML(typ="safe").load(pipeline.read_text().replace(UP, ""))["stages"]
     return {name: body.get("do", body) for name, body in stages.items()}
+
+
+def params_of(pipeline: Path) -> dict[str, dict[str, Any]]:
+    """The parameter files that a pipeline may be run with, by their names."""
+    own = pipeline.with_name("params.yaml")
+    is_study = pipeline.parent != ROOT
+    return {own.parent.name: read(own)} if is_study and own.exists() else PARAMS
 
 
 STAGES = [
@@ -147,33 +155,43 @@ def test_metrics_are_small_files_kept_in_git(name, body):
         assert options == {"cache": False}
 
 
-@each_stage
-@pytest.mark.parametrize("file", PARAMS)
-def test_every_parameter_of_a_stage_is_in_every_parameter_file(name, body, file):
-    for key in body.get("params", []):
-        node = PARAMS[file]
-        for part in LOOP.split(key)[0].rstrip(".").split("."):
-            assert isinstance(node, dict) and part in node, f"{key} is not in params/{file}.yaml"
-            node = node[part]
+each_file = pytest.mark.parametrize(
+    ("pipeline", "file"),
+    [(path, file) for path in PIPELINES for file in params_of(path)],
+    ids=lambda each: each.parent.name if isinstance(each, Path) else each,
+)
 
 
-@pytest.mark.parametrize("file", PARAMS)
-@pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda path: path.parent.name)
+@each_file
+def test_every_parameter_of_a_stage_is_in_every_parameter_file(pipeline, file):
+    for body in stages_of(pipeline).values():
+        for key in body.get("params", []):
+            node = params_of(pipeline)[file]
+            for part in LOOP.split(key)[0].rstrip(".").split("."):
+                assert isinstance(node, dict) and part in node, f"{file} has no {key}"
+                node = node[part]
+
+
+@each_file
 def test_every_value_that_a_pipeline_takes_is_in_every_parameter_file(pipeline, file):
     taken = set(re.findall(r"\$\{([^}]+)\}", pipeline.read_text()))
     for key in (key for key in taken if not re.match(r"(key|item)\b", key) and key != "..."):
-        node = PARAMS[file]
+        node = params_of(pipeline)[file]
         for part in key.split("."):
-            assert part in node, f"${{{key}}} is not in params/{file}.yaml"
+            assert part in node, f"{file} has no ${{{key}}}"
             node = node[part]
 
 
-@pytest.mark.parametrize("file", PARAMS)
-def test_every_section_of_the_parameters_is_used(file):
-    used = {part for path in PIPELINES for part in re.findall(r"\$\{(\w+)", path.read_text())}
-    for param in STAGES:
-        used |= {key.split(".")[0] for key in param.values[1].get("params", [])}
-    assert set(PARAMS[file]) <= used
+@each_file
+def test_every_section_of_the_parameters_is_used(pipeline, file):
+    tree = params_of(pipeline)[file]
+    used = set()
+    those = [each for each in PIPELINES if params_of(each).keys() == params_of(pipeline).keys()]
+    for path in those:
+        used |= {*re.findall(r"\$\{(\w+)", path.read_text())}
+        for body in stages_of(path).values():
+            used |= {key.split(".")[0] for key in body.get("params", [])}
+    assert set(tree) <= used
 
 
 @each_stage
@@ -195,10 +213,15 @@ def test_what_a_row_is_watched_by_is_what_its_stage_depends_on(file):
         }
 
 
-def test_a_study_runs_at_the_root_with_its_parameters():
+def test_a_study_runs_at_the_root_with_its_parameters_or_in_its_folder_with_own_ones():
     for pipeline in PIPELINES[1:]:
-        assert YAML(typ="safe").load(pipeline)["vars"] == ["../../params.yaml"]
-        assert all(body["wdir"] == "../.." for body in stages_of(pipeline).values())
+        tree = YAML(typ="safe").load(pipeline)
+        bodies = stages_of(pipeline).values()
+        if params_of(pipeline) is PARAMS:
+            assert tree["vars"] == ["../../params.yaml"]
+            assert all(body["wdir"] == "../.." for body in bodies)
+        else:
+            assert "vars" not in tree and not any("wdir" in body for body in bodies)
 
 
 def floor_of(room: str) -> int:
@@ -292,7 +315,7 @@ def test_no_file_names_a_place_outside_the_project():
     for name, text in tracked():
         if name == f"tests/{Path(__file__).name}":
             continue
-        is_study = re.fullmatch(r"stages/\w+/dvc\.(yaml|lock)", name)
+        is_study = re.fullmatch(r"stages/\w+/(dvc|params)\.(yaml|lock)", name)
         for number, line in enumerate(text.removeprefix("#!/usr/bin/env").splitlines(), 1):
             assert not absolute.search(line), f"{name}:{number}: {line.strip()}"
             told = line.replace("wdir: ../..", "")  # a study's, also where a test writes one

@@ -62,7 +62,9 @@ def test_the_better_teacher_is_released_with_its_scores():
     assert Path("t.safetensors").read_bytes() == Path("teachers/all-whole.safetensors").read_bytes()
     assert found["released"] == "all" and found["n"] == 4
     # Mean and s / sqrt(n) by hand: 0.6, 0.8, 0.6, 0.8.
-    assert found["all"]["teacher"]["cc"] == pytest.approx({"mean": 0.7, "se": 0.11547 / 2}, abs=1e-5)
+    assert found["all"]["teacher"]["cc"] == pytest.approx(
+        {"mean": 0.7, "se": 0.11547 / 2}, abs=1e-5
+    )
     assert found["mouse"]["teacher"]["cc"]["mean"] == pytest.approx(0.55)
     assert found["all"]["split_half"]["cc"]["mean"] == pytest.approx(0.8)
     assert found["all"]["split_half"]["cc_all_observers"] == pytest.approx(1.6 / 1.8)

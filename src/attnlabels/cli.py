@@ -79,6 +79,10 @@ def label_(
             help="Side of a map.  [default: 56, or the teacher's shorter side if that is less]",
         ),
     ] = None,
+    shape: Annotated[
+        Literal["own", "teacher"],
+        typer.Option(help="In which the teacher is shown an image: the image's own, or its."),
+    ] = "own",
     sigma: Annotated[
         Literal["teacher", "fitted"],
         typer.Option(
@@ -138,6 +142,7 @@ def label_(
     keep_freed_memory()
     drawing = Drawing(
         map_size=map_size,
+        shape=shape,
         sigma=sigma,
         threshold=threshold,
         maximum_points=maximum_points,

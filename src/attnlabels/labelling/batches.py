@@ -97,27 +97,28 @@ def label_batches(
     The teacher is a batch ahead, in a thread of its own, while the samples are written.
     """
 
-    def look(batch: Batch) -> tuple[Batch, Tensor]:
-        return batch, labeller.draw_maps(batch.pixels)
+    def look(batch: Batch) -> tuple[Batch, list[Tensor]]:
+        return batch, [labeller.draw_maps(group.pixels) for group in batch.groups]
 
-    for batch, maps in one_ahead(look, batches):
-        whole = []
-        for each in batch.photographs:
+    for batch, drawn in one_ahead(look, batches):
+        labels: dict[int, tuple[Tensor, Tensor]] = {}
+        for group, maps in zip(batch.groups, drawn):
+            points = labeller.find_points(maps, size=group.size)
+            labels |= zip(group.rows, zip(maps, points))
+        for row, each in enumerate(batch.photographs):
             if each.error:
                 leave_out(skipped, each.name, each.error, broken=broken)
-            else:
-                whole.append(each)
-        points, counts = labeller.find_points(maps)
-        for i, (each, count) in enumerate(zip(whole, counts.tolist(), strict=True)):
-            if not count:
+                continue
+            map, fixations = labels[row]
+            if not len(fixations):
                 flat = f"{each.name}: the teacher's map is the same everywhere"
                 leave_out(skipped, each.name, f"{flat}; train the teacher again", broken=broken)
                 continue
             yield Sample(
                 key=each.key,
                 image=each.data,
-                map=maps[i].numpy(),
-                points=points[i, :count].numpy(),
+                map=map.numpy(),
+                points=fixations.numpy(),
                 observers=None,
                 label=each.label,
                 grid=(labeller.map_size, labeller.map_size),

@@ -1,9 +1,10 @@
 """A teacher as it labels: images to maps, and maps to pseudo fixations."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +17,12 @@ from attnlabels.images.decoding import resize
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.folding import fold_batch_norm
 from attnlabels.processes.loading import as_input
+from attnlabels.teachers.shapes import input_size
 from attnlabels.teachers.trained import Trained, read_trained
 
 Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
+Shape = Literal["own", "teacher"]
 Sigma = Literal["teacher", "fitted"]
 MAP_SIZE = 56  # side of a map, the paper's at 224 px of image
 
@@ -28,11 +31,13 @@ MAP_SIZE = 56  # side of a map, the paper's at 224 px of image
 class Drawing:
     """How a teacher's maps and their pseudo fixations are drawn.
 
-    Images are resized to what the teacher was trained and is scored at, which its file says, as it
-    says the σ of a fixation: that of the densities it learnt, or one fitted to its maps. The search
-    ends at `threshold` of the map's maximum, or at `maximum_points`.
+    Images are resized to about as many pixels as the teacher was trained and is scored at, each in
+    its own shape, or all in the teacher's. Its file says which that is, as it says the σ of a
+    fixation: that of the densities it learnt, or one fitted to its maps. The search ends at
+    `threshold` of the map's maximum, or at `maximum_points`.
     """
 
+    shape: Shape = "own"
     sigma: Sigma = "teacher"  # fitted: the one that finds as many points as in people's maps
     map_size: int | None = None  # side; None: 56, or the shorter side of the teacher's input
     threshold: float = 0.2
@@ -46,6 +51,8 @@ class Manner:
     """What the labels of a set of images have in common; its index says it beside whose they are.
 
     Maps are square whatever their images are, so each σ, in cells of the map, is two: down, across.
+    They are those of an image of the shape `shown`, pixels of the teacher's input, where each was
+    shown in its own; of all images where that is None.
     """
 
     map_size: Count
@@ -53,6 +60,24 @@ class Manner:
     sigma: tuple[Length, Length]  # of the Gaussians that pseudo fixations are found by
     threshold: Annotated[float, Field(gt=0, le=1)]
     maximum_points: Count
+    shown: tuple[Count, Count] | None = None
+
+    def like(self, image: tuple[int, int]) -> "Manner":
+        """The manner of an image of that height and width."""
+        return self if self.shown is None else self.at(input_size(self.shown, like=image))
+
+    def at(self, size: tuple[int, int]) -> "Manner":
+        """The manner of an image that was shown at that height and width."""
+        if self.shown is None:
+            return self
+        down, across = self.shown[0] / size[0], self.shown[1] / size[1]
+        wide = {key: getattr(self, key) for key in ("density_sigma", "sigma")}
+        cells = {key: (down * i, across * j) for key, (i, j) in wide.items()}
+        return replace(self, shown=None, **cells)
+
+    def said(self) -> dict[str, Any]:
+        """What an index says of it."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
     def find_points(
         self, maps: Float[Tensor, "n s s"]
@@ -75,10 +100,18 @@ class Labeller:
         """Move the teacher to a device, channels last."""
         self.teacher.to(device).to(memory_format=torch.channels_last)
 
-    def draw_images(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[Tensor, "n s s"]:
-        """`draw_maps` of images of any sizes."""
-        pixels = np.stack([resize(each, *self.image_size) for each in images])
-        return self.draw_maps(torch.from_numpy(pixels))
+    def label_images(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]
+    ) -> tuple[list[Float[Tensor, "s s"]], list[Int16[Tensor, "p 2"]]]:
+        """The maps of images of any sizes, and their pseudo fixations."""
+        shown = [show(each, self.image_size, shape=self.drawing.shape) for each in images]
+        maps: dict[int, Tensor] = {}
+        points: dict[int, Tensor] = {}
+        for group in group_by_size(dict(enumerate(shown))):
+            drawn = self.draw_maps(group.pixels)
+            maps |= zip(group.rows, drawn)
+            points |= zip(group.rows, self.find_points(drawn, size=group.size))
+        return [maps[i] for i in range(len(images))], [points[i] for i in range(len(images))]
 
     def draw_maps(self, pixels: UInt8[Tensor, "n h w 3"]) -> Float[Tensor, "n s s"]:
         """The teacher's maps of images at `map_size`, on the CPU.
@@ -107,10 +140,40 @@ class Labeller:
         return maps
 
     def find_points(
-        self, maps: Float[Tensor, "n s s"]
-    ) -> tuple[Int16[Tensor, "n p 2"], Int[Tensor, "n"]]:
-        """The pseudo fixations of maps, padded with -1, and how many there are."""
-        return self.manner.find_points(maps)
+        self, maps: Float[Tensor, "n s s"], *, size: tuple[int, int]
+    ) -> list[Int16[Tensor, "p 2"]]:
+        """The pseudo fixations in each map of images that were shown at `size`."""
+        points, counts = self.manner.at(size).find_points(maps)
+        return [each[:count] for each, count in zip(points, counts.tolist())]
+
+
+class Group(NamedTuple):
+    """Images that the teacher is shown at one size: their numbers, and their pixels."""
+
+    rows: list[int]
+    pixels: UInt8[Tensor, "n h w 3"]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+
+def group_by_size(images: Mapping[int, UInt8[np.ndarray, "_ _ 3"]]) -> list[Group]:
+    """Images by their numbers as stacks, one for each size there is."""
+    rows: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for row, pixels in images.items():
+        rows[pixels.shape].append(row)
+    stacks = (np.stack([images[row] for row in some]) for some in rows.values())
+    return [Group(some, torch.from_numpy(stack)) for some, stack in zip(rows.values(), stacks)]
+
+
+def show(
+    image: UInt8[np.ndarray, "_ _ 3"], trained: tuple[int, int], *, shape: Shape
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The image as a teacher of the input size `trained` is shown it."""
+    size = input_size(trained, like=image.shape[:2]) if shape == "own" else trained
+    return resize(image, *size)
 
 
 def manner_of(trained: Trained, drawing: Drawing) -> Manner:
@@ -135,6 +198,7 @@ def manner_of(trained: Trained, drawing: Drawing) -> Manner:
         sigma=cells[drawing.sigma],
         threshold=drawing.threshold,
         maximum_points=drawing.maximum_points,
+        shown=trained.image_size if drawing.shape == "own" else None,
     )
 
 
@@ -144,6 +208,6 @@ def read_labeller(weights: Path, drawing: Drawing) -> Labeller:
     Raises ValueError, before any image is read, if the drawing does not fit.
     """
     labeller = Labeller(read_trained(weights), drawing)
-    labeller.find_points(torch.zeros(0, 1, 1))  # refuses what it would refuse of an image
+    labeller.manner.find_points(torch.zeros(0, 1, 1))  # refuses what it would refuse of an image
     fold_batch_norm(labeller.teacher)
     return labeller

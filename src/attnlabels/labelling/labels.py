@@ -109,7 +109,9 @@ def label_as_files(
     def gather(made: Made) -> None:
         write_files(made, out, add=partial(write_overlays, n=n_overlays), threads=work.workers + 1)
 
-    asked = Asked(images, Path(teacher or WEIGHTS), False, broken, drawing, work, require_file_names)
+    asked = Asked(
+        images, Path(teacher or WEIGHTS), False, broken, drawing, work, require_file_names
+    )
     return read_index_of_files(out) if _label(asked, out, gather) else None
 
 
@@ -146,7 +148,7 @@ def _label(asked: Asked, out: Path, gather: Callable[[Made], None]) -> bool:
             label_parts(labelling, parts, scratch.folder, world=world)
             if not world.first:
                 return False
-            by = {"kind": "teacher", "sha256": sha256_of(teacher), **vars(labeller.manner)}
+            by = {"kind": "teacher", "sha256": sha256_of(teacher), **labeller.manner.said()}
             gather(Made(scratch.folder, [*parts], by, photographs.classes, left_out))
             for each in (scratch, *copies):
                 each.clear()
@@ -179,7 +181,9 @@ def _open(
     skipped: list[str] = []
     for name, each in why.items():
         leave_out(skipped, name, f"{images}: {name} {each}", broken=broken)
-    return Photographs(source, labeller.image_size, apart=shared_keys(source)), skipped
+    shape = labeller.drawing.shape
+    apart = shared_keys(source)
+    return Photographs(source, labeller.image_size, shape=shape, apart=apart), skipped
 
 
 def _name_parts(photographs: Photographs, shard_size: int) -> dict[str, range]:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from attnlabels.images.decoding import decode, resize
+from attnlabels.images.decoding import decode
 from attnlabels.images.folder import Manifest, scan
 from attnlabels.images.names import is_image
 from attnlabels.images.tars import find_tars, list_tars
 from attnlabels.images.tree import ImageFiles, list_tree
+from attnlabels.labelling.labeller import Group, Shape, group_by_size, show
 from attnlabels.shards.shards import KEY
 
 OVERLAYS = "overlay"  # the folder of pictures to look at, beside the tars that `label` writes
@@ -110,20 +109,28 @@ class Photograph(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Photographs, and the pixels of those that are whole at the teacher's input size."""
+    """Photographs, and in groups those that are whole."""
 
     photographs: list[Photograph]
-    pixels: Tensor  # uint8 [n, h, w, 3]
+    groups: list[Group]
 
 
 class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
-    """The images of a source, each with its pixels at the teacher's input size.
+    """The images of a source, each with its pixels as a teacher of the input `size` is shown them.
 
     Keys in `apart` are made distinct by the image's full name.
     """
 
-    def __init__(self, source: Source, size: tuple[int, int], *, apart: Iterable[str] = ()) -> None:
-        self.source, self.size, self.apart = source, size, frozenset(apart)
+    def __init__(
+        self,
+        source: Source,
+        size: tuple[int, int],
+        *,
+        shape: Shape,
+        apart: Iterable[str] = (),
+    ) -> None:
+        self.source, self.size, self.shape = source, size, shape
+        self.apart = frozenset(apart)
 
     @property
     def classes(self) -> list[str]:
@@ -146,7 +153,9 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
             gone = f"{place}: no longer there; put it back"
             return Photograph(name, key, b"", 0, 0, label, gone), np.zeros(0)
         h, w = decoded.shape[:2]
-        return Photograph(name, key, data, h, w, label, ""), resize(decoded, *self.size)
+        return Photograph(name, key, data, h, w, label, ""), show(
+            decoded, self.size, shape=self.shape
+        )
 
     def key(self, index: int) -> str:
         """The image's key in the shards."""
@@ -166,7 +175,5 @@ def mark_of(photographs: Photographs, rows: range) -> str:
 
 def collate(items: Sequence[tuple[Photograph, np.ndarray]]) -> Batch:
     """A batch that a worker sends; its pixels pass through shared memory."""
-    photographs = [each for each, _ in items]
-    pixels = [pixels for each, pixels in items if not each.error]
-    stacked = np.stack(pixels) if pixels else np.zeros((0, 1, 1, 3), np.uint8)
-    return Batch(photographs, torch.from_numpy(stacked))
+    whole = {row: pixels for row, (each, pixels) in enumerate(items) if not each.error}
+    return Batch([each for each, _ in items], group_by_size(whole))

@@ -34,7 +34,8 @@ class Relabel:
         for i in numbers:
             sample = self.shards[i]
             try:
-                label = with_points(self.draw(i, sample), self.manner)
+                manner = self.manner.like(sample["image_size"])
+                label = with_points(self.draw(i, sample), manner)
             except Unknown as unknown:
                 why = f"{sample['name']}: {unknown}; {self.cure}"
                 leave_out(skipped, sample["name"], why, broken=self.missing)

@@ -114,7 +114,7 @@ def draw_shuffled(task: Task, options: ShuffledOptions) -> Draw:
 
 def draw_recorded(task: Task, options: RecordedOptions) -> Draw:
     """People's points, and their density, as wide as those that the teacher learnt."""
-    size, (down, across) = task.manner.map_size, task.manner.density_sigma
+    size = task.manner.map_size
     recordings = {each.name: each for each in read_json(task.given)}
 
     def draw(i: int, sample: Sample) -> Label:
@@ -123,6 +123,7 @@ def draw_recorded(task: Task, options: RecordedOptions) -> Draw:
             raise Unknown("nobody's attention to it was recorded")
         grid = (h, w) = (recording.height, recording.width)
         require_size(grid, sample, task.given)
+        down, across = task.manner.like(grid).density_sigma
         sigma_px = (down * h / size, across * w / size)
         drawn: dict[str, Any] = {"count": options.count, "border": options.border}
         map = density(recording.points, height=h, width=w, sigma_px=sigma_px, **drawn)

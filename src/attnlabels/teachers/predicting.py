@@ -14,11 +14,10 @@ from torch import Tensor
 from attnlabels.images.decoding import read_image, resize, resize_map
 from attnlabels.processes.world import own_device
 from attnlabels.teachers.released import WEIGHTS
+from attnlabels.teachers.shapes import input_size
 from attnlabels.teachers.trained import Trained, read_trained
 
 BATCH_SIZE = 16  # images that pass through the network together
-STEP = 32  # pixels: the sides of what the network is shown are multiples, as its deepest stride is
-SAME_SHAPE = 0.05  # by which share two shapes may differ and be taken for one
 
 
 def load_teacher(
@@ -105,24 +104,6 @@ class Predictor:
         if self.mirror:
             maps = (maps + self.teacher(images.flip(3)).flip(2)) / 2
         return maps.float().cpu().numpy()
-
-
-def input_size(trained: tuple[int, int], *, like: tuple[int, int]) -> tuple[int, int]:
-    """The height and width to show an image at, of about the shape `like` has.
-
-    Those of `trained` themselves, if that is its shape; otherwise multiples of 32 pixels with about
-    the same product. A side is at least 32, so that an image longer than that allows is squeezed.
-    """
-    area, (h, w) = trained[0] * trained[1], like
-    if abs(h * trained[1] / (w * trained[0]) - 1) < SAME_SHAPE:
-        return trained
-    longest = area / STEP
-    height, width = (area * h / w) ** 0.5, (area * w / h) ** 0.5
-    return _multiple(min(height, longest)), _multiple(min(width, longest))
-
-
-def _multiple(side: float) -> int:
-    return max(STEP, round(side / STEP) * STEP)
 
 
 def _no_maps(images: np.ndarray) -> np.ndarray:

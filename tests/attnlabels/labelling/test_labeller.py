@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -99,11 +100,45 @@ def test_as_many_points_are_found_as_there_are_blobs_of_the_teachers_width(image
     for row, col in cells:
         pixels[0, int((row + 0.5) * h / side), int((col + 0.5) * w / side), 0] = 255
     maps = labeller.draw_maps(pixels)
-    points, counts = labeller.find_points(maps)
-    assert counts.tolist() == [n]
-    assert sorted(map(tuple, points[0, :n].tolist())) == sorted(cells)
+    (points,) = labeller.find_points(maps, size=image_size)
+    assert sorted(map(tuple, points.tolist())) == sorted(cells)
     down, across = labeller.manner.sigma
     assert across / down == pytest.approx(3 / 4)  # a photograph's on a square
+
+
+@pytest.mark.parametrize("shape", [(288, 384), (384, 288), (320, 320), (160, 672), (672, 160)])
+def test_in_an_image_of_any_shape_a_blob_is_one_point(shape):
+    trained = Trained(Blobs((17.0, 17.0)), (288, 384), (17.0, 17.0), (17.0, 17.0))
+    labeller = Labeller(trained, Drawing(map_size=56))
+    h, w = shape
+    cells = [(28, 28), (5, 5), (50, 5), (5, 50), (50, 50)]
+    pixels = torch.zeros(1, h, w, 3, dtype=torch.uint8)
+    for row, col in cells:
+        pixels[0, int((row + 0.5) * h / 56), int((col + 0.5) * w / 56), 0] = 255
+    (points,) = labeller.find_points(labeller.draw_maps(pixels), size=shape)
+    assert sorted(map(tuple, points.tolist())) == sorted(cells)
+    manner = labeller.manner.like((3 * h, 3 * w))
+    assert manner == labeller.manner.at(shape) and manner.like((7, 9)) == manner
+    down, across = manner.density_sigma
+    assert (down * h / 56, across * w / 56) == pytest.approx((17.0, 17.0))
+
+
+def test_images_of_many_shapes_are_each_labelled_as_alone(teacher):
+    labeller = read_labeller(teacher, DRAWING)
+    sizes = [(48, 64), (64, 48), (24, 32), (20, 200)]
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+    maps, points = labeller.label_images(images)
+    for image, map, some in zip(images, maps, points):
+        (alone,), (fixations,) = labeller.label_images([image])
+        torch.testing.assert_close(map, alone)
+        assert some.tolist() == fixations.tolist() and len(some)
+    assert labeller.label_images([]) == ([], [])
+    squeezed = read_labeller(teacher, replace(DRAWING, shape="teacher"))
+    assert torch.allclose(squeezed.label_images(images)[0][0], maps[0])
+    assert not torch.allclose(squeezed.label_images(images)[0][3], maps[3], atol=1e-5, rtol=0)
+    assert squeezed.manner.shown is None and "shown" not in squeezed.manner.said()
+    assert labeller.manner.said()["shown"] == (24, 32)
 
 
 def test_a_gaussian_is_as_much_narrower_as_the_map_is_than_the_input(teacher):

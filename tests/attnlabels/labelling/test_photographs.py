@@ -43,22 +43,36 @@ def test_images_of_one_key_are_found_and_told_apart(source):
     assert shared_keys(source) == {"a-x": ["a/x.png", "a-x.png"]}
     with pytest.raises(ValueError, match="a/x.png and a-x.png have one key, 'a-x'; rename or rem"):
         require_distinct_keys(source)
-    photographs = Photographs(source, (4, 4), apart=shared_keys(source))
+    photographs = Photographs(source, (4, 4), shape="teacher", apart=shared_keys(source))
     assert len({photographs.key(i) for i in range(len(photographs))}) == 4
 
 
 def test_a_batch_has_the_pixels_of_those_that_are_whole(source):
-    photographs = Photographs(source, (4, 6))
+    photographs = Photographs(source, (4, 6), shape="teacher")
     batch = collate([photographs[i] for i in range(len(photographs))])
     assert [bool(each.error) for each in batch.photographs] == [False, False, False, True]
-    assert batch.pixels.shape == (3, 4, 6, 3)
+    (group,) = batch.groups
+    assert group.rows == [0, 1, 2] and group.pixels.shape == (3, 4, 6, 3)
     assert (batch.photographs[0].height, batch.photographs[0].width) == (8, 10)
 
 
+def test_photographs_in_their_own_shape_are_grouped_by_it(tmp_path):
+    sizes = {"a": (60, 80), "b": (80, 60), "c": (30, 40), "d": (20, 100)}
+    for name, (h, w) in sizes.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((h, w, 3), 7, np.uint8))
+    (tmp_path / "e.png").write_bytes(b"nothing")
+    source, _ = find_images(tmp_path, classes=False)
+    photographs = Photographs(source, (96, 128), shape="own")
+    batch = collate([photographs[i] for i in range(5)])
+    groups = {tuple(each.rows): each.size for each in batch.groups}
+    assert groups == {(0, 2): (96, 128), (1,): (128, 96), (3,): (64, 256)}
+    assert all(each.pixels.shape[0] == len(each.rows) for each in batch.groups)
+
+
 def test_a_mark_changes_with_the_image_and_with_its_key(source, tmp_path):
-    photographs = Photographs(source, (4, 4))
+    photographs = Photographs(source, (4, 4), shape="teacher")
     before = [mark_of(photographs, rows) for rows in (range(2), range(2, 4))]
-    apart = Photographs(source, (4, 4), apart=["b"])
+    apart = Photographs(source, (4, 4), shape="teacher", apart=["b"])
     assert mark_of(apart, range(2)) == before[0] and mark_of(apart, range(2, 4)) != before[1]
     (tmp_path / "c.png").write_bytes(b"another file")
     after = [mark_of(photographs, rows) for rows in (range(2), range(2, 4))]
