@@ -9,6 +9,7 @@ was, to the same weights. They say the σ of the densities, and that with which 
 DEV give as many pseudo fixations as people's; REPORT, how many times wider it is (`fitted_sigma`).
 """
 
+from functools import partial
 from pathlib import Path
 
 from attnlabels.labelling.fitted_sigma import fit_to
@@ -23,7 +24,8 @@ from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.room import Shares
 from attnlabels.processes.world import joined
-from attnlabels.training.teachers import Design, Recipe, Recordings, header
+from attnlabels.teachers.network import Teacher
+from attnlabels.training.teachers import Design, Recipe, Recordings, architecture, header
 from attnlabels.training.teachers import train as train_on
 
 TrainTeacher = record(Recipe)  # the section `train_teacher` of params.yaml
@@ -48,7 +50,7 @@ def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: P
         )
         teacher, history, measured = train_on(
             p,
-            design,
+            partial(Teacher, **architecture(p, design)),
             recordings=recordings,
             dev=held_out,
             scratch=scratch,
@@ -59,7 +61,7 @@ def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: P
             return
         best = max(history, key=lambda each: each["dev_cc"])
         fitted = fit_to(teacher, held_out, sigma_px=recordings.sigma_px)
-        config = header(p, design, recordings, fitted_sigma_px=fitted) | measured
+        config = header(teacher, recordings, fitted_sigma_px=fitted) | measured
         with replacing(weights) as aside:
             write_weights(aside, teacher, config)
         write_rows(curve, history, columns=list(best))

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
@@ -101,7 +102,8 @@ def export_page(tmp_path: Path, teacher: Path, student: Path) -> None:
 
 @pytest.fixture
 def teacher_page(tmp_path: Path) -> None:
-    """Photographs wider than high and where three people looked in them, as CSV and JSON."""
+    """Photographs wider than high, where three people looked in them (CSV, JSON); weights."""
+    save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "resnet10t.safetensors")
     (tmp_path / "photographs").mkdir()
     rows, images, annotations = ["image,x,y,observer"], [], []
     for i in range(12):

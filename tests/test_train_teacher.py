@@ -238,7 +238,7 @@ def test_a_teacher_whose_branches_all_died_is_trained_to_its_end(train, monkeypa
             torch.nn.init.constant_(branch.collapse.bias, -200.0)
         return teacher
 
-    monkeypatch.setattr(teachers, "Teacher", dead)
+    monkeypatch.setattr(train_teacher, "Teacher", dead)
     out = train("out", **{"teacher.output": output})
     assert [row["dev_cc"] for row in rows(out)] == [0, 0, 0]
     assert json.loads((out / "report.json").read_text())["epoch"] == 1

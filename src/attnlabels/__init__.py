@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from attnlabels.recordings.fixation_csv import Reading as Reading
     from attnlabels.shards.contact_sheet import show as show
     from attnlabels.shards.faults import check as check
+    from attnlabels.teachers.backbones import Backbone as Backbone
     from attnlabels.teachers.predicting import load_teacher as load_teacher
 
 MODULES = {
+    "Backbone": "attnlabels.teachers.backbones",
     "Drawing": "attnlabels.labelling.labeller",
     "Reading": "attnlabels.recordings.fixation_csv",
     "Running": "attnlabels.evaluation.evaluate",

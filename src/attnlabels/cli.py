@@ -562,6 +562,30 @@ def train_teacher_(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of weights and draws.")] = 0,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="timm:NAME",
+            help="A network of timm below the branches.  [default: MobileNetV3-small]",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of the backbone, any trainer's; never downloaded.  [default: random]",
+        ),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Which of several networks in FILE: how the names of its keys begin.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Leave the backbone as it is; the branches learn.")
+    ] = False,
     broken: Annotated[
         Literal["stop", "skip"], typer.Option(help="At an image that is missing or unreadable.")
     ] = "stop",
@@ -582,11 +606,17 @@ def train_teacher_(
     attnlabels teacher train export.tsv --images photographs --out teacher.safetensors \\
         --columns 'image=MediaName,x=FixationPointX (MCSpx),y=FixationPointY (MCSpx)' \\
         --units 800x600+560+240 --lost drop --outside drop
+    attnlabels teacher train fixations.csv --images photographs --out teacher.safetensors \\
+        --backbone timm:resnet50 --weights resnet50.pth --freeze
     """
-    from attnlabels import Reading, train_teacher
+    from attnlabels import Backbone, Reading, train_teacher
     from attnlabels.labelling.own_teacher import describe
     from attnlabels.recordings.csv_table import parse_columns
 
+    try:
+        below = Backbone(name=backbone, weights=weights, prefix=prefix, frozen=freeze)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     report = train_teacher(
         data,
         out,
@@ -595,6 +625,7 @@ def train_teacher_(
         side=side,
         epochs=epochs,
         seed=seed,
+        backbone=below,
         reading=Reading(
             columns=parse_columns(columns) if columns is not None else {},
             units=units,

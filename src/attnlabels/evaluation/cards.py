@@ -11,6 +11,7 @@ from typing import Any
 from attnlabels.models.encoder import BACKBONES
 from attnlabels.shards.index import KINDS
 from attnlabels.shards.shards import sha256_of
+from attnlabels.teachers.backbones import in_words
 
 PIXELS = "RGB, float32 in [0, 1], not normalised by any mean or deviation"
 UNSAID = "not stated by who exported this; ask before you use it"
@@ -76,9 +77,8 @@ def teacher_card(
     h, w = config["image_size"]
     return _join(
         "# Teacher: a map of human attention for a photograph",
-        "MobileNetV3-small from random weights, read at the depths "
-        f"{', '.join(map(str, config['teacher']['taps']))} of torchvision's `features`, "
-        f"trained on recordings of where people looked. {METHOD}",
+        f"{_network_of_teacher(config)}, trained on recordings of where people looked. {METHOD}",
+        *([in_words(config["backbone"])] if "backbone" in config else []),
         *_origin(data, licence),
         "## Use",
         f"- Input: `images` [n, 3, h, w], {PIXELS}. It was trained on whole images resized to "
@@ -95,6 +95,16 @@ def teacher_card(
         "- People look at the centre of any picture: beside its scores belong those of a centre "
         "prior.\n"
         "- Recordings by mouse are flatter and more central than eye tracking.",
+    )
+
+
+def _network_of_teacher(config: Mapping[str, Any]) -> str:
+    taps = ", ".join(map(str, config["teacher"]["taps"]))
+    if "backbone" in config["teacher"]:
+        return f"`{config['teacher']['backbone']}`, read at its feature levels {taps}"
+    return (
+        f"MobileNetV3-small from random weights, read at the depths {taps} of torchvision's "
+        "`features`"
     )
 
 

@@ -203,11 +203,12 @@ def manner_of(trained: Trained, drawing: Drawing) -> Manner:
 
 
 def read_labeller(weights: Path, drawing: Drawing) -> Labeller:
-    """The teacher of a file of weights, as `drawing` has it label, its batch norm folded.
+    """The teacher of a file of weights, as `drawing` has it label, batch norm folded if it can be.
 
     Raises ValueError, before any image is read, if the drawing does not fit.
     """
     labeller = Labeller(read_trained(weights), drawing)
     labeller.manner.find_points(torch.zeros(0, 1, 1))  # refuses what it would refuse of an image
-    fold_batch_norm(labeller.teacher)
+    if labeller.teacher.backbone.folds:
+        fold_batch_norm(labeller.teacher)
     return labeller

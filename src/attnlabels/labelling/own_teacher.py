@@ -28,8 +28,10 @@ from attnlabels.recordings.plausibility import require_plausible
 from attnlabels.recordings.points import Recording
 from attnlabels.recordings.reading import Found, read_recordings
 from attnlabels.shards.index import read_index
-from attnlabels.shards.shards import Shards, write_shards
-from attnlabels.training.teachers import Design, Recipe, Recordings, header, train
+from attnlabels.shards.shards import Shards, sha256_of, write_shards
+from attnlabels.teachers.backbones import Backbone, TimmNetwork, in_words
+from attnlabels.teachers.network import Teacher
+from attnlabels.training.teachers import Design, Recipe, Recordings, architecture, header, train
 
 LEAST = 8  # images: 5 to train on, 1 that chooses the epoch, 2 to score
 HELD_OUT, DEVELOPMENT = 0.2, 0.1  # shares of the images
@@ -51,6 +53,7 @@ def train_teacher(
     side: int = 384,
     epochs: int | None = None,
     seed: int = 0,
+    backbone: Backbone = Backbone(),
     reading: Reading = Reading(),
 ) -> dict[str, Any]:
     """Train a teacher on the recordings `data` and score it on images it never saw.
@@ -61,7 +64,9 @@ def train_teacher(
     is one. The points become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03
     is SALICON's and OSIE's, 1 degree of visual angle). Photographs are resized so that their longer
     side is `side`. A fifth of the images is held out and scored; a tenth chooses the epoch. Which,
-    depends on the names of all. `epochs` is 30 or what makes 750 steps, if that is more.
+    depends on the names of all. `epochs` is 30 or what makes 750 steps, if that is more. The
+    teacher is MobileNetV3-small from random weights, or the branches on another `backbone`, whose
+    weights may have learnt from class labels: report and file then say whose they are.
 
     Writes the weights to `out`, a .safetensors file, and beside it the report (.json) and the curve
     of the training (.csv). Returns the report: counts, scores of the teacher, of a centre prior
@@ -70,6 +75,7 @@ def train_teacher(
     fit, and for others' files of those names.
     """
     _require_names(data, out)
+    about = _look_at(backbone)
     images = images or data.parent / "images"
     found = _read(data, images, reading)
     recordings, skipped = found.recordings, found.skipped
@@ -87,7 +93,7 @@ def train_teacher(
                 "train and score on the rest; fetch them again"
             )
         recipe = _recipe(size, n_train=counts["train"], epochs=epochs, seed=seed)
-        report = _train_and_score(recipe, Path(folder), out)
+        report = _train_and_score(recipe, Path(folder), out, backbone=backbone, about=about)
     images_found = {**counts, "skipped": len(skipped), "merged": found.n_merged}
     report = {"images": images_found, "points": found.points, **report}
     write_json(out.with_suffix(".json"), report)
@@ -101,6 +107,7 @@ def describe(report: dict[str, Any]) -> str:
         f"{images['train']} images trained it, {images['dev']} chose epoch {report['epoch']}, "
         f"{images['val']} were held out ({images['skipped']} skipped):",
         *_left_out(report),
+        *([in_words(report["backbone"])] if "backbone" in report else []),
         "",
         f"{'':22}" + "".join(f"{key:>8}" for key in SCORES),
     ]
@@ -189,6 +196,37 @@ def _is_curve(data: bytes) -> bool:
     return {b"epoch", b"dev_cc"} <= {*header}
 
 
+def _look_at(backbone: Backbone) -> dict[str, Any]:
+    """What file and report say of a backbone of timm; of the project's own, nothing.
+
+    Raises ValueError or OSError, before any photograph is read, for one that cannot be built.
+    """
+    if backbone.name is None:
+        return {}
+    weights, told = backbone.weights, {"name": backbone.name}
+    network = TimmNetwork(backbone.name, weights=weights, prefix=backbone.prefix)
+    if weights is None:
+        return {"backbone": told}
+    file = {"file": weights.name, "sha256": sha256_of(weights), "prefix": network.prefix}
+    return {"backbone": {**told, "weights": file, "frozen": backbone.frozen}}
+
+
+def _build(recipe: Recipe, backbone: Backbone) -> Teacher:
+    if backbone.name is None:
+        return Teacher(**architecture(recipe, DESIGN))
+    teacher = Teacher(
+        taps=None,
+        pool_stride=recipe.pool_stride,
+        output=DESIGN.output,
+        backbone=backbone.name,
+        weights=backbone.weights,
+        prefix=backbone.prefix,
+    )
+    if backbone.frozen:
+        teacher.freeze()
+    return teacher
+
+
 def _read(data: Path, images: Path, reading: Reading) -> Found:
     """Recordings enough to train on."""
     found = read_recordings(data, images, reading)
@@ -271,15 +309,17 @@ def _recipe(size: tuple[int, int], *, n_train: int, epochs: int | None, seed: in
     )
 
 
-def _train_and_score(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+def _train_and_score(
+    recipe: Recipe, folder: Path, out: Path, *, backbone: Backbone, about: dict[str, Any]
+) -> dict[str, Any]:
     recordings, dev = Recordings(folder / "train", recipe), Recordings(folder / "dev", recipe)
     indices = (folder / name / "index.json" for name in ("train", "dev"))
-    mark = fingerprint([vars(recipe), vars(DESIGN), code_of(Path(__file__))], indices)
+    mark = fingerprint([vars(recipe), vars(DESIGN), about, code_of(Path(__file__))], indices)
     scratch = Scratch(f"teacher-{mark}")
     with joined() as world:
         teacher, history, _ = train(
             recipe,
-            DESIGN,
+            partial(_build, recipe, backbone),
             recordings=recordings,
             dev=dev,
             scratch=scratch,
@@ -298,10 +338,12 @@ def _train_and_score(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     test = paired_t(*(each.values[:, SCORES.index("cc")] for each in scored.values()))
     gap = {"mean": test.difference, "se": test.se, "t": test.t, "p": test.p}
     with replacing(out) as aside:
-        write_weights(aside, teacher, header(recipe, DESIGN, recordings, fitted_sigma_px=fitted))
+        config = header(teacher, recordings, fitted_sigma_px=fitted)
+        write_weights(aside, teacher, config | about)
     write_rows(out.with_suffix(".csv"), history, columns=list(best))
     scratch.clear()
     return {
+        **about,
         "epoch": best["epoch"],
         "dev_cc": best["dev_cc"],
         "val": held_out,

@@ -1,20 +1,19 @@
-"""The saliency teacher: MobileNetV3-small from random weights, read at four depths (paper §3.2)."""
+"""The saliency teacher: a backbone read at several depths, and a branch on each (paper §3.2)."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v3_small
+
+from attnlabels.teachers.backbones import MobileNet, TimmNetwork
 
 Output = Literal["learnt_offset", "tanh_half", "logits_sigmoid", "literal_minmax", "literal"]
 
-# Channels of torchvision's `features[i]` (pytorch/vision:torchvision/models/mobilenetv3.py). For i
-# from 2 to 11 Keras calls it `expanded_conv_{i-1}` (keras:keras/applications/mobilenet_v3.py).
-CHANNELS = (16, 16, 24, 24, 40, 40, 40, 48, 48, 96, 96, 96, 576)
-STRIDES = (2, 4, 8, 8, 16, 16, 16, 16, 16, 32, 32, 32, 32)
+WIDEST = 128  # channels of a branch on a backbone of timm
 
 
 def minmax(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
@@ -45,8 +44,15 @@ class Branch(nn.Module):
     Paper: names no stride of the pooling; with `pool_stride` 1 the map keeps the tap's size.
     """
 
-    def __init__(self, channels: int, *, pool_stride: int, rectify: bool) -> None:
+    def __init__(
+        self, channels: int, *, pool_stride: int, rectify: bool, widest: int | None = None
+    ) -> None:
         super().__init__()
+        # Paper: its taps have 24 to 96 channels. On 2048 the 3×3 convolution alone would have 38
+        # million weights, so there a 1×1 convolution to `widest` channels comes first.
+        self.squeeze: nn.Module = nn.Identity()
+        if widest is not None and channels > widest:
+            self.squeeze, channels = nn.Conv2d(channels, widest, 1), widest
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.pool = nn.MaxPool2d(3, stride=pool_stride, padding=1)
         self.collapse = nn.Conv2d(channels, 1, 1)
@@ -58,50 +64,83 @@ class Branch(nn.Module):
 
     def forward(self, tap: Float[Tensor, "n c i j"]) -> Float[Tensor, "n 1 a b"]:
         """The branch's map at its own resolution."""
-        branch = self.collapse(F.relu(self.pool(self.conv(tap))))
+        branch = self.collapse(F.relu(self.pool(self.conv(self.squeeze(tap)))))
         return F.relu(branch) if self.rectify else branch
 
 
 class Teacher(nn.Module):
     """Predicts a map of human attention, in [0, 1], for an image.
 
-    `taps` index torchvision's `features`. Paper: names "conv 2, 4, 6, 8"; as Keras counts, these
-    are (3, 5, 7, 9), of strides 8, 16, 16, 32. What follows the last tap is not built. The
-    branches hold Σ (9c² + 2c + 1) parameters, 123,684 for those taps, and the offset one more.
+    `taps` index torchvision's `features` of MobileNetV3-small, whose weights are drawn at random.
+    Paper: names "conv 2, 4, 6, 8"; as Keras counts, these are (3, 5, 7, 9), of strides 8, 16, 16,
+    32. What follows the last tap is not built. The branches hold Σ (9c² + 2c + 1) parameters,
+    123,684 for those taps, and the offset one more.
+
+    With a `backbone`, `timm:NAME`, `taps` count that network's feature levels, None being its own
+    three (`TimmNetwork`, which also says what `weights`, `prefix` and errors are). `architecture`
+    is what builds such a teacher again, without the file of weights.
 
     An image whose sides the `stride` does not divide is extended by its last row and column, and
     the map is cut: a branch is then drawn as far from its tap's centres at any size. Otherwise 240
     rows, which 32 rounds up to 8 cells, would be drawn with 30 rows a cell for the 32 that it saw.
     """
 
-    def __init__(self, *, taps: Sequence[int], pool_stride: int, output: Output) -> None:
+    def __init__(
+        self,
+        *,
+        taps: Sequence[int] | None,
+        pool_stride: int,
+        output: Output,
+        backbone: str | None = None,
+        weights: Path | None = None,
+        prefix: str | None = None,
+    ) -> None:
         super().__init__()
-        possible = range(len(CHANNELS))
-        if not taps or list(taps) != sorted(set(taps)) or not set(taps) <= set(possible):
-            raise ValueError(
-                f"taps {list(taps)}: expected increasing numbers from 0 to {possible[-1]}"
-            )
-        self.stride = STRIDES[taps[-1]] * pool_stride
-        self.taps, self.output = tuple(taps), OUTPUT[output]
-        self.backbone = mobilenet_v3_small(weights=None).features[: taps[-1] + 1]
+        self.backbone: MobileNet | TimmNetwork
+        if backbone is None:
+            self.backbone = MobileNet(taps or ())
+        else:
+            self.backbone = TimmNetwork(backbone, taps, weights=weights, prefix=prefix)
+        self.has_weights = weights is not None  # of the backbone, from before this training
+        self.is_frozen = False
+        self.architecture: dict[str, Any] = {
+            "taps": self.backbone.taps,
+            "pool_stride": pool_stride,
+            "output": output,
+            **({} if backbone is None else {"backbone": backbone}),
+        }
+        self.stride, self.output = max(self.backbone.strides) * pool_stride, OUTPUT[output]
         self.branches = nn.ModuleList(
-            Branch(CHANNELS[tap], pool_stride=pool_stride, rectify=output != "logits_sigmoid")
-            for tap in taps
+            Branch(
+                channels,
+                pool_stride=pool_stride,
+                rectify=output != "logits_sigmoid",
+                widest=None if backbone is None else WIDEST,
+            )
+            for channels in self.backbone.channels
         )
         learnt = output == "learnt_offset"
         self.offset = nn.Parameter(torch.tensor(-3.0)) if learnt else None
 
+    def freeze(self) -> None:
+        """Leave the backbone as it is from now on, its batch norm's statistics too."""
+        self.is_frozen = True
+        self.backbone.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """As any module; a frozen backbone stays in evaluation mode."""
+        super().train(mode)
+        if self.is_frozen:
+            self.backbone.eval()
+        return self
+
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
         """Maps at the resolution of `images`, which lie in [0, 1]."""
         h, w = images.shape[2:]
-        x = (images * 2).sub_(1)  # Keras' MobileNetV3 rescales pixels to [-1, 1] too
-        x = F.pad(x, (0, -w % self.stride, 0, -h % self.stride), mode="replicate")
+        x = F.pad(images, (0, -w % self.stride, 0, -h % self.stride), mode="replicate")
         total = x.new_zeros(len(x), 1, *x.shape[2:], dtype=torch.float32)
         if self.offset is not None:
             total = total + self.offset
-        depth = 0
-        for tap, branch in zip(self.taps, self.branches):
-            x = self.backbone[depth : tap + 1](x)
-            depth = tap + 1
-            total += F.interpolate(branch(x).float(), total.shape[2:], mode="bilinear")
+        for tap, branch in zip(self.backbone(x), self.branches):
+            total += F.interpolate(branch(tap).float(), total.shape[2:], mode="bilinear")
         return self.output(total.squeeze(1)[:, :h, :w])

@@ -1,6 +1,6 @@
 """Training of the saliency teacher on recordings of where people looked (paper §3.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -31,6 +31,9 @@ from attnlabels.training.views import draw_jitter, jitter_colour
 
 Count = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+# Of a backbone that came with weights, times the rate of what is new: it has less to learn, and at
+# the full rate the branches' first, wrong gradients would undo what it knows.
+BACKBONE_RATE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +161,7 @@ def crop_image(image: np.ndarray, box: Box) -> np.ndarray:
 
 def train(
     recipe: Recipe,
-    design: Design,
+    build: Callable[[], Teacher],
     *,
     recordings: Recordings,
     dev: Recordings,
@@ -166,7 +169,10 @@ def train(
     world: World,
     cures: Cures,
 ) -> tuple[Teacher, list[dict[str, float | int]], dict[str, str]]:
-    """A teacher from random weights, those of the epoch with the best mean CC on `dev`.
+    """A teacher that `build` makes, with the weights of the epoch with the best mean CC on `dev`.
+
+    What it draws at random is of the recipe's seed. A backbone that is frozen stays as it is, one
+    that came with weights learns at `BACKBONE_RATE` times the rate of the rest.
 
     Also returns a row an epoch (epoch, step, loss, dev_cc) and what was measured (`Step.measured`).
     The state of the training is kept in `scratch`, and one that is found there goes on. `cures`
@@ -174,7 +180,7 @@ def train(
     """
     set_determinism(recipe.deterministic)
     torch.manual_seed(recipe.seed)
-    teacher = Teacher(**architecture(recipe, design)).to(world.device)
+    teacher = build().to(world.device)
     teacher.to(memory_format=torch.channels_last)
     for module in teacher.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -199,16 +205,12 @@ def architecture(recipe: Recipe, design: Design) -> dict[str, Any]:
 
 
 def header(
-    recipe: Recipe,
-    design: Design,
-    recordings: Recordings,
-    *,
-    fitted_sigma_px: tuple[float, float],
+    teacher: Teacher, recordings: Recordings, *, fitted_sigma_px: tuple[float, float]
 ) -> dict[str, Any]:
     """What the file of a teacher's weights says, which `read_trained` asks for."""
     return {
-        "teacher": architecture(recipe, design),
-        "image_size": recipe.image_size,
+        "teacher": teacher.architecture,
+        "image_size": recordings.recipe.image_size,
         "sigma_px": recordings.sigma_px,
         "fitted_sigma_px": fitted_sigma_px,
     }
@@ -232,7 +234,7 @@ class Learning:
     ) -> None:
         self.teacher, self.dev, self.recipe, self.world = teacher, dev, recipe, world
         optimizer = torch.optim.AdamW(
-            teacher.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            parameter_groups(teacher), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
         self.update = Step(teacher, optimizer, world=world, precision=recipe.precision, cures=cures)
         self.mean = {key: value.detach().clone() for key, value in teacher.state_dict().items()}
@@ -241,7 +243,7 @@ class Learning:
     def step(self, batch: Batch, *, rate: float) -> dict[str, float]:
         """One update at `rate` times the learning rate, and the mean moved after it."""
         for group in self.update.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * rate
+            group["lr"] = self.recipe.learning_rate * rate * group["share"]
         self.teacher.train()
         loss = train_step(self.update, batch, recipe=self.recipe)
         average = min(self.recipe.average, (1 + self.steps) / (10 + self.steps))
@@ -272,6 +274,19 @@ class Learning:
             for name in ("mean", "best")
         )
         self.best_cc, self.steps = state["best_cc"], state["steps"]
+
+
+def parameter_groups(teacher: Teacher) -> list[dict[str, Any]]:
+    """What of a teacher learns, and at which `share` of the learning rate."""
+    learning = [each for each in teacher.parameters() if each.requires_grad]
+    if not teacher.has_weights:
+        return [{"params": learning, "share": 1.0}]
+    known = {id(each) for each in teacher.backbone.parameters()}
+    groups = [
+        {"params": [each for each in learning if id(each) not in known], "share": 1.0},
+        {"params": [each for each in learning if id(each) in known], "share": BACKBONE_RATE},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def train_step(update: Step, batch: Batch, *, recipe: Recipe) -> float:

@@ -175,6 +175,22 @@ def test_a_teacher_is_the_same_in_onnx_runtime(onnx_tools, tmp_path, monkeypatch
         np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
 
 
+def test_a_teacher_on_a_network_of_timm_says_whose_its_weights_are(onnx_tools, tmp_path):
+    torch.manual_seed(0)
+    network = Teacher(taps=None, pool_stride=1, output="tanh_half", backbone="timm:resnet10t")
+    about = {"name": "timm:resnet10t", "weights": {"file": "w.pth"}, "frozen": True}
+    config = {"teacher": network.architecture, "image_size": [48, 64], "backbone": about}
+    write_weights(tmp_path / "t", network.eval(), config)
+    export(tmp_path / "t", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "`timm:resnet10t`, read at its feature levels 2, 3, 4, trained on recordings" in card
+    assert (
+        "Its backbone, timm:resnet10t, came with weights of w.pth, which may have learnt from "
+        "class labels, and stayed as it was." in card
+    )
+    assert "MobileNet" not in card
+
+
 def test_an_onnx_file_says_what_pixels_it_takes_and_nothing_of_the_machine(exported, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(exported / "encoder.onnx")

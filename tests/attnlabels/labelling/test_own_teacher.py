@@ -9,13 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import load_file
 
-from attnlabels import Reading, train_teacher
+from attnlabels import Backbone, Drawing, Reading, train_teacher
 from attnlabels.cli import main
+from attnlabels.labelling.labeller import read_labeller
 from attnlabels.labelling.own_teacher import describe, input_size, split
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.recordings.salicon import read_json
+from attnlabels.shards.shards import sha256_of
 from attnlabels.teachers.network import Teacher
 from attnlabels.training import teachers
 
@@ -371,6 +375,112 @@ def test_the_command_prints_the_comparison(recorded, monkeypatch, capsys):
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 2
+
+
+BACKBONE = "timm:resnet10t"
+
+
+@pytest.fixture
+def weights(recorded) -> Path:
+    """A trainer's file of the weights of BACKBONE, its classifier among them."""
+    torch.manual_seed(1)
+    network = timm.create_model("resnet10t", num_classes=3, zero_init_last=False)
+    torch.save({"state_dict": network.state_dict()}, "w.pth")
+    return Path("w.pth")
+
+
+def backbone_of(file: str) -> dict[str, torch.Tensor]:
+    """The tensors of a teacher's file that are its backbone's, by the backbone's names."""
+    before = "backbone.network."
+    found = load_file(file)
+    return {key.removeprefix(before): found[key] for key in found if key.startswith(before)}
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_branches_are_put_on_a_network_of_timm(recorded, weights, frozen):
+    below = Backbone(name=BACKBONE, weights=weights, frozen=frozen)
+    report = tiny(recorded, backbone=below, epochs=3)
+    given = torch.load(weights, weights_only=True)["state_dict"]
+    kept = backbone_of("t.safetensors")
+    assert kept.keys() == {key for key in given if not key.startswith("fc.")}
+    equal = {key for key, each in kept.items() if torch.equal(each, given[key])}
+    moved = {key for key in kept.keys() - equal if key.endswith("weight")}
+    assert not moved if frozen else moved == {key for key in kept if key.endswith("weight")}
+    told = {
+        "name": BACKBONE,
+        "weights": {"file": "w.pth", "sha256": sha256_of(weights), "prefix": "state_dict."},
+        "frozen": frozen,
+    }
+    assert report["backbone"] == told == read_config(Path("t.safetensors"))["backbone"]
+    after = "stayed as it was" if frozen else "learnt on"
+    assert describe(report).splitlines()[1] == (
+        f"Its backbone, {BACKBONE}, came with weights of w.pth, which may have learnt from class "
+        f"labels, and {after}."
+    )
+    weights.unlink()
+    labeller = read_labeller(Path("t.safetensors"), Drawing(map_size=16))
+    photographs = [cv2.imread(str(each)) for each in sorted(Path("images").iterdir())[:2]]
+    maps, points = labeller.label_images(photographs)
+    assert [each.shape for each in maps] == [(16, 16)] * 2 and not torch.equal(*maps)
+    assert all(len(each) for each in points)
+
+
+def test_a_backbone_of_random_weights_is_told_so(recorded):
+    report = tiny(recorded, backbone=Backbone(name="timm:vit_tiny_patch16_224"), side=64)
+    assert report["backbone"] == {"name": "timm:vit_tiny_patch16_224"}
+    assert "vit_tiny_patch16_224, from random weights." in describe(report)
+
+
+def test_a_training_on_other_weights_is_another(recorded, weights, monkeypatch):
+    below = Backbone(name=BACKBONE, weights=weights, frozen=True)
+    tiny(recorded, "whole.safetensors", backbone=below)
+    train_step = teachers.train_step
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(teachers, "train_step", interrupted)
+    for changed in (below, Backbone(name=BACKBONE)):
+        with pytest.raises(KeyboardInterrupt):
+            tiny(recorded, backbone=changed)
+    monkeypatch.setattr(teachers, "train_step", train_step)
+    tiny(recorded, backbone=below)
+    assert contents("t.safetensors", "t.json") == contents("whole.safetensors", "whole.json")
+
+
+def test_a_backbone_that_cannot_be_built_is_refused_before_anything_is_read(recorded, weights):
+    recorded.write_text("[")
+    for below, message in (
+        (Backbone(name="timm:resnet51"), "timm:resnet51: timm .* knows no such model"),
+        (Backbone(name="timm:resnet18", weights=weights), r"w\.pth: the weights do not fit"),
+        (Backbone(name=BACKBONE, weights=Path("v.pth")), r"v\.pth: no weights here"),
+    ):
+        with pytest.raises((ValueError, OSError), match=message):
+            tiny(recorded, backbone=below)
+    assert not list(Path().glob("t.*"))
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "message"),
+    [
+        (["--backbone", "resnet18"], 2, "expected timm:NAME"),
+        (["--weights", "w.pth"], 2, "weights of what?"),
+        (["--backbone", BACKBONE, "--freeze"], 2, "give its weights"),
+        (["--backbone", BACKBONE, "--prefix", "a"], 2, "of which file?"),
+        (["--backbone", "timm:resnet51"], 1, "knows no such model"),
+        (["--backbone", BACKBONE, "--weights", "w.pth", "--freeze"], 0, "came with weights of"),
+    ],
+)
+def test_the_command_puts_branches_on_a_backbone(
+    recorded, weights, monkeypatch, capsys, more, status, message
+):
+    words = ["teacher", "train", "a.json", "--out", "t.safetensors", "--side", "32"]
+    monkeypatch.setattr(sys, "argv", ["attnlabels", *words, "--epochs", "1", *more])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert (left.value.code or 0) == status
+    said = capsys.readouterr()
+    assert message in (said.err if status else said.out)
 
 
 @pytest.mark.real_data

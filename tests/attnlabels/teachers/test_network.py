@@ -127,7 +127,7 @@ def test_the_map_is_the_sum_of_the_branches_enlarged():
     teacher, x = build(output="literal").eval(), images(2, 64, 96) * 2 - 1
     total = torch.zeros(2, 1, 64, 96)
     for tap, branch in zip(KERAS, teacher.branches):
-        read = teacher.backbone[: tap + 1](x)
+        read = nn.Sequential(*list(teacher.backbone.children())[: tap + 1])(x)
         pooled = F.max_pool2d(branch.conv(read), 3, stride=1, padding=1)
         single = F.relu(branch.collapse(F.relu(pooled)))
         total += F.interpolate(single, (64, 96), mode="bilinear", align_corners=False)
@@ -155,7 +155,8 @@ def test_a_branch_is_drawn_at_the_same_place_whatever_the_size(h, w, taps, pool_
     extended = F.pad(seen, (0, -w % stride, 0, -h % stride), mode="replicate")
     assert torch.equal(teacher(seen), teacher(extended)[:, :h, :w])
     # Cells of the last tap are a stride apart, on the map as on the image.
-    tap = teacher.branches[-1](teacher.backbone(extended * 2 - 1))
+    *_, last = teacher.backbone(extended)
+    tap = teacher.branches[-1](last)
     assert [side * stride for side in tap.shape[2:]] == list(extended.shape[2:])
 
 
@@ -192,9 +193,9 @@ def test_autocast_leaves_the_map_in_single_precision():
 
 
 def test_weights_are_drawn_from_the_generator_and_not_fetched():
-    one, same, other = build(), build(), build(seed=1)
-    assert torch.equal(one.backbone[0][0].weight, same.backbone[0][0].weight)
-    assert not torch.equal(one.backbone[0][0].weight, other.backbone[0][0].weight)
+    key = "backbone.0.0.weight"
+    first, equal, unlike = (build(seed=seed).get_parameter(key) for seed in (0, 0, 1))
+    assert torch.equal(first, equal) and not torch.equal(first, unlike)
 
 
 @torch.no_grad()
@@ -208,3 +209,51 @@ def test_folding_batch_norm_changes_no_map():
     fold_batch_norm(folded)
     assert not any(isinstance(each, nn.BatchNorm2d) for each in folded.modules())
     torch.testing.assert_close(folded(images().double()), network(images().double()))
+
+
+def on_timm(name="timm:resnet10t", **changed):
+    torch.manual_seed(0)
+    words = {"taps": None, "pool_stride": 1, "output": "learnt_offset", "backbone": name}
+    return Teacher(**words | changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "channels"),
+    [
+        ("timm:resnet10t", 32, [128, 128, 128]),
+        ("timm:mobilenetv4_conv_small_035", 32, [24, 32, 128]),
+        ("timm:vit_tiny_patch16_224", 16, [128, 128, 128]),
+    ],
+)
+def test_branches_stand_on_a_network_of_timm_none_wider_than_128(name, stride, channels):
+    network = on_timm(name)
+    assert network.stride == stride
+    assert [branch.conv.in_channels for branch in network.branches] == channels
+    maps = network(images(2, 50, 70))
+    assert maps.shape == (2, 50, 70) and (maps > 0).all() and (maps < 1).all()
+    maps.sum().backward()
+    assert all(each.grad is not None for each in network.parameters())
+
+
+def test_the_architecture_builds_it_again():
+    for network in (build(), on_timm(), on_timm(taps=[1, 2])):
+        again = Teacher(**network.architecture)
+        again.load_state_dict(network.state_dict())
+        with torch.no_grad():
+            assert torch.equal(again.eval()(images()), network.eval()(images()))
+    assert build().architecture == {"taps": KERAS, "pool_stride": 1, "output": "tanh_half"}
+    assert on_timm().architecture["taps"] == (2, 3, 4)
+
+
+def test_a_frozen_backbone_has_no_gradient_and_stays_in_evaluation_mode():
+    network = on_timm()
+    network.freeze()
+    network.train()
+    before = {key: each.clone() for key, each in network.backbone.state_dict().items()}
+    network(images()).sum().backward()
+    assert all(each.grad is None for each in network.backbone.parameters())
+    assert all(each.grad is not None for each in network.branches.parameters())
+    assert network.branches.training
+    assert not any(each.training for each in network.backbone.modules())
+    after = network.backbone.state_dict()
+    assert all(torch.equal(after[key], each) for key, each in before.items())
