@@ -102,6 +102,11 @@ def write_recordings(osie: Path, folder: Path, *, count: int) -> None:
     if len(recordings) < count:
         raise SystemExit(f"{osie}: {len(recordings)} photographs, {count} asked for; ask for less")
     chosen = [recordings[i * len(recordings) // count] for i in range(count)]
+    write_chosen(chosen, images, folder)
+
+
+def write_chosen(chosen: list[Recording], images: Path, folder: Path) -> None:
+    """Shards of OSIE's eye fixations of some photographs, with their maps."""
     maps = Maps(
         folder=None,
         sigma_px=SIGMA,
