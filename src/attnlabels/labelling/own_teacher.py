@@ -64,9 +64,8 @@ def train_teacher(
     is one. The points become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03
     is SALICON's and OSIE's, 1 degree of visual angle). Photographs are resized so that their longer
     side is `side`. A fifth of the images is held out and scored; a tenth chooses the epoch. Which,
-    depends on the names of all. `epochs` is 30 or what makes 750 steps, if that is more. The
-    teacher is MobileNetV3-small from random weights, or the branches on another `backbone`, whose
-    weights may have learnt from class labels: report and file then say whose they are.
+    depends on the names of all. `epochs` is 30 or what makes 750 steps, if that is more. Weights of
+    a `backbone` may have learnt from class labels: report and file say whose they are.
 
     Writes the weights to `out`, a .safetensors file, and beside it the report (.json) and the curve
     of the training (.csv). Returns the report: counts, scores of the teacher, of a centre prior
@@ -80,18 +79,15 @@ def train_teacher(
     found = _read(data, images, reading)
     recordings, skipped = found.recordings, found.skipped
     size = input_size(recordings, side=side)
-    maps = _maps(size, sigma=sigma)
-    write = partial(_write_part, maps=maps, source=data.name, broken=reading.broken)
+    write = partial(
+        _write_part, maps=_maps(size, sigma=sigma), source=data.name, broken=reading.broken
+    )
     with TemporaryDirectory(prefix="attnlabels-") as folder:
         counts = {}
         for name, part in split(recordings).items():
             skipped += write(Path(folder, name), part, images)
             counts[name] = read_index(Path(folder, name))["samples"]
-        if min(counts["train"], counts["val"]) < 2:
-            raise ValueError(
-                f"{data}: of {len(recordings)} images {len(skipped)} were skipped, too many to "
-                "train and score on the rest; fetch them again"
-            )
+        _require_enough(data, counts, n=len(recordings), skipped=len(skipped))
         recipe = _recipe(size, n_train=counts["train"], epochs=epochs, seed=seed)
         report = _train_and_score(recipe, Path(folder), out, backbone=backbone, about=about)
     images_found = {**counts, "skipped": len(skipped), "merged": found.n_merged}
@@ -194,6 +190,14 @@ def _is_report(data: bytes) -> bool:
 def _is_curve(data: bytes) -> bool:
     header = data.partition(b"\n")[0].split(b",")
     return {b"epoch", b"dev_cc"} <= {*header}
+
+
+def _require_enough(data: Path, counts: dict[str, int], *, n: int, skipped: int) -> None:
+    if min(counts["train"], counts["val"]) < 2:
+        raise ValueError(
+            f"{data}: of {n} images {skipped} were skipped, too many to train and score on the "
+            "rest; fetch them again"
+        )
 
 
 def _look_at(backbone: Backbone) -> dict[str, Any]:
