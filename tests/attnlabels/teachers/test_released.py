@@ -1,0 +1,55 @@
+"""The teacher in the package is the one that `stages/release` trained, and it is of use."""
+
+import configparser
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from attnlabels import load_teacher
+from attnlabels.pipeline.results import read_json
+from attnlabels.shards.shards import sha256_of
+from attnlabels.teachers.released import CARD, WEIGHTS, read_card
+from attnlabels.teachers.trained import read_trained
+
+ROOT = Path(__file__).parents[3]
+LARGEST = 2_000_000  # bytes
+
+
+def test_the_package_holds_what_the_study_left():
+    lock = YAML(typ="safe").load(ROOT / "stages/release/dvc.lock")
+    outs = {each["path"]: each["md5"] for each in lock["stages"]["release_teacher"]["outs"]}
+    assert hashlib.md5(WEIGHTS.read_bytes()).hexdigest() == outs["../../data/release/teacher.safetensors"]
+    assert CARD.read_bytes() == (ROOT / "metrics/release/card.md").read_bytes()
+    scores = read_json(ROOT / "metrics/release/scores.json")
+    assert sha256_of(WEIGHTS) == scores["sha256"] and scores["sha256"] in read_card()
+
+
+def test_it_is_light_and_travels_in_the_wheel():
+    assert WEIGHTS.stat().st_size <= LARGEST
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    named = setup["options.package_data"]["attnlabels.teachers"].split(", ")
+    assert {*named} == {WEIGHTS.name, CARD.name}
+
+
+def test_it_is_the_papers_network_and_says_what_labels_need():
+    trained = read_trained(WEIGHTS)
+    n = sum(each.numel() for each in trained.teacher.parameters())
+    assert n == 406_053 and trained.teacher.taps == (3, 5, 7, 9)
+    assert trained.sigma_px == pytest.approx((trained.image_size[1] * 24 / 800,) * 2, rel=1e-3)
+    assert 0.5 < trained.fitted_sigma_px[0] / trained.sigma_px[0] < 8
+
+
+def test_it_looks_at_the_one_thing_there_is():
+    # A bright disc on grey, wherever it is: the map is highest near it.
+    teacher = load_teacher(device="cpu")
+    rows, cols = np.mgrid[:300, :400]
+    for row, col in ((150, 200), (100, 120), (200, 290)):
+        photo = np.full((300, 400, 3), 110, np.uint8)
+        photo[(rows - row) ** 2 + (cols - col) ** 2 < 25**2] = (230, 60, 40)
+        map = teacher(photo)
+        top = np.unravel_index(map.argmax(), map.shape)
+        assert np.hypot(top[0] - row, top[1] - col) < 60
