@@ -291,6 +291,7 @@ def _recipe(size: tuple[int, int], *, n_train: int, epochs: int | None, seed: in
         seed=seed,
         pool_stride=1,
         image_size=size,
+        test_size=None,
         kld_weight=1.0,
         nss_weight=0.0,
         batch_size=batch_size,

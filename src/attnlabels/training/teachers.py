@@ -1,7 +1,7 @@
 """Training of the saliency teacher on recordings of where people looked (paper §3.2)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -51,6 +51,10 @@ class Recipe:
     seed: int
     pool_stride: Count
     image_size: tuple[Count, Count]
+    # At which it is scored and labels; None: image_size. Crops enlarge what they show, so blobs and
+    # objects come out as large as they were learnt in an image that is enlarged likewise (Touvron et
+    # al., NeurIPS 2019, of classifiers).
+    test_size: tuple[Count, Count] | None
     kld_weight: NotNegative
     nss_weight: NotNegative
     batch_size: Annotated[int, Field(ge=2)]
@@ -70,6 +74,10 @@ class Recipe:
     checkpoint_minutes: NotNegative
     checkpoint_steps: Annotated[int, Field(ge=0)]
     deterministic: bool
+
+    def tested(self) -> "Recipe":
+        """The recipe with the image size at which the teacher is scored."""
+        return replace(self, image_size=self.test_size or self.image_size)
 
 
 class Recordings(Dataset[dict[str, Any]]):
