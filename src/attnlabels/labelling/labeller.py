@@ -71,9 +71,8 @@ class Manner:
         if self.shown is None:
             return self
         down, across = self.shown[0] / size[0], self.shown[1] / size[1]
-        wide = {key: getattr(self, key) for key in ("density_sigma", "sigma")}
-        cells = {key: (down * i, across * j) for key, (i, j) in wide.items()}
-        return replace(self, shown=None, **cells)
+        density_sigma, sigma = ((down * i, across * j) for i, j in (self.density_sigma, self.sigma))
+        return replace(self, density_sigma=density_sigma, sigma=sigma, shown=None)
 
     def said(self) -> dict[str, Any]:
         """What an index says of it."""

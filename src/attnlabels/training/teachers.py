@@ -51,8 +51,8 @@ class Recipe:
     seed: int
     pool_stride: Count
     image_size: tuple[Count, Count]
-    # At which it is scored and labels; None: image_size. Crops enlarge what they show, so blobs and
-    # objects come out as large as they were learnt in an image that is enlarged likewise (Touvron et
+    # At which it is scored and labels; None: image_size. Crops enlarge what they show, so objects
+    # and blobs are as large as they were learnt in an image that is enlarged likewise (Touvron et
     # al., NeurIPS 2019, of classifiers).
     test_size: tuple[Count, Count] | None
     kld_weight: NotNegative
