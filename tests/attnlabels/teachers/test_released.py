@@ -5,11 +5,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
-from attnlabels import load_teacher
+from attnlabels import label, load_teacher
+from attnlabels.cli import app
 from attnlabels.shards.shards import sha256_of
 from attnlabels.teachers.released import CARD, WEIGHTS, read_card
 from attnlabels.teachers.trained import read_trained
@@ -54,3 +57,18 @@ def test_it_looks_at_the_one_thing_there_is():
         map = teacher(photo)
         top = np.unravel_index(map.argmax(), map.shape)
         assert np.hypot(top[0] - row, top[1] - col) < 60
+
+
+def test_it_labels_where_no_teacher_is_named(tmp_path):
+    (tmp_path / "photos").mkdir()
+    photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photos/a.png"), photo)
+    shards = label(tmp_path / "photos", out=tmp_path / "labels")
+    by = shards.index["maps_by"]
+    assert by["sha256"] == sha256_of(WEIGHTS) and by["shown"] == [*read_trained(WEIGHTS).image_size]
+
+
+def test_its_card_is_printed():
+    result = CliRunner().invoke(app, ["teacher", "show"])
+    assert result.exit_code == 0 and result.output == read_card()
+    assert "centre prior" in read_card() and "MIT" in read_card()
