@@ -3,10 +3,10 @@
     python benchmarks/unchanged.py REVISION [FOLDER]
 
 Runs the main chain and every study of its data twice with the tests' small parameters
-(tests/conftest.py): with the code of REVISION and with that of the working tree, each in a copy below
-FOLDER, or below a temporary folder. Compares all that they left in data/ and metrics/, and prints what differs or is
-there once only. Leaves with status 1 if there is any. Takes some minutes of one core; both are run
-on one thread, in one process each, so that most of it is not imports.
+(tests/conftest.py): with the code of REVISION and with that of the working tree, each in a copy
+below FOLDER, or below a temporary folder. Compares all that they left in data/ and metrics/, and
+prints what differs or is there once only. Leaves with status 1 if there is any. Takes some minutes
+of one core; both are run on one thread, in one process each, so that most of it is not imports.
 """
 
 import os
