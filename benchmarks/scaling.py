@@ -82,7 +82,7 @@ def measure(folder: Path) -> dict[str, float]:
     views = training_samples(shards, size=224)
     stored = sum(each.stat().st_size for each in (folder / "set").iterdir())
     tree = read(PAPER)
-    h, w = tree["label_images"].get("image_size") or tree["train_teacher"]["image_size"]
+    h, w = tree["train_teacher"]["test_size"] or tree["train_teacher"]["image_size"]
     teacher = Teacher(**tree["teacher"], pool_stride=tree["train_teacher"]["pool_stride"]).eval()
     x = rng.random((4096, N_FEATURES), np.float32).astype(np.float16)
     part = Part(x, rng.integers(0, N_CLASSES, len(x)), *moments(x), np.arange(len(x)))

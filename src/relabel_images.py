@@ -98,10 +98,10 @@ def read_manner(labels: Shards) -> Manner:
     """How the maps and points of labels are, as their index says it."""
     by = labels.index["maps_by"]
     said = {each.name: by[each.name] for each in fields(Manner) if each.name in by}
-    if missing := {each.name for each in fields(Manner) if each.default is MISSING} - said.keys():
+    if {each.name for each in fields(Manner) if each.default is MISSING} - said.keys():
         raise ValueError(
-            f"{labels.folder}: its index does not say how its labels are drawn "
-            f"({', '.join(sorted(missing))}); label the images again"
+            f"{labels.folder}: its index does not say how its labels are drawn; label the images "
+            "again"
         )
     return check(record(Manner), said, where=f"{labels.folder}: index.json")
 
