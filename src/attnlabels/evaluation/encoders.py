@@ -274,7 +274,9 @@ def read_onnx(path: Path) -> tuple[Network, int | None]:
     try:
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except errors as error:
-        raise ValueError(f"{path}: not an ONNX file that can be run ({error})") from error
+        raise ValueError(
+            f"{path}: not an ONNX file that can be run ({error}); export it again"
+        ) from error
     inputs = session.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] not in (3, "3"):
         shapes = {each.name: each.shape for each in inputs}

@@ -106,7 +106,10 @@ def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
     for i in tqdm(range(len(shards)), desc="split halves", disable=None):
         sample = shards[i]
         if sample["observers"] is None:
-            raise ValueError(f"{folder}: {sample['name']} does not say who looked where")
+            raise ValueError(
+                f"{folder}: {sample['name']} does not say who looked where; prepare recordings "
+                "that name their observers"
+            )
         yield split_half_cc(
             sample["points"],
             sample["observers"],

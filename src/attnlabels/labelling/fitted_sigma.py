@@ -4,6 +4,7 @@ A predicted map is broader than people's: it is unsure where they look. With the
 densities, one hill of it is taken down by several Gaussians.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 
@@ -20,7 +21,10 @@ REDUCTION = 4  # of the teacher's input, as the paper's maps of 56 are of 224 px
 THRESHOLD = 0.2  # footnote 2
 MAXIMUM = 1024  # no cap: it would hide how many there are
 LEAST, MOST = 0.5, 8.0  # times the σ of the densities
+NEAR = 1.01  # an end of that range, to what STEPS resolve
 STEPS = 10  # halvings of the range of its logarithm: to 0.3 %
+
+log = logging.getLogger(__name__)
 
 
 def fit_to(
@@ -44,7 +48,7 @@ def fit_sigma(
 
     Those are searched with their own `sigma_px`; both in pixels of the teacher's input, of which
     images and densities are. The mean number of points is what agrees, and the shape of the
-    Gaussian stays. It lies within 0.5 and 8 times `sigma_px`.
+    Gaussian stays. It lies within 0.5 and 8 times `sigma_px`; an end is taken with a warning.
     """
     own = (sigma_px[0] / REDUCTION, sigma_px[1] / REDUCTION)
     target = mean_count(reduced(torch.stack(list(densities))), sigma_px=own)
@@ -63,6 +67,16 @@ def fit_sigma(
         else:
             high = middle
     wide = math.exp(high)
+    if not LEAST * NEAR < wide < MOST / NEAR:
+        log.warning(
+            "fitted σ: no σ from %g to %g times that of the densities finds as many points in the "
+            "teacher's maps as in people's (%.1f an image); taken is %.2f times, so label with the "
+            "teacher's own σ or train it longer",
+            LEAST,
+            MOST,
+            target,
+            wide,
+        )
     return wide * sigma_px[0], wide * sigma_px[1]
 
 

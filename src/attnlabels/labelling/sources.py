@@ -100,7 +100,9 @@ def draw_shuffled(task: Task, options: ShuffledOptions) -> Draw:
     """Maps as people's or a teacher's are, but none of its own image: one circle through all."""
     labels = task.labels
     if len(labels) < 2:
-        raise ValueError(f"{labels.folder}: holds 1 image, and no other whose map it could get")
+        raise ValueError(
+            f"{labels.folder}: holds 1 image, and no other whose map it could get; label more"
+        )
     circle = np.random.default_rng(options.seed).permutation(len(labels))
     other = np.empty_like(circle)
     other[circle] = np.roll(circle, 1)
@@ -174,7 +176,9 @@ def draw_contracam(task: Task, options: ContracamOptions) -> Draw:
     """
     labels, n = task.labels, len(task.labels)
     if n < 2:
-        raise ValueError(f"{labels.folder}: holds 1 image, and no other that it is told from")
+        raise ValueError(
+            f"{labels.folder}: holds 1 image, and no other that it is told from; label more"
+        )
     order = np.random.default_rng(options.seed).permutation(n)
     # None is smaller than is asked for.
     batches = np.array_split(order, max(1, n // options.batch_size))

@@ -202,7 +202,9 @@ def corrupt(
     if table not in TABLES:
         raise ValueError(f"severity table {table!r} is unknown; expected one of {[*TABLES]}")
     if min(image.shape[:2]) < SMALLEST_SIDE:
-        raise ValueError(f"{corruption}: image of {image.shape[:2]}, below {SMALLEST_SIDE} pixels")
+        raise ValueError(
+            f"{corruption}: image of {image.shape[:2]}, below {SMALLEST_SIDE} pixels; enlarge it"
+        )
     return FUNCTIONS[corruption](image, TABLES[table][corruption][severity - 1], rng=rng)
 
 

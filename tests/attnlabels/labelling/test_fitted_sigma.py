@@ -42,3 +42,17 @@ def test_maps_give_as_many_points_as_peoples_with_the_sigma_that_is_fitted(wide)
     assert mean_count(drawn, sigma_px=(down / 4, across / 4)) == pytest.approx(people, abs=0.35)
     if wide > 1:
         assert mean_count(drawn, sigma_px=(1.5, 1.5)) > 1.3 * people
+
+
+def test_where_no_sigma_fits_it_says_so(caplog):
+    images = [torch.full((*SIZE, 3), seed, dtype=torch.uint8) for seed in range(4)]
+    hundred = torch.zeros(SIZE)
+    hundred[::8, ::8] = 1.0
+    down, _ = fit_sigma(Unsure(1.0), images, [hundred] * 4, sigma_px=SIGMA_PX, batch_size=4)
+    assert down == pytest.approx(0.5 * SIGMA_PX[0], rel=0.01)
+    assert "fitted σ: no σ from 0.5 to 8 times" in caplog.text
+    caplog.clear()
+    fit_sigma(
+        Unsure(1.5), images, [hills(1.0, i) for i in range(4)], sigma_px=SIGMA_PX, batch_size=4
+    )
+    assert not caplog.text
