@@ -168,7 +168,7 @@ def test_the_labels_of_an_image_folder_are_those_of_the_stage_to_the_byte(
     for path in photos.glob("*/deep"):
         path.rmdir()
     write_manifest(Path("photos.csv"), list_images(photos, classes=3))
-    small = {"map_size": 12, "batch_size": 4, "shard_size": 5}
+    small = {"map_size": 12, "batch_size": 4, "shard_size": 5, "shape": "own"}
     params({f"label_images.{key}": value for key, value in small.items()})
     people = world / "data/attention/eye"
     label_images.main(
@@ -549,7 +549,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(run, photos, teacher)
             1,
             "; mend, convert or remove it, or pass --broken skip",
         ),
-        (["label", "photos", "--out", "o"], 2, "--teacher"),
+        (["label", "photos"], 2, "--out"),
         (
             ["label", "photos", "--teacher", "TEACHER", "--out", "o", "--broken", "ask"],
             2,
