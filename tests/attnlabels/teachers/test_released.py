@@ -42,7 +42,7 @@ def test_it_is_light_and_travels_in_the_wheel():
 def test_it_is_the_papers_network_and_says_what_labels_need():
     trained = read_trained(WEIGHTS)
     n = sum(each.numel() for each in trained.teacher.parameters())
-    assert n == 406_053 and trained.teacher.taps == (3, 5, 7, 9)
+    assert n == 406_053 and trained.teacher.backbone.taps == (3, 5, 7, 9)
     assert trained.sigma_px == pytest.approx((trained.image_size[1] * 24 / 800,) * 2, rel=1e-3)
     assert 0.5 < trained.fitted_sigma_px[0] / trained.sigma_px[0] < 8
 
