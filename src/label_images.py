@@ -21,7 +21,7 @@ from attnlabels.images.decoding import decode, resize
 from attnlabels.images.folder import read_manifest
 from attnlabels.images.tree import ImageFiles
 from attnlabels.labelling.batches import Labelling, cut, label_parts
-from attnlabels.labelling.labeller import Drawing, Labeller, Shape, Sigma, read_labeller
+from attnlabels.labelling.labeller import Drawing, Labeller, Sigma, read_labeller
 from attnlabels.labelling.photographs import Photographs, require_distinct_keys
 from attnlabels.labelling.shares import alone_in, collect
 from attnlabels.labelling.skipped import Unlabelled
@@ -36,6 +36,7 @@ from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.memory import keep_freed_memory
 from attnlabels.processes.world import joined
 from attnlabels.shards.shards import Shards, sha256_of, shard_name
+from attnlabels.teachers.shapes import Shape
 
 Count = Annotated[int, Field(gt=0)]
 

@@ -1,10 +1,9 @@
 """A teacher as it labels: images to maps, and maps to pseudo fixations."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -13,16 +12,14 @@ from jaxtyping import Float, Int, Int16, UInt8
 from pydantic import Field
 from torch import Tensor
 
-from attnlabels.images.decoding import resize
 from attnlabels.labelling.pseudo_fixations import pseudo_fixations
 from attnlabels.models.folding import fold_batch_norm
 from attnlabels.processes.loading import as_input
-from attnlabels.teachers.shapes import input_size
+from attnlabels.teachers.shapes import Shape, group_alike, input_size, show
 from attnlabels.teachers.trained import Trained, read_trained
 
 Count = Annotated[int, Field(gt=0)]
 Length = Annotated[float, Field(gt=0)]
-Shape = Literal["own", "teacher"]
 Sigma = Literal["teacher", "fitted"]
 MAP_SIZE = 56  # side of a map, the paper's at 224 px of image
 
@@ -106,7 +103,7 @@ class Labeller:
         shown = [show(each, self.image_size, shape=self.drawing.shape) for each in images]
         maps: dict[int, Tensor] = {}
         points: dict[int, Tensor] = {}
-        for group in group_by_size(dict(enumerate(shown))):
+        for group in group_alike(dict(enumerate(shown))):
             drawn = self.draw_maps(group.pixels)
             maps |= zip(group.rows, drawn)
             points |= zip(group.rows, self.find_points(drawn, size=group.size))
@@ -127,9 +124,7 @@ class Labeller:
             torch.inference_mode(),
             torch.autocast(device.type, torch.bfloat16, enabled=self.drawing.precision == "bf16"),
         ):
-            maps = self.teacher(batch)
-            if self.drawing.mirror:
-                maps = (maps + self.teacher(batch.flip(3)).flip(2)) / 2
+            maps = self.teacher.both_ways(batch) if self.drawing.mirror else self.teacher(batch)
             # A mean of values that are not all finite is not finite.
             maps = F.interpolate(maps.float().unsqueeze(1), size, mode="area").squeeze(1).cpu()
         if not maps.isfinite().all():
@@ -144,35 +139,6 @@ class Labeller:
         """The pseudo fixations in each map of images that were shown at `size`."""
         points, counts = self.manner.at(size).find_points(maps)
         return [each[:count] for each, count in zip(points, counts.tolist())]
-
-
-class Group(NamedTuple):
-    """Images that the teacher is shown at one size: their numbers, and their pixels."""
-
-    rows: list[int]
-    pixels: UInt8[Tensor, "n h w 3"]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.pixels.shape[1], self.pixels.shape[2]
-
-
-def group_by_size(images: Mapping[int, UInt8[np.ndarray, "_ _ 3"]]) -> list[Group]:
-    """Images by their numbers as stacks, one for each size there is."""
-    rows: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-    for row, pixels in images.items():
-        rows[pixels.shape].append(row)
-    stacks = (np.stack([images[row] for row in some]) for some in rows.values())
-    return [Group(some, torch.from_numpy(stack)) for some, stack in zip(rows.values(), stacks)]
-
-
-def show(
-    image: UInt8[np.ndarray, "_ _ 3"], trained: tuple[int, int], *, shape: Shape
-) -> UInt8[np.ndarray, "h w 3"]:
-    """The image as a teacher of the input size `trained` is shown it."""
-    size = input_size(trained, like=image.shape[:2]) if shape == "own" else trained
-    return resize(image, *size)
 
 
 def manner_of(trained: Trained, drawing: Drawing) -> Manner:

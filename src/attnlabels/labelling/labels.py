@@ -82,7 +82,7 @@ def label(
     def gather(made: Made) -> None:
         made.collect(out, partial(write_overlays, n=n_overlays))
 
-    asked = Asked(images, Path(teacher or WEIGHTS), classes, broken, drawing, work)
+    asked = Asked(images, teacher, classes, broken, drawing, work)
     return Shards(out) if _label(asked, out, gather) else None
 
 
@@ -109,9 +109,7 @@ def label_as_files(
     def gather(made: Made) -> None:
         write_files(made, out, add=partial(write_overlays, n=n_overlays), threads=work.workers + 1)
 
-    asked = Asked(
-        images, Path(teacher or WEIGHTS), False, broken, drawing, work, require_file_names
-    )
+    asked = Asked(images, teacher, False, broken, drawing, work, require_file_names)
     return read_index_of_files(out) if _label(asked, out, gather) else None
 
 
@@ -120,7 +118,7 @@ class Asked:
     """What is to be labelled, by whom and how; `check` refuses images before the work begins."""
 
     images: str | Path
-    teacher: Path
+    teacher: str | Path | None
     classes: bool
     broken: Broken
     drawing: Drawing
@@ -130,7 +128,7 @@ class Asked:
 
 def _label(asked: Asked, out: Path, gather: Callable[[Made], None]) -> bool:
     """Make the shards and have the first process `gather` them; whether this one is it."""
-    teacher, broken, work = asked.teacher, asked.broken, asked.work
+    teacher, broken, work = Path(asked.teacher or WEIGHTS), asked.broken, asked.work
     place = place_of_folder(out, replace=False)
     labeller = read_labeller(teacher, asked.drawing)
     with joined() as world:

@@ -15,8 +15,8 @@ from attnlabels.images.folder import Manifest, scan
 from attnlabels.images.names import is_image
 from attnlabels.images.tars import find_tars, list_tars
 from attnlabels.images.tree import ImageFiles, list_tree
-from attnlabels.labelling.labeller import Group, Shape, group_by_size, show
 from attnlabels.shards.shards import KEY
+from attnlabels.teachers.shapes import Group, Shape, group_alike, show
 
 OVERLAYS = "overlay"  # the folder of pictures to look at, beside the tars that `label` writes
 
@@ -176,4 +176,4 @@ def mark_of(photographs: Photographs, rows: range) -> str:
 def collate(items: Sequence[tuple[Photograph, np.ndarray]]) -> Batch:
     """A batch that a worker sends; its pixels pass through shared memory."""
     whole = {row: pixels for row, (each, pixels) in enumerate(items) if not each.error}
-    return Batch([each for each, _ in items], group_by_size(whole))
+    return Batch([each for each, _ in items], group_alike(whole))

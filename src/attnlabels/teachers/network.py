@@ -144,3 +144,7 @@ class Teacher(nn.Module):
         for tap, branch in zip(self.backbone(x), self.branches):
             total += F.interpolate(branch(tap).float(), total.shape[2:], mode="bilinear")
         return self.output(total.squeeze(1)[:, :h, :w])
+
+    def both_ways(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n h w"]:
+        """The mean of the maps of `images` and of their mirror images, turned back."""
+        return (self(images) + self(images.flip(3)).flip(2)) / 2

@@ -1,20 +1,20 @@
 """Maps of human attention for photographs of any size, one at a time or many (`load_teacher`)."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from PIL import Image
 from torch import Tensor
 
-from attnlabels.images.decoding import read_image, resize, resize_map
+from attnlabels.images.decoding import read_image, resize_map
+from attnlabels.processes.loading import as_input
 from attnlabels.processes.world import own_device
 from attnlabels.teachers.released import WEIGHTS
-from attnlabels.teachers.shapes import input_size
+from attnlabels.teachers.shapes import group_alike, show
 from attnlabels.teachers.trained import Trained, read_trained
 
 BATCH_SIZE = 16  # images that pass through the network together
@@ -60,7 +60,7 @@ class Predictor:
         all others arrays. A map over its sum is a density of fixations; the values of different
         images do not compare.
 
-        The network sees an image in its own shape, with about as many pixels as it was trained at.
+        The network sees an image in its own shape, with about as many pixels as it is scored at.
         An orientation in EXIF data is ignored. All maps are held: for a folder of photographs there
         is `attnlabels.label`.
 
@@ -70,44 +70,35 @@ class Predictor:
         if isinstance(images, list | tuple):
             return self._maps(images)
         if isinstance(images, np.ndarray) and images.ndim == 4:
-            return np.stack(self._maps(images)) if len(images) else _no_maps(images)
+            return np.stack(self._maps(images)) if len(images) else np.zeros(images.shape[:3], "f")
         if isinstance(images, Tensor) and images.ndim == 4:
             maps = self._maps(images)
             return torch.stack(maps) if maps else images.new_zeros(0, *images.shape[2:]).float()
         return self._maps([images])[0]
 
     def _maps(self, images: Sequence[Any] | np.ndarray | Tensor) -> list[Any]:
-        shown: dict[tuple[int, int], dict[int, np.ndarray]] = defaultdict(dict)
+        shown: dict[int, np.ndarray] = {}
         sizes: list[tuple[int, int]] = []
-        for number, image in enumerate(images):
-            pixels = _pixels_of(image, name=f"image {number}")
-            h, w = pixels.shape[:2]
-            size = input_size(self.image_size, like=(h, w))
-            shown[size][number] = resize(pixels, *size)
-            sizes.append((h, w))
+        for row, image in enumerate(images):
+            pixels = _pixels_of(image, name=f"image {row}")
+            shown[row] = show(pixels, self.image_size, shape="own")
+            sizes.append((pixels.shape[0], pixels.shape[1]))
         maps: dict[int, Any] = {}
-        for some in shown.values():
-            numbers = [*some]
-            for first in range(0, len(numbers), BATCH_SIZE):
-                batch = numbers[first : first + BATCH_SIZE]
-                for number, map in zip(batch, self._draw(np.stack([some[i] for i in batch]))):
-                    map = resize_map(map, *sizes[number])
-                    is_tensor = isinstance(given := images[number], Tensor)
-                    maps[number] = torch.from_numpy(map).to(given.device) if is_tensor else map
-        return [maps[number] for number in range(len(sizes))]
+        for group in group_alike(shown):
+            drawn = torch.cat([self._draw(each) for each in group.pixels.split(BATCH_SIZE)])
+            for row, map in zip(group.rows, drawn.numpy()):
+                map, given = resize_map(map, *sizes[row]), images[row]
+                is_tensor = isinstance(given, Tensor)
+                maps[row] = torch.from_numpy(map).to(given.device) if is_tensor else map
+        return [maps[row] for row in range(len(sizes))]
 
     @torch.inference_mode()
-    def _draw(self, pixels: np.ndarray) -> Float[np.ndarray, "n h w"]:
-        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-        images = images.float().div_(255) if pixels.dtype == np.uint8 else images.clamp(0, 1)
-        maps = self.teacher(images)
-        if self.mirror:
-            maps = (maps + self.teacher(images.flip(3)).flip(2)) / 2
-        return maps.float().cpu().numpy()
-
-
-def _no_maps(images: np.ndarray) -> np.ndarray:
-    return np.zeros(images.shape[:3], np.float32)
+    def _draw(self, pixels: Shaped[Tensor, "n h w 3"]) -> Float[Tensor, "n h w"]:
+        """Maps on the CPU; floats may have left [0, 1] as they were enlarged."""
+        pixels = pixels.to(self.device)
+        is_bytes = pixels.dtype == torch.uint8
+        images = as_input(pixels) if is_bytes else pixels.permute(0, 3, 1, 2).clamp(0, 1)
+        return (self.teacher.both_ways(images) if self.mirror else self.teacher(images)).cpu()
 
 
 def _pixels_of(image: Any, *, name: str) -> np.ndarray:

@@ -71,6 +71,13 @@ def test_many_at_once_are_each_as_alone(predict):
     assert predict(tuple(photos[:1]))[0] == pytest.approx(maps[0])
 
 
+def test_bytes_and_floats_of_one_size_may_be_asked_together(predict):
+    photo, other = noise(40, 70), noise(40, 70, 1)
+    maps = predict([photo, other.astype(np.float32) / 255])
+    assert maps[0] == pytest.approx(predict(photo), abs=1e-5)
+    assert maps[1] == pytest.approx(predict(other), abs=1e-5)
+
+
 def test_of_nothing_there_is_nothing(predict):
     assert predict([]) == []
     assert predict(np.zeros((0, 4, 5, 3), np.uint8)).shape == (0, 4, 5)
