@@ -60,13 +60,13 @@ def main(row: str, train: Path, dev: Path, weights: Path, curve: Path, report: P
         if not world.first:
             return
         best = max(history, key=lambda each: each["dev_cc"])
-        fitted = fit_to(teacher, held_out, sigma_px=held_out.sigma_px)
-        config = header(teacher, held_out, fitted_sigma_px=fitted) | measured
+        fitted = fit_to(teacher, held_out, sigma_px=recordings.sigma_px)
+        config = header(teacher, recordings, fitted_sigma_px=fitted) | measured
         with replacing(weights) as aside:
             write_weights(aside, teacher, config)
         write_rows(curve, history, columns=list(best))
         scores = {key: best[key] for key in ("dev_cc", "epoch", "loss")}
-        scores["fitted_sigma"] = fitted[0] / held_out.sigma_px[0]
+        scores["fitted_sigma"] = fitted[0] / recordings.sigma_px[0]
         write_metrics(report, scores, threads=threads, **measured)
         scratch.clear()
 

@@ -53,6 +53,20 @@ def rows(out: Path) -> list[dict[str, float]]:
         return [{key: float(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
 
 
+def dev_cc(weights: Path, world: Path, *, size: tuple[int, int]) -> float:
+    """Mean CC of a teacher's maps of the development images, shown to it at `size`."""
+    teacher = Teacher(**read_config(weights)["teacher"])
+    load_weights(weights, teacher)
+    teacher.eval()
+    scores = []
+    for sample in Shards(world / "data/attention/dev"):
+        pixels = resize(decode(sample["image"], name=sample["name"]), *size)
+        with torch.no_grad():
+            map = teacher(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
+        scores.append(cc(map[0].numpy(), crop_map(sample["map"], WHOLE, size=size)))
+    return float(np.mean(scores))
+
+
 def test_it_leaves_weights_a_curve_and_a_report(train, world):
     out = train("out")
     assert set(contents(out)) == {"teacher.safetensors", "curve.csv", "report.json"}
@@ -84,16 +98,20 @@ def test_the_weights_are_those_of_the_epoch_with_the_best_cc_on_dev(train, world
     best = max(rows(out), key=lambda row: row["dev_cc"])
     assert 0.5 <= report.pop("fitted_sigma") <= 8
     assert report == {key: best[key] for key in ("dev_cc", "epoch", "loss")}
-    teacher = Teacher(**read_config(out / "teacher.safetensors")["teacher"])
-    load_weights(out / "teacher.safetensors", teacher)
-    teacher.eval()
-    scores = []
-    for sample in Shards(world / "data/attention/dev"):
-        pixels = resize(decode(sample["image"], name=sample["name"]), 24, 32)
-        with torch.no_grad():
-            map = teacher(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
-        scores.append(cc(map[0].numpy(), crop_map(sample["map"], WHOLE, size=(24, 32))))
-    assert report["dev_cc"] == pytest.approx(np.mean(scores), abs=1e-4)
+    expected = dev_cc(out / "teacher.safetensors", world, size=(24, 32))
+    assert report["dev_cc"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_at_another_test_size_it_is_scored_and_says_its_geometry(train, world):
+    out = train("out", test_size=[48, 64])
+    config = read_config(out / "teacher.safetensors")
+    assert config["image_size"] == [48, 64] and config["sigma_px"] == pytest.approx([3.0, 3.0])
+    best = max(row["dev_cc"] for row in rows(out))
+    expected = dev_cc(out / "teacher.safetensors", world, size=(48, 64))
+    assert best == pytest.approx(expected, abs=1e-4)
+    smaller = train("smaller")
+    assert [row["loss"] for row in rows(smaller)] == [row["loss"] for row in rows(out)]
+    assert [row["dev_cc"] for row in rows(smaller)] != [row["dev_cc"] for row in rows(out)]
 
 
 def test_two_runs_with_one_seed_are_the_same_to_the_byte_and_another_seed_differs(train):

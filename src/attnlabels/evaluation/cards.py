@@ -81,7 +81,7 @@ def teacher_card(
         *([in_words(config["backbone"])] if "backbone" in config else []),
         *_origin(data, licence),
         "## Use",
-        f"- Input: `images` [n, 3, h, w], {PIXELS}. It was trained on whole images resized to "
+        f"- Input: `images` [n, 3, h, w], {PIXELS}. It is scored on whole images resized to "
         f"{h} x {w} (height x width).\n"
         "- Output: maps [n, h, w] in [0, 1]. A map ranks the places of its own image; values of "
         f"two images do not compare. Its form is `{config['teacher']['output']}`.",

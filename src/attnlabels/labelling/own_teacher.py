@@ -317,7 +317,8 @@ def _recipe(size: tuple[int, int], *, n_train: int, epochs: int | None, seed: in
 def _train_and_score(
     recipe: Recipe, folder: Path, out: Path, *, backbone: Backbone, about: dict[str, Any]
 ) -> dict[str, Any]:
-    recordings, dev = Recordings(folder / "train", recipe), Recordings(folder / "dev", recipe)
+    tested = recipe.tested()
+    recordings, dev = Recordings(folder / "train", recipe), Recordings(folder / "dev", tested)
     indices = (folder / name / "index.json" for name in ("train", "dev"))
     mark = fingerprint([vars(recipe), vars(DESIGN), about, code_of(Path(__file__))], indices)
     scratch = Scratch(f"teacher-{mark}")
@@ -334,7 +335,7 @@ def _train_and_score(
     best = max(history, key=lambda each: each["dev_cc"])
     fitted = fit_to(teacher, dev, sigma_px=recordings.sigma_px)
     scored, _ = score_set(
-        teacher, folder / "val", size=recipe.image_size, batch_size=BATCH_SIZE, examples=0
+        teacher, folder / "val", size=tested.image_size, batch_size=BATCH_SIZE, examples=0
     )
     held_out: dict[str, Any] = {name: each.means() for name, each in scored.items()}
     if have_two_observers(Shards(folder / "val")):

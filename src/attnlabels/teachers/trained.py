@@ -16,7 +16,7 @@ class Trained(NamedTuple):
     """
 
     teacher: Teacher
-    image_size: tuple[int, int]  # height and width of the input it was trained and is scored at
+    image_size: tuple[int, int]  # height and width of the input at which it is scored and labels
     sigma_px: tuple[float, float]  # of the densities it learnt
     fitted_sigma_px: tuple[float, float]  # which finds as many points in its maps as in these
 

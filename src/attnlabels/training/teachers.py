@@ -98,7 +98,9 @@ class Recordings(Dataset[dict[str, Any]]):
             self.points.append(sample["points"])
             self.grids.append(sample["grid"])
             sizes.append(sample["image_size"])
-        self.sigma_px = sigma_of(shards.index["maps_by"], sizes, folder, input_size=(h, w))
+        # In pixels of what it is scored at, where blobs are as wide as crops showed them.
+        tested = recipe.tested().image_size
+        self.sigma_px = sigma_of(shards.index["maps_by"], sizes, folder, input_size=tested)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -218,7 +220,7 @@ def header(
     """What the file of a teacher's weights says, which `read_trained` asks for."""
     return {
         "teacher": teacher.architecture,
-        "image_size": recordings.recipe.image_size,
+        "image_size": recordings.recipe.tested().image_size,
         "sigma_px": recordings.sigma_px,
         "fitted_sigma_px": fitted_sigma_px,
     }
