@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 
 from attnlabels import Backbone, Reading, train_teacher
 from attnlabels.evaluation.teacher_scores import Scored, score_set
+from attnlabels.images.names import fold_of
 from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import mean_se
 from attnlabels.pipeline.writing import write_json
@@ -114,7 +115,7 @@ def compare(osie: Path, out: Path, below: Mapping[str, Backbone], size: Size) ->
 def split(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
     """Those to train on and those to score, by their names, in an order that has no meaning."""
     ranked = sorted(recordings, key=lambda each: zlib.crc32(each.name.encode()))
-    folds = {each.name: zlib.crc32(each.name.encode()) % FOLDS for each in ranked}
+    folds = {each.name: fold_of(each.name, FOLDS) for each in ranked}
     return (
         [each for each in ranked if folds[each.name] not in (HELD_OUT, LEFT_ALONE)],
         [each for each in ranked if folds[each.name] == HELD_OUT],

@@ -19,19 +19,14 @@ from attnlabels.pipeline.params import check, load, read
 from attnlabels.pipeline.results import runs_of
 from attnlabels.teachers.network import OUTPUT, Teacher
 from attnlabels.training.teachers import architecture
-
-ROOT = Path(__file__).parents[1]
-FILES = sorted((ROOT / "params").glob("*.yaml"))
-PIPELINES = (ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml")))
+from pipeline_files import FILES, PIPELINES, ROOT, params_files_of
 
 
 def scripts_by_file() -> dict[Path, set[str]]:
-    """The scripts that run with each parameter file: a study may have its own beside its stages."""
+    """The scripts that run with each parameter file."""
     found: dict[Path, set[str]] = {}
     for pipeline in PIPELINES:
-        own = pipeline.with_name("params.yaml")
-        is_own = pipeline.parent != ROOT and own.exists()
-        for file in [own] if is_own else FILES:
+        for file in params_files_of(pipeline):
             found.setdefault(file, set()).update(YAML(typ="safe").load(pipeline)["stages"])
     return found
 

@@ -22,13 +22,12 @@ from attnlabels.pipeline.code import closure, find_module, imports_of, names_in
 from attnlabels.pipeline.params import read
 from attnlabels.reporting.provenance import parameters_of
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
+from pipeline_files import FILES, PIPELINES, ROOT, params_files_of
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
 SCRIPTS = {path.stem: path for path in sorted(SOURCES.glob("*.py"))}
 MODULES = [path for path in sorted(SOURCES.rglob("*.py")) if path.stem != "__init__"]
-PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
-PARAMS = {path.stem: read(path) for path in sorted((ROOT / "params").glob("*.yaml"))}
+PARAMS = {path.stem: read(path) for path in FILES}
 UP = "../../"  # to the root from the folder of a study that has parameters of its own
 # The library's rooms, from the ground up: a room imports from lower floors alone.
 FLOORS = (
@@ -51,9 +50,8 @@ def stages_of(pipeline: Path) -> dict[str, dict[str, Any]]:
 
 def params_of(pipeline: Path) -> dict[str, dict[str, Any]]:
     """The parameter files that a pipeline may be run with, by their names."""
-    own = pipeline.with_name("params.yaml")
-    is_study = pipeline.parent != ROOT
-    return {own.parent.name: read(own)} if is_study and own.exists() else PARAMS
+    files = params_files_of(pipeline)
+    return PARAMS if files is FILES else {path.parent.name: read(path) for path in files}
 
 
 STAGES = [

@@ -23,6 +23,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+Prefix = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT", help="Which of several networks in FILE: how the names of its keys begin."
+    ),
+]
+
 
 def show_version(wanted: bool) -> bool:
     if wanted:
@@ -288,13 +295,7 @@ def evaluate_(
             help="Of timm:NAME or torchvision:NAME, any trainer's; never downloaded.",
         ),
     ] = None,
-    prefix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="Which of several networks in FILE: how the names of its keys begin.",
-        ),
-    ] = None,
+    prefix: Prefix = None,
     imagenet: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Any images: class folders in DIR/train and DIR/val."),
@@ -576,13 +577,7 @@ def train_teacher_(
             help="Of the backbone, any trainer's; never downloaded.  [default: random]",
         ),
     ] = None,
-    prefix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="Which of several networks in FILE: how the names of its keys begin.",
-        ),
-    ] = None,
+    prefix: Prefix = None,
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Leave the backbone as it is; the branches learn.")
     ] = False,

@@ -1,12 +1,10 @@
 """Runs the benchmark's parts on a few photographs, without the package that ships weights."""
 
 import importlib
-import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-import cv2
-import numpy as np
 import pytest
 import timm
 import torch
@@ -23,22 +21,8 @@ def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 
 @pytest.fixture
-def osie(tmp_path: Path) -> Path:
-    """Five photographs, of two observers each."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "osie"
-    (folder / "images").mkdir(parents=True)
-    images, annotations = [], []
-    for i in range(5):
-        pixels = rng.integers(0, 256, (30, 40, 3), np.uint8)
-        cv2.imwrite(str(folder / "images" / f"{i}.jpg"), pixels)
-        images.append({"id": i, "file_name": f"{i}.jpg", "height": 30, "width": 40})
-        for who in range(2):
-            points = rng.integers((1, 1), (31, 41), (6, 2)).tolist()
-            about = {"id": 2 * i + who, "image_id": i, "worker_id": who}
-            annotations.append({**about, "fixations": points})
-    (folder / "eye.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    return folder
+def osie(write_osie: Callable[[int], Path]) -> Path:
+    return write_osie(5)
 
 
 def test_weights_get_timms_names_in_the_order_of_the_layers(benchmark: ModuleType) -> None:

@@ -1,0 +1,30 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def write_osie(tmp_path: Path) -> Callable[[int], Path]:
+    """Writes a folder like OSIE's, of so many photographs of noise with two observers each."""
+
+    def write(count: int) -> Path:
+        rng = np.random.default_rng(0)
+        folder = tmp_path / "osie"
+        (folder / "images").mkdir(parents=True)
+        images, annotations = [], []
+        for i in range(count):
+            pixels = rng.integers(0, 256, (30, 40, 3), np.uint8)
+            cv2.imwrite(str(folder / "images" / f"{i}.jpg"), pixels)
+            images.append({"id": i, "file_name": f"{i}.jpg", "height": 30, "width": 40})
+            for who in range(2):
+                points = rng.integers((1, 1), (31, 41), (6, 2)).tolist()
+                about = {"id": 2 * i + who, "image_id": i, "worker_id": who}
+                annotations.append({**about, "fixations": points})
+        (folder / "eye.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+        return folder
+
+    return write

@@ -1,0 +1,13 @@
+"""The pipeline files, and the parameter files that each may be run with."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("stages/*/dvc.yaml"))]
+FILES = sorted((ROOT / "params").glob("*.yaml"))  # of the root and of studies of its data
+
+
+def params_files_of(pipeline: Path) -> list[Path]:
+    """The one beside a study that has its own, else those of the root."""
+    own = pipeline.with_name("params.yaml")
+    return [own] if pipeline.parent != ROOT and own.exists() else FILES
