@@ -108,7 +108,7 @@ def write_examples(path: Path, people: Shards, labeller: Labeller, *, count: int
     samples = [people[i] for i in range(min(count, len(people)))]
     images = [decode(each["image"], name=each["name"]) for each in samples]
     maps, points = labeller.label_images(images)
-    padded = np.full((len(points), max(map(len, points)), 2), -1, np.int16)
+    padded = np.full((len(points), labeller.manner.maximum_points, 2), -1, np.int16)
     for row, some in zip(padded, points):
         row[: len(some)] = some.numpy()
     h, w = samples[0]["map"].shape
