@@ -104,6 +104,8 @@ class Predictor:
 def _pixels_of(image: Any, *, name: str) -> np.ndarray:
     """The image as [h, w, 3], uint8 or float32 in [0, 1]."""
     if isinstance(image, str | Path):
+        if Path(image).is_dir():
+            raise ValueError(f"{image}: a folder; name its photographs, or use attnlabels.label")
         return read_image(Path(image))
     if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB"))

@@ -115,5 +115,7 @@ def test_a_file_that_cannot_be_read_is_named(predict, tmp_path):
     (tmp_path / "a.jpg").write_text("nothing")
     with pytest.raises(ValueError, match=r"a\.jpg: truncated or not an image"):
         predict(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match="a folder; name its photographs, or use attnlabels.label"):
+        predict(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"b\.jpg"):
         predict([tmp_path / "b.jpg"])
