@@ -224,6 +224,24 @@ def test_image_map_and_points_stay_on_one_another_under_any_augmentation(params,
     assert len(set(places)) > 10
 
 
+def test_points_are_counted_only_where_the_loss_asks_for_them(params, world):
+    folder = world / "data/attention/dev"
+    for weight, names in (
+        (0.1, {"image", "map", "points", "index"}),
+        (0, {"image", "map", "index"}),
+    ):
+        params({"train_teacher.nss_weight": weight})
+        samples = teachers.Recordings(folder, load(train_teacher.TrainTeacher, "train_teacher"))
+        assert samples[0, 0].keys() == names
+
+
+def test_without_nss_the_loss_is_the_divergence(train):
+    with_points, without = (rows(train(str(w), nss_weight=w)) for w in (1e-9, 0.0))
+    assert [row["loss"] for row in without] == pytest.approx(
+        [row["loss"] for row in with_points], rel=1e-4
+    )
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_step(train):
     with pytest.raises(ValueError, match=r"step \d: the .* not finite.*lower learning_rate"):
         train("out", learning_rate=1e30)

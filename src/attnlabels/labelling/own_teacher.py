@@ -36,8 +36,9 @@ from attnlabels.training.teachers import Design, Recipe, Recordings, architectur
 LEAST = 8  # images: 5 to train on, 1 that chooses the epoch, 2 to score
 HELD_OUT, DEVELOPMENT = 0.2, 0.1  # shares of the images
 BATCH_SIZE = 16
-STEPS = 750  # at least, if no epochs are given: what 409 images of OSIE were trained for
-EPOCHS = 30  # at least, likewise
+STEPS = 1000  # at least, if no epochs are given: what 400 images of OSIE were trained for
+EPOCHS = 40  # at least, likewise
+ENLARGED = 8 / 7  # what is scored and labelled: as crops are on average
 DESIGN = Design(taps=(3, 5, 7, 9), output="learnt_offset")  # the default chain's
 SPLITS = 10  # of the observers of an image into halves
 STRIDE = 32  # of the teacher: the sides of its input are multiples
@@ -64,8 +65,8 @@ def train_teacher(
     is one. The points become maps by SALICON's recipe with a Gaussian of `sigma` image widths (0.03
     is SALICON's and OSIE's, 1 degree of visual angle). Photographs are resized so that their longer
     side is `side`. A fifth of the images is held out and scored; a tenth chooses the epoch. Which,
-    depends on the names of all. `epochs` is 30 or what makes 750 steps, if that is more. Weights of
-    a `backbone` may have learnt from class labels: report and file say whose they are.
+    depends on the names of all. `epochs` is 40 or what makes 1000 steps, if that is more. The
+    weights of a `backbone` may have learnt from class labels: report and file say whose they are.
 
     Writes the weights to `out`, a .safetensors file, and beside it the report (.json) and the curve
     of the training (.csv). Returns the report: counts, scores of the teacher, of a centre prior
@@ -218,13 +219,9 @@ def _look_at(backbone: Backbone) -> dict[str, Any]:
 def _build(recipe: Recipe, backbone: Backbone) -> Teacher:
     if backbone.name is None:
         return Teacher(**architecture(recipe, DESIGN))
+    design = {**architecture(recipe, DESIGN), "taps": None}
     teacher = Teacher(
-        taps=None,
-        pool_stride=recipe.pool_stride,
-        output=DESIGN.output,
-        backbone=backbone.name,
-        weights=backbone.weights,
-        prefix=backbone.prefix,
+        **design, backbone=backbone.name, weights=backbone.weights, prefix=backbone.prefix
     )
     if backbone.frozen:
         teacher.freeze()
@@ -286,19 +283,21 @@ def _recipe(size: tuple[int, int], *, n_train: int, epochs: int | None, seed: in
     batch_size = min(BATCH_SIZE, n_train)
     if epochs is None:
         epochs = max(EPOCHS, -(-STEPS // (n_train // batch_size)))
-    # The values that were found on OSIE's mouse recordings (params/real.yaml).
+    # The values that were found on OSIE's recordings (stages/release/params.yaml).
     return Recipe(
         seed=seed,
         pool_stride=1,
         image_size=size,
-        test_size=None,
+        test_size=(round(ENLARGED * size[0]), round(ENLARGED * size[1])),
         kld_weight=1.0,
         nss_weight=0.0,
         batch_size=batch_size,
         epochs=epochs,
         warmup_epochs=min(1.0, epochs / 10),
         learning_rate=2e-3,
+        final_rate=1.0,
         weight_decay=1e-4,
+        offset=-6.0,
         norm_momentum=0.1,
         average=0.98,
         flip=0.5,

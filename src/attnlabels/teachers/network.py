@@ -24,7 +24,7 @@ def minmax(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
 
 # Paper: the sum s of four ReLU outputs is >= 0, so its sigmoid never falls below 0.5 and no map can
 # say "not here" (A5). "literal" is that; the others lift the floor, each to a range of its own:
-#   learnt_offset   (0, 1)    σ(s + b), the scalar b learnt from -3
+#   learnt_offset   (0, 1)    σ(s + b), the scalar b learnt
 #   tanh_half       [0, 1)    2σ(s) - 1
 #   logits_sigmoid  (0, 1)    σ(s) of branches without their last ReLU
 #   literal_minmax  [0, 1]    σ(s) stretched by image
@@ -74,7 +74,9 @@ class Teacher(nn.Module):
     `taps` index torchvision's `features` of MobileNetV3-small, whose weights are drawn at random.
     Paper: names "conv 2, 4, 6, 8"; as Keras counts, these are (3, 5, 7, 9), of strides 8, 16, 16,
     32. What follows the last tap is not built. The branches hold Σ (9c² + 2c + 1) parameters,
-    123,684 for those taps, and the offset one more.
+    123,684 for those taps, and the offset one more, learnt from `offset`. Its start matters: it
+    hardly moves. From -3 no place gets less than 0.05; far below, σ(s + b) is e^(s + b), and the
+    map over its sum a softmax, which can say "nobody looked here".
 
     With a `backbone`, `timm:NAME`, `taps` count that network's feature levels, None being its own
     three (`TimmNetwork`, which also says what `weights`, `prefix` and errors are). `architecture`
@@ -91,6 +93,7 @@ class Teacher(nn.Module):
         taps: Sequence[int] | None,
         pool_stride: int,
         output: Output,
+        offset: float = -3.0,
         backbone: str | None = None,
         weights: Path | None = None,
         prefix: str | None = None,
@@ -120,7 +123,7 @@ class Teacher(nn.Module):
             for channels in self.backbone.channels
         )
         learnt = output == "learnt_offset"
-        self.offset = nn.Parameter(torch.tensor(-3.0)) if learnt else None
+        self.offset = nn.Parameter(torch.tensor(offset)) if learnt else None
 
     def freeze(self) -> None:
         """Leave the backbone as it is from now on, its batch norm's statistics too."""

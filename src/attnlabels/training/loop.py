@@ -63,11 +63,13 @@ class Loop:
     workers: int
     checkpoint_minutes: float
     checkpoint_steps: int
+    final_rate: float = 0.0  # times the learning rate, at the last step
 
     @classmethod
     def of(cls, section: Any) -> "Loop":
         """That of a section of params.yaml, which has keys of these names."""
-        return cls(**{each.name: getattr(section, each.name) for each in fields(cls)})
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in vars(section).items() if name in known})
 
 
 @dataclass
@@ -116,7 +118,10 @@ def fit(
         with tqdm(desc=title, total=order.total, initial=so_far.step, disable=quiet) as bar:
             for batch in loaded:
                 rate = warmup_cosine(
-                    so_far.step, warmup_steps=warmup_steps, total_steps=order.total
+                    so_far.step,
+                    warmup_steps=warmup_steps,
+                    total_steps=order.total,
+                    final=loop.final_rate,
                 )
                 with naming_images(batch, samples, step=so_far.step):
                     terms = training.step(batch, rate=rate)
@@ -130,8 +135,8 @@ def fit(
     return so_far.history
 
 
-def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int) -> float:
-    """Factor on the learning rate at `step`, counted from 0: linear from 0 to 1, cosine to 0.
+def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int, final: float = 0.0) -> float:
+    """Factor on the learning rate at `step`, counted from 0: linear from 0 to 1, cosine to `final`.
 
     As in google-research/simclr:model_util.py. Raises ValueError unless the warm-up is shorter than
     the run.
@@ -144,7 +149,7 @@ def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int) -> float:
     if step < warmup_steps:
         return step / warmup_steps
     progress = min(1.0, (step - warmup_steps) / (total_steps - warmup_steps))
-    return (1 + math.cos(math.pi * progress)) / 2
+    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def advance(

@@ -61,7 +61,9 @@ class Recipe:
     epochs: Count
     warmup_epochs: NotNegative
     learning_rate: Annotated[float, Field(gt=0)]
+    final_rate: Annotated[float, Field(ge=0, le=1)]  # times learning_rate, at the last step
     weight_decay: NotNegative
+    offset: float  # from which learnt_offset learns
     norm_momentum: Annotated[float, Field(gt=0, le=1)]
     average: Annotated[float, Field(ge=0, lt=1)]
     flip: Annotated[float, Field(ge=0, le=1)]
@@ -120,16 +122,17 @@ class Recordings(Dataset[dict[str, Any]]):
         if recipe.jitter_strength > 0:
             jitter = draw_jitter(strength=recipe.jitter_strength, hue=recipe.jitter_hue, rng=rng)
             jitter_colour(image, jitter)
-        map = crop_map(self.maps[index], box, size=recipe.image_size)
-        points = count_points(
-            self.points[index], grid=self.grids[index], box=box, size=recipe.image_size
-        )
+        targets = {"map": crop_map(self.maps[index], box, size=recipe.image_size)}
+        if recipe.nss_weight > 0:
+            targets["points"] = count_points(
+                self.points[index], grid=self.grids[index], box=box, size=recipe.image_size
+            )
         if rng.random() < recipe.flip:
-            image, map, points = image[:, ::-1], map[:, ::-1], points[:, ::-1]
+            image = image[:, ::-1]
+            targets = {name: target[:, ::-1] for name, target in targets.items()}
         return {
             "image": np.rint(image * 255).astype(np.uint8),
-            "map": np.ascontiguousarray(map),
-            "points": points.copy(),
+            **{name: np.ascontiguousarray(target) for name, target in targets.items()},
             "index": index,
         }
 
@@ -210,8 +213,13 @@ def train(
 
 
 def architecture(recipe: Recipe, design: Design) -> dict[str, Any]:
-    """What `Teacher` is built with."""
-    return {"taps": design.taps, "pool_stride": recipe.pool_stride, "output": design.output}
+    """What `Teacher` is built with to be trained."""
+    return {
+        "taps": design.taps,
+        "pool_stride": recipe.pool_stride,
+        "output": design.output,
+        "offset": recipe.offset,
+    }
 
 
 def header(
@@ -311,16 +319,19 @@ def train_step(update: Step, batch: Batch, *, recipe: Recipe) -> float:
         return Maps(teacher(images))
 
     def loss(outputs: Maps, targets: Sequence[Tensor]) -> Float[Tensor, ""]:
-        maps, points = targets
-        divergence, at_points = kld(outputs.maps, maps).mean(), nss(outputs.maps, points).mean()
-        value = recipe.kld_weight * divergence - recipe.nss_weight * at_points
+        terms = {"kld": kld(outputs.maps, targets[0]).mean()}
+        value = recipe.kld_weight * terms["kld"]
+        if recipe.nss_weight > 0:  # a quarter of a step's time
+            terms["nss"] = nss(outputs.maps, targets[1]).mean()
+            value = value - recipe.nss_weight * terms["nss"]
         if not torch.isfinite(value):
-            terms = {"kld": float(divergence.detach()), "nss": float(at_points.detach())}
-            raise FloatingPointError(f"the loss is not finite: {terms}")
+            found = {name: float(term.detach()) for name, term in terms.items()}
+            raise FloatingPointError(f"the loss is not finite: {found}")
         values.append(float(value.detach()))
         return value
 
-    update([batch["image"]], [batch["map"], batch["points"]], forward=forward, loss=loss)
+    targets = [batch[name] for name in ("map", "points") if name in batch]
+    update([batch["image"]], targets, forward=forward, loss=loss)
     return values[0]
 
 

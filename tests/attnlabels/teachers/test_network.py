@@ -14,9 +14,9 @@ SLIM = (1, 3, 5, 7)
 TORCHVISION = (2, 4, 6, 8)
 
 
-def build(*, taps=KERAS, pool_stride=1, output="tanh_half", seed=0):
+def build(*, taps=KERAS, pool_stride=1, output="tanh_half", seed=0, **words):
     torch.manual_seed(seed)
-    return Teacher(taps=taps, pool_stride=pool_stride, output=output)
+    return Teacher(taps=taps, pool_stride=pool_stride, output=output, **words)
 
 
 def images(n=2, h=64, w=96, *, seed=0):
@@ -55,11 +55,28 @@ def test_branches_have_nine_c_squared_and_two_c_and_one_parameters_each(taps, ex
     assert count(teacher) == expected + count(teacher.backbone)
 
 
-def test_the_learnt_offset_is_one_more_parameter_started_at_minus_three():
+def test_the_learnt_offset_is_one_more_parameter_started_at_minus_three_or_as_given():
     plain, offset = build(), build(output="learnt_offset")
     assert count(offset) == count(plain) + 1
     assert offset.offset.item() == -3
     assert plain.offset is None
+    assert build(output="learnt_offset", offset=-6.0).offset.item() == -6
+
+
+def test_far_below_zero_the_learnt_offset_makes_a_softmax_of_the_map():
+    near, far = (build(output="learnt_offset", offset=each).eval() for each in (-3.0, -12.0))
+    with torch.no_grad():
+        maps, seen = far(images()), near(images())
+    shares = maps / maps.sum((1, 2), keepdim=True)
+    logits = torch.logit(seen.double()).flatten(1)
+    assert torch.allclose(shares.flatten(1), logits.softmax(1).float(), rtol=1e-3)
+
+
+def test_where_the_offset_started_the_file_of_a_teacher_need_not_say():
+    far = build(output="learnt_offset", offset=-6.0)
+    again = Teacher(**far.architecture)
+    again.load_state_dict(far.state_dict())
+    assert again.offset.item() == -6
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,13 @@ def test_falls_along_a_cosine_to_zero() -> None:
     assert warmup_cosine(20, warmup_steps=4, total_steps=20) == pytest.approx(0, abs=1e-15)
 
 
+def test_falls_to_the_final_factor_and_at_1_not_at_all() -> None:
+    falling = [warmup_cosine(s, warmup_steps=4, total_steps=20, final=0.2) for s in (4, 12, 20)]
+    assert falling == pytest.approx([1, 0.6, 0.2])
+    level = [warmup_cosine(s, warmup_steps=4, total_steps=20, final=1.0) for s in (2, 4, 12, 20)]
+    assert level == [0.5, 1, 1, 1]
+
+
 def test_never_rises_after_the_warm_up_nor_leaves_0_to_1() -> None:
     factors = [warmup_cosine(step, warmup_steps=7, total_steps=100) for step in range(120)]
     assert all(0 <= f <= 1 for f in factors)
