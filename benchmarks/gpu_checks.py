@@ -44,7 +44,10 @@ PASSED, FAILED, SHOWN = "passed", "**failed**", "shown"
 ABSENT = "not here"  # of what this machine has not, e.g. a second GPU
 
 # Largest difference, of what it is the difference of.
-SAME_LOSS, SAME_GRADIENT = 1e-4, 1e-3  # of a step in single precision, of the CPU's
+SAME_LOSS = 1e-4  # of a step in single precision, of the CPU's
+# Of its gradient: an untrained ResNet-50 enlarges rounding. A CPU's own, with oneDNN and without,
+# are 0.011 apart; a GPU's was 0.0055 from it.
+SAME_GRADIENT = 0.02
 LIKE_FP32 = 0.02  # a loss in another precision, or compiled
 LIKE_ALONE = 0.01  # a loss by several processes
 STEPS = 12
