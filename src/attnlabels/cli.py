@@ -559,7 +559,7 @@ def train_teacher_(
         typer.Option(
             min=1,
             metavar="N",
-            help="Passes over the images.  [default: 30, or as many as make 750 steps]",
+            help="Passes over the images.  [default: 40, or as many as make 1000 steps]",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of weights and draws.")] = 0,
