@@ -7,7 +7,7 @@ OSIE is a folder with `images` and `eye.json`. Teachers are trained by `train_te
 do, on the eye fixations of 50, 150 and all photographs of three folds: from scratch, and on
 EfficientNet-Lite0 of ImageNet's labels, whose weights that package holds, frozen and learning on.
 All are scored on the photographs of a fourth fold; the fifth (CRC-32 of the name, modulo 5, is 4)
-is left alone. OUT, a folder, gets a JSON file a teacher and the table. Nine trainings of some 750
+is left alone. OUT, a folder, gets a JSON file a teacher and the table. Nine trainings of some 1000
 steps at 192 x 256 pixels: one or two hours of one core, and one that was cut off goes on.
 `--quick` trains on ten photographs for an epoch, to see that all runs.
 """
