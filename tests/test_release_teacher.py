@@ -19,6 +19,8 @@ PARAMS = {
         "test_size": [320, 448],
         "epochs": 7,
         "learning_rate": 0.002,
+        "final_rate": 0.5,
+        "offset": -6.0,
         "batch_size": 16,
         "zoom": 0.75,
     },

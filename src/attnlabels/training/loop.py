@@ -71,6 +71,15 @@ class Loop:
         known = {each.name for each in fields(cls)}
         return cls(**{name: value for name, value in vars(section).items() if name in known})
 
+    def rate(self, step: int, order: Batches) -> float:
+        """The factor on the learning rate at `step`, counted from 0."""
+        return warmup_cosine(
+            step,
+            warmup_steps=round(self.warmup_epochs * order.steps_per_epoch),
+            total_steps=order.total,
+            final=self.final_rate,
+        )
+
 
 @dataclass
 class Progress:
@@ -109,7 +118,6 @@ def fit(
         order, loaded = open_batches(
             samples, loop, beside, seed=seed, start=so_far.step, world=world
         )
-        warmup_steps = round(loop.warmup_epochs * order.steps_per_epoch)
 
         def everything() -> dict[str, Any]:
             return {**training.state_dict(), **vars(so_far)}
@@ -117,12 +125,7 @@ def fit(
         quiet = None if world.first else True
         with tqdm(desc=title, total=order.total, initial=so_far.step, disable=quiet) as bar:
             for batch in loaded:
-                rate = warmup_cosine(
-                    so_far.step,
-                    warmup_steps=warmup_steps,
-                    total_steps=order.total,
-                    final=loop.final_rate,
-                )
+                rate = loop.rate(so_far.step, order)
                 with naming_images(batch, samples, step=so_far.step):
                     terms = training.step(batch, rate=rate)
                 if row := advance(so_far, terms, training, steps_per_epoch=order.steps_per_epoch):
