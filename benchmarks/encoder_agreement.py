@@ -95,14 +95,22 @@ def row(encoder: str, readout: str, scores: Mapping[str, Any]) -> str:
 
 def write_recordings(osie: Path, folder: Path, *, count: int) -> None:
     """Shards of `count` photographs from all over the set, with the maps of their fixations."""
-    images = osie / "images"
-    recordings = read_published(
-        osie / "eye.json", images, layout="salicon_json", points="fixations", outside="refuse"
-    )
+    recordings = read_osie(osie)
     if len(recordings) < count:
         raise SystemExit(f"{osie}: {len(recordings)} photographs, {count} asked for; ask for less")
     chosen = [recordings[i * len(recordings) // count] for i in range(count)]
-    write_chosen(chosen, images, folder)
+    write_chosen(chosen, osie / "images", folder)
+
+
+def read_osie(osie: Path) -> list[Recording]:
+    """Where people looked in OSIE's photographs, of a folder with `images` and `eye.json`."""
+    return read_published(
+        osie / "eye.json",
+        osie / "images",
+        layout="salicon_json",
+        points="fixations",
+        outside="refuse",
+    )
 
 
 def write_chosen(chosen: list[Recording], images: Path, folder: Path) -> None:

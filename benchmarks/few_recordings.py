@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from encoder_agreement import LITE, lite_weights, write_chosen
+from encoder_agreement import LITE, lite_weights, read_osie, write_chosen
 from ratios import machine
 from safetensors.torch import save_file
 
@@ -32,7 +32,6 @@ from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import mean_se
 from attnlabels.pipeline.writing import write_json
 from attnlabels.recordings.points import Recording
-from attnlabels.recordings.reading import read_published
 from attnlabels.teachers.trained import read_trained
 
 FOLDS, HELD_OUT, LEFT_ALONE = 5, 3, 4
@@ -84,10 +83,7 @@ def starts(name: str, weights: Path) -> dict[str, Backbone]:
 def compare(osie: Path, out: Path, below: Mapping[str, Backbone], size: Size) -> list[str]:
     """Train on each count and each backbone; the table's lines of Markdown."""
     images = osie / "images"
-    recordings = read_published(
-        osie / "eye.json", images, layout="salicon_json", points="fixations", outside="refuse"
-    )
-    training, held_out = split(recordings)
+    training, held_out = split(read_osie(osie))
     rows: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         scored, table = Path(name, "scored"), Path(name, "fixations.csv")

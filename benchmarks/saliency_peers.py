@@ -3,12 +3,12 @@
     pip install --no-deps opencv-contrib-python    # in an environment of its own: it is cv2 as well
     PYTHONPATH=src python benchmarks/saliency_peers.py OSIE TEACHER FOLD COUNT ROUNDS
 
-Of what the registries hold, these two run without a download: spectral residual (Hou & Zhang, CVPR
-2007) and fine grained (Montabone & Soto, IVC 2010). OSIE is a folder with `images` and `eye.json`,
-TEACHER one that did not learn the photographs whose fold (CRC-32 of the name, modulo 5) is FOLD; of
-these COUNT are used, all if it is 0. OpenCV's maps are blurred as people's fixations are, without
-which they would score less. Prints the means over photographs, and photographs a second from the
-encoded file to the map, of one thread's processor time in ROUNDS rounds.
+Of what was found in the registries, these two run without a download: spectral residual (Hou &
+Zhang, CVPR 2007) and fine grained (Montabone & Soto, IVC 2010). OSIE is a folder with `images` and
+`eye.json`, TEACHER one that did not learn the photographs whose fold (CRC-32 of the name, modulo 5)
+is FOLD; of these COUNT are used, all if it is 0. OpenCV's maps are blurred as people's fixations
+are. Prints the means over photographs, and photographs a second from the encoded file to the map,
+of one thread's processor time in ROUNDS rounds.
 """
 
 import sys
@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from encoder_agreement import SIGMA, WIDTH, write_chosen
+from encoder_agreement import SIGMA, WIDTH, read_osie, write_chosen
 from jaxtyping import Float, UInt8
 from ratios import in_turns, machine, spread
 
@@ -29,7 +29,6 @@ from attnlabels.images.names import fold_of
 from attnlabels.metrics.alignment import score_map
 from attnlabels.metrics.statistics import mean_se
 from attnlabels.recordings.density import blur, centre_prior
-from attnlabels.recordings.reading import read_published
 from attnlabels.recordings.recordings import count_recorded, read_recordings
 
 FOLDS = 5
@@ -45,14 +44,8 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     methods = {**of_teacher(teacher), **of_opencv()}
-    found = read_published(
-        osie / "eye.json",
-        osie / "images",
-        layout="salicon_json",
-        points="fixations",
-        outside="refuse",
-    )
-    chosen = [each for each in found if fold_of(each.name, FOLDS) == fold][: count or None]
+    found = (each for each in read_osie(osie) if fold_of(each.name, FOLDS) == fold)
+    chosen = [*found][: count or None]
     files = [(osie / "images" / each.name).read_bytes() for each in chosen]
     with tempfile.TemporaryDirectory() as name:
         write_chosen(chosen, osie / "images", Path(name, "eye"))
