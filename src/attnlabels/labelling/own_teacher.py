@@ -41,7 +41,7 @@ EPOCHS = 40  # at least, likewise
 ENLARGED = 8 / 7  # what is scored and labelled: as crops are on average
 DESIGN = Design(taps=(3, 5, 7, 9), output="learnt_offset")  # the default chain's
 SPLITS = 10  # of the observers of an image into halves
-STRIDE = 32  # of the teacher: the sides of its input are multiples
+STRIDE = 32  # of the teacher: the sides of what it is trained on are multiples
 SHARD_SIZE = 1000
 
 
