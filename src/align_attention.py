@@ -19,7 +19,7 @@ from attnlabels.metrics.alignment import SCORES
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
+from attnlabels.pipeline.writing import write_arrays, write_metrics, write_rows
 from attnlabels.readouts.students import Aligned, FrozenStudent, align, refit
 from attnlabels.shards.shards import Shards
 
@@ -64,12 +64,11 @@ def main(
         ]
     first = list(range(min(p.examples, len(aligned.recordings))))
     ends = worst_and_best(aligned, count=p.examples)
-    with replacing(examples) as aside, open(aside, "wb") as file:
-        np.savez(
-            file,
-            **pictures(aligned, first),
-            **{f"extreme_{key}": array for key, array in pictures(aligned, ends).items()},
-        )
+    write_arrays(
+        examples,
+        **pictures(aligned, first),
+        **{f"extreme_{key}": array for key, array in pictures(aligned, ends).items()},
+    )
     write_rows(scores, rows, columns=("set", "image", "readout", *SCORES))
     write_metrics(report, summary, threads=threads)
 

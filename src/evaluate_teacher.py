@@ -19,7 +19,7 @@ from attnlabels.metrics.statistics import spearman_brown
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
+from attnlabels.pipeline.writing import write_arrays, write_metrics, write_rows
 from attnlabels.teachers.trained import read_trained
 
 
@@ -71,14 +71,13 @@ def write_examples(path: Path, shown: list[Example]) -> None:
     """The examples with the people's and the teacher's maps, for the figures."""
     h, w = shown[0].map.shape
     recordings = [each.recording for each in shown]
-    with replacing(path) as aside, open(aside, "wb") as file:
-        np.savez(
-            file,
-            images=np.stack([resize(each.image, h, w) for each in recordings]),
-            human=np.stack([each.density for each in recordings]),
-            maps=np.stack([each.map for each in shown]),
-            names=np.array([each.name for each in recordings]),
-        )
+    write_arrays(
+        path,
+        images=np.stack([resize(each.image, h, w) for each in recordings]),
+        human=np.stack([each.density for each in recordings]),
+        maps=np.stack([each.map for each in shown]),
+        names=np.array([each.name for each in recordings]),
+    )
 
 
 if __name__ == "__main__":

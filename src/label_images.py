@@ -31,7 +31,7 @@ from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.places import place_of_folder, settle
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing
+from attnlabels.pipeline.writing import write_arrays
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.memory import keep_freed_memory
 from attnlabels.processes.world import joined
@@ -112,15 +112,14 @@ def write_examples(path: Path, people: Shards, labeller: Labeller, *, count: int
     for row, some in zip(padded, points):
         row[: len(some)] = some.numpy()
     h, w = samples[0]["map"].shape
-    with replacing(path) as aside, open(aside, "wb") as file:
-        np.savez(
-            file,
-            images=np.stack([resize(each, h, w) for each in images]),
-            human=np.stack([each["map"] for each in samples]),
-            teacher=np.stack(maps),
-            points=padded,
-            names=np.array([each["name"] for each in samples]),
-        )
+    write_arrays(
+        path,
+        images=np.stack([resize(each, h, w) for each in images]),
+        human=np.stack([each["map"] for each in samples]),
+        teacher=np.stack(maps),
+        points=padded,
+        names=np.array([each["name"] for each in samples]),
+    )
 
 
 if __name__ == "__main__":

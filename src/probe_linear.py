@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from attnlabels.evaluation.features import read_features
@@ -20,7 +19,7 @@ from attnlabels.metrics.linear_probe import choose_probe
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
-from attnlabels.pipeline.writing import replacing, write_metrics
+from attnlabels.pipeline.writing import write_arrays, write_metrics
 
 SETS = {  # train, test
     "imagenet": ("imagenet_train", "imagenet_val"),
@@ -55,8 +54,7 @@ def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -
         if probe.warning:
             print(f"warning: {key}: {probe.warning}", file=sys.stderr)
 
-    with replacing(classifier) as aside, aside.open("wb") as file:
-        np.savez(file, **weights)
+    write_arrays(classifier, **weights)
     write_metrics(report, scores, threads=threads)
     print(f"{name}, seed {seed}:", *(f"{key} {scores[key]['top1']:.4f}" for key in SETS))
 

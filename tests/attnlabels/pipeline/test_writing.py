@@ -1,12 +1,19 @@
 import csv
 import json
 import os
+import time
 
 import numpy as np
 import pytest
 
 from attnlabels.pipeline.places import MARK
-from attnlabels.pipeline.writing import replacing, replacing_folder, write_json, write_rows
+from attnlabels.pipeline.writing import (
+    replacing,
+    replacing_folder,
+    write_arrays,
+    write_json,
+    write_rows,
+)
 
 
 def names(folder):
@@ -136,3 +143,21 @@ def test_a_row_with_a_nan_is_refused_by_row_and_column(tmp_path):
     rows = [{"a": 1.0}, {"a": float("nan")}]
     with pytest.raises(ValueError, match="a.csv: row 1, a is nan"):
         write_rows(tmp_path / "a.csv", rows, columns=("a",))
+
+
+def test_arrays_come_back_and_their_file_says_nothing_of_the_hour(tmp_path, monkeypatch):
+    arrays = {"maps": np.arange(6.0).reshape(2, 3), "names": np.array(["a.jpg", "b.jpg"])}
+    write_arrays(tmp_path / "a.npz", **arrays)
+    later = time.localtime(time.time() + 1e6)
+    monkeypatch.setattr(time, "localtime", lambda *_: later)
+    write_arrays(tmp_path / "b.npz", **arrays)
+    with np.load(tmp_path / "a.npz") as read:
+        assert [*read] == ["maps", "names"]
+        assert all(np.array_equal(read[key], each) for key, each in arrays.items())
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_arrays_of_objects_are_refused_and_nothing_is_left(tmp_path):
+    with pytest.raises(ValueError, match="[Oo]bject arrays"):
+        write_arrays(tmp_path / "a.npz", things=np.array([{}], dtype=object))
+    assert names(tmp_path) == []
