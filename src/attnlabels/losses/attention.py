@@ -1,6 +1,7 @@
 """The two attention terms of the paper (section 3.3): KL divergence and NSS of a batch of maps."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Real
 from torch import Tensor
 
@@ -39,6 +40,29 @@ def nss(prediction: Float[Tensor, "n h w"], fixations: Real[Tensor, "n h w"]) ->
     z = (unit - mean) / (variance + EPS**2).sqrt()  # the root's slope at 0 is infinite
     counts = fixations.to(z.dtype)
     return (counts * z).sum(dim=(1, 2)) / counts.sum(dim=(1, 2)).clamp(min=1)
+
+
+def unit_distance(
+    maps: Float[Tensor, "n l i j"], target: Float[Tensor, "n h w"]
+) -> Float[Tensor, "n"]:
+    """Σ_l ‖R/‖R‖₂ - A_l/‖A_l‖₂‖₂ of each image's maps A_l >= 0 and target R (FACTS §8.4).
+
+    The target is brought to the maps' size by antialiased bicubic weights, and what these leave
+    below 0 is 0. An image whose target is 0 everywhere, as of one that nobody painted on, has the
+    distance 0 and no gradient. A distance of unit vectors >= 0 lies in [0, √2].
+    """
+    r = F.interpolate(
+        _at_least_float32(target).unsqueeze(1), maps.shape[2:], mode="bicubic", antialias=True
+    ).clamp(min=0)
+    difference = _unit(_at_least_float32(maps)) - _unit(r)
+    # The root's slope is infinite where the two agree.
+    distance = (difference.square().sum(dim=(2, 3)) + EPS**2).sqrt().sum(dim=1)
+    return torch.where(target.amax(dim=(1, 2)) > 0, distance, 0.0)
+
+
+def _unit(maps: Float[Tensor, "n l i j"]) -> Float[Tensor, "n l i j"]:
+    """Each map over its L2 norm; one that is 0 stays so."""
+    return maps / (maps.square().sum(dim=(2, 3), keepdim=True) + EPS**2).sqrt()
 
 
 def _distribution(maps: Tensor) -> Tensor:

@@ -3,8 +3,10 @@
 import importlib.util
 import itertools
 import math
+from types import ModuleType
 from typing import Literal, NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -22,16 +24,21 @@ BACKBONES: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, 
 }
 
 
+SLOTS = {"block": "attnlabels.blocks", "unit_attention": "attnlabels.unit_attention"}
+
+
 class Stages(NamedTuple):
     """Maps of the three taps, each after its last ReLU, so >= 0, and the block's mask.
 
-    The mask is empty, [n, 0, 0], of a block that has none.
+    The mask is empty, [n, 0, 0], of a block that has none; `attended` are the maps of the attention
+    inside of units, >= 0, in their order, and empty without any, [n, 0, 0, 0].
     """
 
     first: Float[Tensor, "n c i j"]
     second: Float[Tensor, "n c i j"]
     last: Float[Tensor, "n c i j"]
     mask: Float[Tensor, "n i j"]
+    attended: Float[Tensor, "n l i j"]
 
 
 class Encoder(nn.Module):
@@ -51,6 +58,10 @@ class Encoder(nn.Module):
 
     `block`: what the last stage's maps pass before they are returned and averaged, the module
     `attnlabels.blocks.<block>`; "none" for a plain ResNet.
+
+    `unit_attention`: what the dense path of a residual unit passes before the shortcut is added,
+    the module `attnlabels.unit_attention.<unit_attention>`, in all units of the stage
+    `attended_stage` (Linsley et al. 2019: the third); "none" for none.
     """
 
     def __init__(
@@ -62,6 +73,8 @@ class Encoder(nn.Module):
         taps: Taps,
         zero_init: bool,
         block: str = "none",
+        unit_attention: str = "none",
+        attended_stage: int = 3,
     ) -> None:
         super().__init__()
         unit, depths = BACKBONES[backbone]
@@ -81,7 +94,17 @@ class Encoder(nn.Module):
         n_units = sum(depths)
         ends = tuple(itertools.accumulate(depths))  # of stages; units are counted from 1
         self.taps = ends[1:] if taps == "stages" else (n_units - 2, n_units - 1, n_units)
-        self.block = _find_block(block)(channels)
+        self.block = _find("block", block).Block(channels)
+        self.attended: dict[int, int] = {}  # units, counted from 1, and the attention in each
+        self.attentions = nn.ModuleList()
+        if not 1 <= attended_stage <= len(depths):
+            raise ValueError(f"attended_stage is {attended_stage}; expected 1 to {len(depths)}")
+        if unit_attention != "none":
+            last, count = ends[attended_stage - 1], depths[attended_stage - 1]
+            self.attended = {last - count + 1 + i: i for i in range(count)}
+            width_there = width * 2 ** (attended_stage - 1) * unit.expansion
+            attention = _find("unit_attention", unit_attention).Attention
+            self.attentions.extend(attention(width_there) for _ in range(count))
         _initialise(self, zero_init=zero_init)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Stages:
@@ -90,14 +113,21 @@ class Encoder(nn.Module):
         `images` lie in [0, 1]. SimCLR subtracts no mean and divides by no deviation.
         """
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        tapped = []
+        tapped: list[Tensor] = []
+        attended: list[Tensor] = []
         units = itertools.chain(self.layer1, self.layer2, self.layer3, self.layer4)
         for number, unit in enumerate(units, start=1):
-            x = unit(x)
+            if number in self.attended:
+                dense, map = self.attentions[self.attended[number]](unit.dense(x))
+                x = self.relu(dense + unit.shortcut(x))
+                attended.append(map)
+            else:
+                x = unit(x)
             if number in self.taps:
                 tapped.append(x)
         first, second, last = tapped
-        return Stages(first, second, *self.block(last))
+        maps = torch.stack(attended, dim=1) if attended else last.new_empty(len(last), 0, 0, 0)
+        return Stages(first, second, *self.block(last), maps)
 
 
 def features(stages: Stages) -> Float[Tensor, "n d"]:
@@ -105,13 +135,13 @@ def features(stages: Stages) -> Float[Tensor, "n d"]:
     return stages.last.float().mean(dim=(2, 3))  # not in bf16: it rounds to 0.4 %
 
 
-def _find_block(name: str) -> type[nn.Module]:
-    # By name, the only such import: with a table of the blocks' classes here, editing one of them
+def _find(slot: str, name: str) -> ModuleType:
+    # By name, the only such import: with a table of the slots' classes here, editing one of them
     # would make every trained run stale.
-    module = f"attnlabels.blocks.{name}"
-    if not name.isidentifier() or importlib.util.find_spec(module) is None:
-        raise ValueError(f"no block {name!r}: expected a module of attnlabels.blocks")
-    return importlib.import_module(module).Block
+    room = SLOTS[slot]
+    if not name.isidentifier() or importlib.util.find_spec(f"{room}.{name}") is None:
+        raise ValueError(f"no {slot} {name!r}: expected a module of {room}")
+    return importlib.import_module(f"{room}.{name}")
 
 
 def _stage(

@@ -24,10 +24,16 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(planes)
         self.downsample = shortcut
 
+    def dense(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """The path beside the shortcut."""
+        return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+
+    def shortcut(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """What is added to it."""
+        return x if self.downsample is None else self.downsample(x)
+
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
+        return self.relu(self.dense(x).add_(self.shortcut(x)))
 
 
 class Bottleneck(nn.Module):
@@ -48,11 +54,18 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+    def dense(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """The path beside the shortcut."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
+        return self.bn3(self.conv3(y))
+
+    def shortcut(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """What is added to it."""
+        return x if self.downsample is None else self.downsample(x)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        return self.relu(self.dense(x).add_(self.shortcut(x)))
 
 
 def _convolution(channels: int, planes: int, kernel: int, stride: int) -> nn.Conv2d:

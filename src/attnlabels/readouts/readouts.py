@@ -198,7 +198,8 @@ READOUTS: dict[str, Callable[[HeadShape, Refit], Readout]] = {
 
 def _as_stages(seen: Seen) -> Stages:
     first, second, last = seen.stages
-    return Stages(first, second, last, last.new_zeros(len(last), 0, 0))
+    empty = last.new_zeros(len(last), 0, 0)
+    return Stages(first, second, last, empty, empty.unsqueeze(1))
 
 
 def _finest(seen: Seen) -> tuple[int, int]:

@@ -162,7 +162,7 @@ def test_maps_are_not_negative_and_every_weight_learns():
 
 def test_features_are_the_spatial_mean_of_the_last_stage():
     last = torch.arange(12.0).reshape(1, 2, 2, 3)
-    stages = Stages(torch.zeros(1), torch.zeros(1), last, torch.zeros(1))
+    stages = Stages(torch.zeros(1), torch.zeros(1), last, torch.zeros(1), torch.zeros(1))
     assert features(stages).tolist() == [[2.5, 8.5]]
 
 
