@@ -22,6 +22,8 @@ from attnlabels.images.tars import fault_of
 from attnlabels.shards.index import (
     FORMAT,
     NO_ARRAY,
+    NOBODY,
+    PEOPLE,
     SAMPLE,
     leads_out,
     missing_of,
@@ -48,9 +50,10 @@ def check(shards: Path) -> Iterator[Fault]:
     """The faults of a folder of shards, as they are found; every byte of it is read.
 
     Of the index and the table; each shard's size, sha256 and count; every sample's members, key,
-    checksum, label, image header, map (16-bit grey, of a largest value of 65535 and not constant)
-    and points (on the grid, at least one where a teacher drew, one observer each where people
-    did). Raises FileNotFoundError if there is no such folder.
+    checksum, label, image header, map (16-bit grey, of a largest value of 65535 and not constant;
+    0 where nobody drew) and points (on the grid, at least one where a teacher drew, one observer
+    each where people did, none where nobody did). Raises FileNotFoundError if there is no such
+    folder.
     """
     shards = Path(shards)
     if not shards.is_dir():
@@ -225,8 +228,10 @@ def _sample_faults(
         yield f"label {about['label']} of {len(index['classes'])} classes"
     for image in images:
         yield from _image_faults(image, about["image"])
-    yield from _map_faults(parts["map.png"])
-    yield from _point_faults(parts, about["grid"], kind=index["maps_by"].get("kind"))
+    nobody = about["source"] == NOBODY
+    yield from _map_faults(parts["map.png"], top=0 if nobody else MAP_MAX)
+    kind = NOBODY if nobody else index["maps_by"].get("kind")
+    yield from _point_faults(parts, about["grid"], kind=kind)
 
 
 def _image_faults(data: bytes, expected: list[int]) -> Iterator[str]:
@@ -239,7 +244,7 @@ def _image_faults(data: bytes, expected: list[int]) -> Iterator[str]:
         yield f"the image is {size[0]} x {size[1]}, its json says {expected[0]} x {expected[1]}"
 
 
-def _map_faults(png: bytes) -> Iterator[str]:
+def _map_faults(png: bytes, *, top: int) -> Iterator[str]:
     w, h = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))  # where a PNG has them
     if not png.startswith(PNG) or w * h > LARGEST_MAP:
         yield f"map.png is no PNG of at most {LARGEST_MAP} pixels"
@@ -247,9 +252,9 @@ def _map_faults(png: bytes) -> Iterator[str]:
     map = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     if map is None or map.dtype != np.uint16 or map.ndim != 2:
         yield "map.png is no whole 16-bit grey PNG"
-    elif map.max() != MAP_MAX:
-        yield f"the map's largest value is {map.max()}; expected {MAP_MAX}"
-    elif map.min() == map.max():
+    elif map.max() != top:
+        yield f"the map's largest value is {map.max()}; expected {top}"
+    elif top and map.min() == map.max():
         yield "the map is the same everywhere"
 
 
@@ -274,9 +279,11 @@ def _point_faults(parts: Mapping[str, bytes], grid: list[int], *, kind: Any) -> 
     if len(outside):
         row, col = outside[0].tolist()
         yield f"{len(outside)} points outside the grid {grid[0]} x {grid[1]}, ({row}, {col}) first"
-    if kind != "human" and not len(points):
+    if kind == NOBODY and len(points):
+        yield f"{len(points)} points of nobody's"
+    if kind not in (*PEOPLE, NOBODY) and not len(points):
         yield "no points"
-    if kind != "human" and len(np.unique(points, axis=0)) < len(points):
+    if kind not in PEOPLE and len(np.unique(points, axis=0)) < len(points):
         yield "a pseudo fixation is there twice"
     if observers is not None and observers.shape != (len(points),):
         yield f"{list(observers.shape)} observers for {len(points)} points"

@@ -17,7 +17,10 @@ KINDS = {  # of who drew the maps, in words
     "shuffled": "a teacher, of other images",
     "masks": "outlines of objects",
     "contracam": "ContraCAM of an encoder",
+    "players": "players of a game, who painted",
 }
+PEOPLE = ("human", "players")  # of whom some may have left no point, or one twice
+NOBODY = "nobody"  # the source of a sample that nobody drew a map of: 0 everywhere, no points
 SAMPLE = np.dtype(
     [("shard", "<i4"), ("offset", "<i8"), ("length", "<i8"), ("label", "<i4"), ("crc", "<u4")]
 )

@@ -5,10 +5,11 @@ cannot tell who drew them. A folder has `shard-000000.tar`, ..., `index.json` (p
 and checksums) and `samples.npy` (where each sample lies). A sample's members, in this order:
 
     <key>.jpg, .png ...  the original image, unchanged; its suffix is one of formats.KINDS
-    <key>.map.png        attention map, 16-bit grey, its largest value 65535
+    <key>.map.png        attention map, 16-bit grey, its largest value 65535; 0 if of nobody's
     <key>.points.npy     int16 [n, 2] (row, col) from 0, pixels of a grid
-    <key>.observers.npy  int16 [n], who made each point; human maps only
-    <key>.json           label (-1: none), grid [h, w], image [h, w], source, name
+    <key>.observers.npy  int16 [n], who made each point; people's maps only
+    <key>.json           label (-1: none), grid [h, w], image [h, w], source, name; the source
+                         "nobody" is of an image that has no map, and so no points
 """
 
 import hashlib
@@ -29,7 +30,7 @@ from webdataset import TarWriter
 
 from attnlabels.images.formats import KINDS as IMAGES
 from attnlabels.images.formats import kind_of
-from attnlabels.shards.index import CURE, FORMAT, KINDS, SAMPLE, read_index, read_table
+from attnlabels.shards.index import CURE, FORMAT, KINDS, NOBODY, SAMPLE, read_index, read_table
 
 KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")  # webdataset ends a key at the first dot
 BLOCK = 512  # bytes of a tar's header and its unit of padding
@@ -45,7 +46,7 @@ class Sample(TypedDict):
 
     key: str  # unique in the folder
     image: bytes  # the encoded file
-    map: np.ndarray  # [h w], 0..1, largest value 1 as read
+    map: np.ndarray  # [h w], 0..1, largest value 1 as read; all 0 where the source is NOBODY
     points: np.ndarray  # [n 2] (row, col) from 0 on `grid`
     observers: np.ndarray | None  # [n]
     label: int  # -1: none
@@ -306,7 +307,9 @@ def _members(sample: Sample, n_classes: int) -> list[tuple[str, bytes]]:
     if observers is not None:
         _require_observers(observers, len(points), key)
     try:
-        map_png = encode_map(sample["map"])
+        map_png = (
+            _encode_nothing(sample) if sample["source"] == NOBODY else encode_map(sample["map"])
+        )
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
     about = {
@@ -324,6 +327,13 @@ def _members(sample: Sample, n_classes: int) -> list[tuple[str, bytes]]:
     if observers is not None:
         members.append(("observers.npy", _npy(observers)))
     return [*members, ("json", json.dumps(about).encode())]
+
+
+def _encode_nothing(sample: Sample) -> bytes:
+    if sample["map"].any() or len(sample["points"]):
+        raise ValueError(f"a map or points of source {NOBODY!r}; name who made them")
+    _, png = cv2.imencode(".png", np.zeros(sample["map"].shape, np.uint16))
+    return png.tobytes()
 
 
 def _require_points(points: np.ndarray, grid: tuple[int, int], key: str) -> None:

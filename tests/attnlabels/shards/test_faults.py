@@ -408,3 +408,18 @@ def test_a_tar_that_is_not_in_the_index_is_named(shards):
     assert faults(shards) == [
         "shard-000009.tar: not in index.json: of another writing, or half of this one"
     ]
+
+
+def test_a_sample_of_nobodys_has_neither_map_nor_points(tmp_path: Path):
+    nothing = {"map": np.zeros((6, 8)), "points": np.zeros((0, 2), int), "source": "nobody"}
+    painted = a_sample(0, points=np.array([[1, 2], [1, 2]]))  # a player may click twice
+    folder = write(tmp_path / "s", painted, a_sample(1, **nothing), maps_by={"kind": "players"})
+    assert not faults(folder)
+
+
+def test_what_a_sample_of_nobodys_holds_all_the_same_is_a_fault(shards: Path):
+    about = {"label": 0, "grid": [6, 8], "image": [12, 16], "source": "nobody", "name": "a"}
+    rewritten(shards, replaced("json", json.dumps(about).encode()))
+    found = faults(shards)
+    assert f"{FIRST}: image_0: the map's largest value is 65535; expected 0" in found
+    assert f"{FIRST}: image_0: 3 points of nobody's" in found

@@ -289,3 +289,24 @@ def test_map_code_is_its_own_inverse_on_what_it_wrote():
 def test_what_is_no_map_is_refused(png):
     with pytest.raises(ValueError, match=r"^map\.png is no whole 16-bit grey PNG$"):
         decode_map(png)
+
+
+def unpainted(i: int, **changes) -> Sample:
+    nothing = {"map": np.zeros((6, 8), np.float32), "points": np.zeros((0, 2), int)}
+    return a_sample(i, observers=None, source="nobody", **nothing) | changes
+
+
+def test_an_image_that_nobody_painted_on_is_kept_with_a_map_of_zeros(tmp_path):
+    players = {"kind": "players"}
+    shards = Shards(write(tmp_path / "s", [a_sample(0), unpainted(1)], maps_by=players))
+    assert shards[0]["map"].max() == 1
+    assert shards[1]["map"].shape == (6, 8) and not shards[1]["map"].any()
+    assert shards[1]["points"].shape == (0, 2) and shards[1]["source"] == "nobody"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"map": np.eye(4)}, {"points": np.ones((1, 2), int)}, {"source": "a player"}]
+)
+def test_a_map_or_points_of_nobodys_and_no_map_of_somebodys_are_refused(tmp_path, changes):
+    with pytest.raises(ValueError, match="image_0: (a map or points of source|map runs from 0)"):
+        write(tmp_path / "s", [unpainted(0, **changes)], maps_by={"kind": "players"})
