@@ -34,7 +34,7 @@ FLOORS = (
     {"blocks", "images", "losses", "metrics", "models", "pipeline", "pretrained", "processes"},
     {"scenes", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
-    {"readouts"},
+    {"interpretation", "readouts"},
     {"evaluation"},
     {"labelling"},
 )
