@@ -3,7 +3,8 @@
     python src/list_runs.py STUDY RUNS
 
 STUDY is a table of params.yaml, RUNS the folder that gets a `<run>.json` for each of its rows: the
-row, a digest of its labels and of the recordings it is co-trained with, and its block's code.
+row, a digest of its labels and of the recordings it is co-trained with, and the code of what fills
+its slots, as its block.
 A change of one of these makes that run stale. DVC alone could not tell: a stage that is made for
 each row and seed cannot name what a row names.
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attnlabels.pipeline.code import BLOCKS, code_of
+from attnlabels.pipeline.code import SLOTS, code_of
 from attnlabels.pipeline.params import PARAMS, read
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder
@@ -44,17 +45,18 @@ def watched_by(row: Any, *, name: str) -> Iterator[tuple[str, str]]:
                 "makes them"
             )
         yield folder, hashlib.sha256(index.read_bytes()).hexdigest()
-    if "block" in row:
-        yield from code_of(find_block(row["block"], name=name)).items()
+    for slot, room in SLOTS.items():
+        if row.get(slot) is not None:
+            yield from code_of(find_module(slot, room, row[slot], name=name)).items()
 
 
-def find_block(block: str, *, name: str) -> Path:
-    """The block's module."""
-    path = BLOCKS / f"{block}.py"
+def find_module(slot: str, room: Path, module: str, *, name: str) -> Path:
+    """The module that fills a slot of the run `name`."""
+    path = room / f"{module}.py"
     if not path.is_file():
-        known = ", ".join(sorted(each.stem for each in BLOCKS.glob("[!_]*.py")))
+        known = ", ".join(sorted(each.stem for each in room.glob("[!_]*.py")))
         raise ValueError(
-            f"{PARAMS}: the run {name!r} has the block {block!r}; expected one of: {known}"
+            f"{PARAMS}: the run {name!r} has the {slot} {module!r}; expected one of: {known}"
         )
     return path
 

@@ -1,11 +1,12 @@
-"""Train a supervised network with the attention head on labelled shards (paper §4.3, Table 1).
+"""Train a supervised network on labelled shards, and hold a part of it to their maps.
 
     python src/train_supervised.py RUN SEED IMAGES MANIFEST WEIGHTS CURVE REPORT
 
 RUN is what list_runs wrote of the run. The classifier learns from cropped and mirrored images, the
-attention head from clean ones, as in `train_simclr`. IMAGES and MANIFEST are the validation images
-that the classifier is scored on. A run that was killed goes on where it was, to the same weights.
-The last epoch is reported.
+attention head from clean ones, as in `train_simclr` (paper §4.3, Table 1). Attention inside of
+units, or the input gradient, is that of the cropped image, and held to its map's same crop (Linsley
+et al., ICLR 2019). IMAGES and MANIFEST are the validation images that the classifier is scored on.
+A run that was killed goes on where it was, to the same weights. The last epoch is reported.
 """
 
 from pathlib import Path
@@ -19,7 +20,12 @@ from attnlabels.pipeline.script import run
 from attnlabels.processes.world import World
 from attnlabels.shards.shards import Shards
 from attnlabels.training import classifiers, encoders
-from attnlabels.training.classifiers import augmentation, build_training, classifier_config
+from attnlabels.training.classifiers import (
+    augmentation,
+    build_training,
+    classifier_config,
+    require_one_meaning,
+)
 from attnlabels.training.encoders import Run, Training, train
 from attnlabels.training.probe import divide
 from attnlabels.training.samples import Clean, Views
@@ -33,18 +39,21 @@ def main(
 ) -> None:
     p, about = load(TrainSupervised, "train_supervised"), read_json(listed, stage="list_runs")
     row = check(Row, about["row"], where=str(listed))
+    require_one_meaning(row)
     samples = Shards(Path(row.labels))
     chosen, squares = divide(
         samples, images, manifest, development=0.0, size=p.image_size, crop=p.eval_crop
     )
+    clean = Clean(image_size=p.image_size, map_size=row.map_size, crop=p.clean_crop)
     views = Views(
         samples,
         chosen,
         n_views=1,
         augmentation=augmentation(p),
         image_size=p.image_size,
-        clean=Clean(image_size=p.image_size, map_size=row.map_size, crop=p.clean_crop),
+        clean=clean if row.has_head else None,
         seed=seed,
+        map_size=row.map_size if row.has_view_maps else None,
     )
     config, n_classes = classifier_config(p, row), len(samples.classes)
 

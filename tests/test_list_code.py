@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import list_code
-from attnlabels.pipeline.code import BLOCKS, code_of
+from attnlabels.pipeline.code import SLOTS, code_of
 from attnlabels.pipeline.places import MARK
 
 SOURCES = Path(list_code.__file__).parent
@@ -18,17 +18,18 @@ def code(tmp_path_factory) -> Path:
     return folder
 
 
-def test_every_script_and_every_block_is_listed_and_nothing_else(code):
+def test_every_script_and_all_that_fills_a_slot_is_listed_and_nothing_else(code):
     scripts = {path.stem for path in SOURCES.glob("*.py")} - {"list_code"}
-    blocks = {path.stem for path in BLOCKS.glob("*.py")} - {"__init__"}
     assert {path.name for path in code.iterdir()} == {
         *(f"{name}.json" for name in scripts),
-        "blocks",
+        *(room.name for room in SLOTS.values()),
     }
-    assert {path.name for path in (code / "blocks").iterdir()} == {
-        *(f"{name}.json" for name in blocks),
-        MARK,
-    }
+    for room in SLOTS.values():
+        modules = {path.stem for path in room.glob("*.py") if path.name[0] != "_"}
+        assert {path.name for path in (code / room.name).iterdir()} == {
+            *(f"{name}.json" for name in modules),
+            MARK,
+        }
 
 
 def test_a_file_names_what_the_script_is_made_of_and_can_be_read(code):

@@ -16,20 +16,25 @@ RUNS = {
     "around": PLAIN | {"block": "residual_mask"},
     "cotrained": PLAIN | {"cotrain": {"shards": "people", "images": 3}},
     "supervised": {"labels": "labels/a", "backbone": "resnet18"},
+    "plain_units": {"labels": "labels/a", "unit_attention": None},
+    "gala": {"labels": "labels/a", "unit_attention": "gala"},
 }
 Lists = Callable[..., dict[str, bytes]]
 
 
 @pytest.fixture
 def lists(tmp_path, monkeypatch) -> Lists:
-    """What is listed, by run, of a table in a project with blocks of its own."""
+    """What is listed, by run, of a table in a project with modules of its own for the slots."""
     monkeypatch.chdir(tmp_path)
     for folder in ("labels/a", "labels/b", "people"):
         Path(folder).mkdir(parents=True)
         Path(folder, "index.json").write_text(folder)
-    blocks = Path(shutil.copytree(list_runs.BLOCKS, tmp_path / "attnlabels/blocks"))
-    (blocks.parent / "__init__.py").touch()
-    monkeypatch.setattr(list_runs, "BLOCKS", blocks)
+    library = tmp_path / "attnlabels"
+    rooms = {slot: library / room.name for slot, room in list_runs.SLOTS.items()}
+    for slot, room in list_runs.SLOTS.items():
+        shutil.copytree(room, rooms[slot])
+    (library / "__init__.py").touch()
+    monkeypatch.setattr(list_runs, "SLOTS", rooms)
 
     def call(table: dict[str, Any] = RUNS) -> dict[str, bytes]:
         Path("params.yaml").write_text(json.dumps({"study": table}))
@@ -54,6 +59,9 @@ def test_a_run_is_listed_with_its_row_and_what_it_is_made_of(lists):
     assert set(listed["around"]["sha256"]) == {"labels/a", around, mask}
     assert set(listed["cotrained"]["sha256"]) == {"labels/a", "people", none}
     assert set(listed["supervised"]["sha256"]) == {"labels/a"}
+    assert set(listed["plain_units"]["sha256"]) == {"labels/a"}
+    gala = (f"attnlabels/unit_attention/{name}.py" for name in ("_norms", "gala", "se"))
+    assert set(listed["gala"]["sha256"]) == {"labels/a", *gala}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,8 @@ def test_a_run_is_listed_with_its_row_and_what_it_is_made_of(lists):
     [
         ("attnlabels/blocks/mask.py", {"masked", "around"}),  # the other one imports it
         ("attnlabels/blocks/residual_mask.py", {"around"}),
+        ("attnlabels/unit_attention/se.py", {"gala"}),  # whose G is that of SE
+        ("attnlabels/unit_attention/side_head.py", set()),
         ("labels/b/index.json", {"other_labels"}),
         ("people/index.json", {"cotrained"}),
     ],
@@ -91,6 +101,10 @@ def test_a_new_row_or_a_changed_one_leaves_the_others_as_they_were(lists):
         (
             PLAIN | {"block": "maks"},
             "the run 'new' has the block 'maks'; expected one of: mask, none",
+        ),
+        (
+            {"labels": "labels/a", "unit_attention": "cbam"},
+            "the run 'new' has the unit_attention 'cbam'; expected one of: features, gala, gala_r",
         ),
         (PLAIN | {"cotrain": {"shards": "folk", "images": 3}}, r"folk/index\.json is missing"),
         ({"block": "none"}, "the run 'new' has no `labels`"),

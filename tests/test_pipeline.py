@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 import attnlabels
 from attnlabels.pipeline import machine
-from attnlabels.pipeline.code import closure, find_module, imports_of, names_in
+from attnlabels.pipeline.code import SLOTS, closure, find_module, imports_of, names_in
 from attnlabels.pipeline.params import read
 from attnlabels.reporting.provenance import parameters_of
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
@@ -31,14 +31,25 @@ PARAMS = {path.stem: read(path) for path in FILES}
 UP = "../../"  # to the root from the folder of a study that has parameters of its own
 # The library's rooms, from the ground up: a room imports from lower floors alone.
 FLOORS = (
-    {"blocks", "images", "losses", "metrics", "models", "pipeline", "pretrained", "processes"},
+    {
+        "blocks",
+        "images",
+        "losses",
+        "metrics",
+        "models",
+        "pipeline",
+        "pretrained",
+        "processes",
+        "unit_attention",
+    },
     {"scenes", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"interpretation", "readouts"},
     {"evaluation"},
     {"labelling"},
 )
-BLOCKS = "src/attnlabels/blocks"  # imported by name; list_runs watches their code as data
+# Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.
+ROOMS = {slot: room.relative_to(SOURCES.parent).as_posix() for slot, room in SLOTS.items()}
 LOOP = re.compile(r"\$\{(key|item[.\w]*)\}")
 
 
@@ -269,10 +280,11 @@ def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
     names = ("attnlabels.cli", *attnlabels.MODULES.values())
     commands = {find_module(name, root=SOURCES) for name in names}
     users = [*SCRIPTS.values(), *filter(None, commands)]
-    blocks = {path for path in MODULES if path.parent == ROOT / BLOCKS}
-    assert set(MODULES) - blocks == {file for user in users for file in closure(user)}
-    named = {row.get("block") for tree in PARAMS.values() for row in runs_in(tree)}
-    assert {path.stem for path in blocks} <= named
+    filling = {path for path in MODULES if path.parent in SLOTS.values()}
+    assert set(MODULES) - filling == {file for user in users for file in closure(user)}
+    for slot, room in SLOTS.items():
+        named = {row.get(slot) for tree in PARAMS.values() for row in runs_in(tree)}
+        assert {path.stem for path in room.glob("[!_]*.py")} <= named
 
 
 @each_stage
@@ -282,7 +294,8 @@ def test_a_run_is_stale_with_its_own_labels_and_block_and_with_no_others(name, b
     if name == "list_runs":
         study = words[2]
         rows = [row for tree in PARAMS.values() for row in tree[study].values()]
-        assert any("block" in row for row in rows) is ("data/code/blocks" in deps)
+        for slot, room in SLOTS.items():
+            assert any(slot in row for row in rows) is (f"data/code/{room.name}" in deps)
         watched = [path for path in deps if path.startswith("data/")]
         for row in rows:
             folders = [row["labels"], *([row["cotrain"]["shards"]] if row.get("cotrain") else [])]
@@ -290,7 +303,8 @@ def test_a_run_is_stale_with_its_own_labels_and_block_and_with_no_others(name, b
                 assert any(f"{folder}/".startswith(f"{path}/") for path in watched), folder
     elif words[2].startswith("data/runs/"):
         assert words[2] in deps and words[2].endswith("/${item.run}.json")
-        assert not [path for path in deps if path.startswith(("data/labels", "data/code/blocks"))]
+        rooms = tuple(f"data/code/{room.name}" for room in SLOTS.values())
+        assert not [path for path in deps if path.startswith(("data/labels", *rooms))]
 
 
 def tracked() -> Iterator[tuple[str, str]]:
@@ -625,7 +639,7 @@ def test_an_edited_block_makes_its_own_runs_stale(listed, tiny_params):
     others = listed.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")
     assert json.loads(others) == {}
     runs = {path: path.read_bytes() for path in (listed.folder / "data/runs/main").iterdir()}
-    block = listed.folder / BLOCKS / "mask.py"
+    block = listed.folder / ROOMS["block"] / "mask.py"
     shutil.copy(block, block.with_name("another.py"))
     listed.dvc("repro", "list_runs")
     assert {path: path.read_bytes() for path in runs} == runs

@@ -42,6 +42,7 @@ TINY = {
     "compile": False,
     "deterministic": False,
 }
+EMBEDDED = read(Path(__file__).parents[1] / "params/embedded.yaml")
 COLUMNS = {field.name for field in dataclasses.fields(train_supervised.Row)}
 Train = Callable[..., Path]
 
@@ -71,12 +72,8 @@ def train(params, words) -> Train:
     def call(out: str, *, name: str = RUNS[1], seed: int = 0, **changed) -> Path:
         columns = {"map_size": 6} | {k: v for k, v in changed.items() if k in COLUMNS}
         section = TINY | {k: v for k, v in changed.items() if k not in COLUMNS}
-        params(
-            {f"supervised.{name}.{key}": value for key, value in columns.items()}
-            | {
-                "train_supervised": section,
-            }
-        )
+        row = EMBEDDED["supervised"][name] | columns
+        params({f"supervised.{name}": row, "train_supervised": section})
         train_supervised.main(*words(out, name=name, seed=seed))
         return Path(out)
 
@@ -175,9 +172,50 @@ def test_every_option_trains(train, changed):
     assert rows(train("out", epochs=1, warmup_epochs=0.0, **changed))[0]["loss"] > 0
 
 
+@pytest.mark.parametrize("name", ["gala", "features", "side_head"])
+def test_attention_inside_of_units_is_held_to_the_views_maps(train, name):
+    held = {"unit_attention": name, "attended_stage": 2, "epochs": 1, "warmup_epochs": 0.0}
+    weak, strong = (
+        train(f"m{weight}", weights={"classification": 1.0, "unit_distance": weight}, **held)
+        for weight in (1.0, 3.0)
+    )
+    for out, weight in ((weak, 1.0), (strong, 3.0)):
+        row = rows(out)[0]
+        assert list(row) == ["epoch", "step", "lr", "loss", "classification", "unit_distance"]
+        total = row["classification"] + weight * row["unit_distance"]
+        assert row["loss"] == pytest.approx(total, rel=1e-5)
+    assert not all(torch.equal(encoder(weak)[key], each) for key, each in encoder(strong).items())
+    config = read_config(weak / "network.safetensors", "encoder", "attention")
+    assert config["encoder"]["unit_attention"] == name
+    assert config["encoder"]["attended_stage"] == 2 and config["attention"]["source"] == "none"
+    load_weights(weak / "network.safetensors", Encoder(**config["encoder"]), prefix="encoder.")
+
+
+def test_attention_inside_of_units_learns_the_views_maps(train):
+    weights = {"classification": 1.0, "unit_distance": 5.0}
+    held = {"unit_attention": "side_head", "attended_stage": 1, "weights": weights}
+    curve = rows(train("out", epochs=20, **held))
+    assert curve[-1]["unit_distance"] < 0.8 * curve[0]["unit_distance"]
+
+
+def test_the_input_gradient_is_held_to_the_views_maps(train):
+    weights = {"classification": 1.0, "harmonization": 1.0}
+    curve = rows(train("out", weights=weights))
+    assert list(curve[0])[3:] == ["loss", "classification", "harmonization"]
+    assert not all(
+        torch.equal(encoder(Path("out"))[key], each)
+        for key, each in encoder(train("alone", weights={"classification": 1.0})).items()
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        (
+            {"weights": {"classification": 1.0, "unit_distance": 1.0}},
+            "no maps for unit_distance; name a module of attnlabels.unit_attention",
+        ),
+        ({"unit_attention": "gala", "attended_stage": 5}, "attended_stage is 5; expected 1 to 4"),
         ({"batch_size": 19}, "18 samples do not fill one batch of 19"),
         ({"weights": {"contrast": 1.0}}, "no such terms: .'contrast'"),
         ({"epochs": 0}, r"params\.yaml: train_supervised\.epochs: .*greater than 0"),

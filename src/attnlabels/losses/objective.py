@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attnlabels.losses import attention
+from attnlabels.losses import harmonization as input_gradient
 from attnlabels.losses.nt_xent import nt_xent
 
 # What terms ask of a network's outputs; beartype asks while testing. See the `Outputs` of
@@ -43,17 +44,31 @@ class Attending(Protocol):
     def attention(self) -> Tensor: ...
 
 
+@runtime_checkable
+class UnitAttending(Protocol):
+    @property
+    def attended(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Explained(Protocol):
+    @property
+    def gradient(self) -> Tensor: ...
+
+
 class Targets(NamedTuple):
     """What the outputs are held against: a batch's labels, and the temperature of the contrast.
 
     `maps` are of the m attended images, >= 0 and of any scale; `fixations` count the points at
-    each of their pixels. What no term of a run reads is None.
+    each of their pixels. `view_maps` are of the views that are classified, cropped and mirrored
+    with them, and 0 everywhere where there is none. What no term of a run reads is None.
     """
 
     labels: Int[Tensor, " n"]
     maps: Float[Tensor, "m h w"] | None
     fixations: Float[Tensor, "m h w"] | None
     temperature: float | None
+    view_maps: Float[Tensor, "n a b"] | None = None
 
 
 def contrastive(outputs: Contrasting, targets: Targets) -> Float[Tensor, ""]:
@@ -97,6 +112,18 @@ def probe(outputs: Classifying, targets: Targets) -> Float[Tensor, ""]:
     return F.cross_entropy(logits.flatten(0, 1), targets.labels.repeat_interleave(n_views))
 
 
+def unit_distance(outputs: UnitAttending, targets: Targets) -> Float[Tensor, ""]:
+    """Of the attention inside of units from people's maps, Σ_l ‖R̂ - Â‖₂, mean over all images."""
+    assert targets.view_maps is not None
+    return attention.unit_distance(outputs.attended, targets.view_maps).mean()
+
+
+def harmonization(outputs: Explained, targets: Targets) -> Float[Tensor, ""]:
+    """Of the input gradient of the true class from people's maps, mean over all images."""
+    assert targets.view_maps is not None
+    return input_gradient.harmonization(outputs.gradient, targets.view_maps).mean()
+
+
 TERMS: dict[str, Callable[[Any, Targets], Tensor]] = {
     "contrastive": contrastive,
     "kld": kld,
@@ -105,8 +132,11 @@ TERMS: dict[str, Callable[[Any, Targets], Tensor]] = {
     "nss_unbiased": nss_unbiased,
     "probe": probe,
     "classification": probe,  # the same of logits whose gradient reaches the encoder
+    "unit_distance": unit_distance,
+    "harmonization": harmonization,
 }
 ATTENTION_TERMS = ("kld", "kld_reversed", "nss", "nss_unbiased")
+VIEW_TERMS = ("unit_distance", "harmonization")  # those of maps of the classified view itself
 
 
 def objective(

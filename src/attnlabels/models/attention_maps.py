@@ -62,7 +62,7 @@ class ContraCam(nn.Module):
         self.size, self.second_order = size, second_order
 
     def forward(self, stages: Stages, contrast: Contrast) -> Float[Tensor, "n h w"]:
-        with _evaluating(contrast.projector) as project:
+        with evaluating(contrast.projector) as project:
             with torch.no_grad():
                 own = queries(stages.last, project)
             negatives, where = contrast.gather(own)
@@ -91,7 +91,7 @@ def build_attention(source: Source, *, size: int, select: Select, output: Output
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[nn.Module]:
+def evaluating(network: nn.Module) -> Iterator[nn.Module]:
     """In this block batch norm has its running statistics, and an image is judged by itself."""
     training = network.training
     network.eval()

@@ -4,7 +4,7 @@ import importlib.util
 import itertools
 import math
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -31,7 +31,7 @@ class Stages(NamedTuple):
     """Maps of the three taps, each after its last ReLU, so >= 0, and the block's mask.
 
     The mask is empty, [n, 0, 0], of a block that has none; `attended` are the maps of the attention
-    inside of units, >= 0, in their order, and empty without any, [n, 0, 0, 0].
+    inside of units, >= 0, in their order, and empty where there is none, [n, 0, 0, 0].
     """
 
     first: Float[Tensor, "n c i j"]
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
 
     `unit_attention`: what the dense path of a residual unit passes before the shortcut is added,
     the module `attnlabels.unit_attention.<unit_attention>`, in all units of the stage
-    `attended_stage` (Linsley et al. 2019: the third); "none" for none.
+    `attended_stage` (Linsley et al. 2019: the third); None for none.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         taps: Taps,
         zero_init: bool,
         block: str = "none",
-        unit_attention: str = "none",
+        unit_attention: str | None = None,
         attended_stage: int = 3,
     ) -> None:
         super().__init__()
@@ -95,16 +95,14 @@ class Encoder(nn.Module):
         ends = tuple(itertools.accumulate(depths))  # of stages; units are counted from 1
         self.taps = ends[1:] if taps == "stages" else (n_units - 2, n_units - 1, n_units)
         self.block = _find("block", block).Block(channels)
-        self.attended: dict[int, int] = {}  # units, counted from 1, and the attention in each
-        self.attentions = nn.ModuleList()
         if not 1 <= attended_stage <= len(depths):
             raise ValueError(f"attended_stage is {attended_stage}; expected 1 to {len(depths)}")
-        if unit_attention != "none":
-            last, count = ends[attended_stage - 1], depths[attended_stage - 1]
-            self.attended = {last - count + 1 + i: i for i in range(count)}
-            width_there = width * 2 ** (attended_stage - 1) * unit.expansion
+        self.attentions, depth = nn.ModuleList(), depths[attended_stage - 1]
+        self.first_attended = ends[attended_stage - 1] - depth + 1
+        if unit_attention is not None:
             attention = _find("unit_attention", unit_attention).Attention
-            self.attentions.extend(attention(width_there) for _ in range(count))
+            width_there = width * 2 ** (attended_stage - 1) * unit.expansion
+            self.attentions.extend(attention(width_there) for _ in range(depth))
         _initialise(self, zero_init=zero_init)
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Stages:
@@ -117,9 +115,10 @@ class Encoder(nn.Module):
         attended: list[Tensor] = []
         units = itertools.chain(self.layer1, self.layer2, self.layer3, self.layer4)
         for number, unit in enumerate(units, start=1):
-            if number in self.attended:
-                dense, map = self.attentions[self.attended[number]](unit.dense(x))
-                x = self.relu(dense + unit.shortcut(x))
+            if 0 <= number - self.first_attended < len(self.attentions):
+                paths = cast(BasicBlock | Bottleneck, unit)
+                dense, map = self.attentions[number - self.first_attended](paths.dense(x))
+                x = self.relu(dense + paths.shortcut(x))
                 attended.append(map)
             else:
                 x = unit(x)
@@ -127,7 +126,8 @@ class Encoder(nn.Module):
                 tapped.append(x)
         first, second, last = tapped
         maps = torch.stack(attended, dim=1) if attended else last.new_empty(len(last), 0, 0, 0)
-        return Stages(first, second, *self.block(last), maps)
+        last, mask = self.block(last)
+        return Stages(first, second, last, mask, maps)
 
 
 def features(stages: Stages) -> Float[Tensor, "n d"]:
@@ -139,7 +139,11 @@ def _find(slot: str, name: str) -> ModuleType:
     # By name, the only such import: with a table of the slots' classes here, editing one of them
     # would make every trained run stale.
     room = SLOTS[slot]
-    if not name.isidentifier() or importlib.util.find_spec(f"{room}.{name}") is None:
+    if (
+        not name.isidentifier()
+        or name[0] == "_"
+        or importlib.util.find_spec(f"{room}.{name}") is None
+    ):
         raise ValueError(f"no {slot} {name!r}: expected a module of {room}")
     return importlib.import_module(f"{room}.{name}")
 

@@ -3,8 +3,8 @@
 It is all of this project that the script comes to import, and the files of other kinds that lie
 beside one of these modules and bear its name, as a page's style beside what makes the page. Of a
 module the syntax counts, without comments and docstrings; those count too where a docstring or the
-source itself is read and so may come to be output. A block is no part of it, as it is imported by
-the name in a run's row: `list_runs` tells each run's own.
+source itself is read and so may come to be output. What fills a slot of a network, as a block, is
+no part of it, as it is imported by the name in a run's row: `list_runs` tells each run's own.
 
 No `__init__.py` counts. The rooms' are empty; the package's only looks up, when a user asks for
 it, what the command offers.
@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PACKAGE = __name__.partition(".")[0]
-BLOCKS = Path(__file__).resolve().parents[1] / "blocks"  # the modules that are imported by name
+LIBRARY = Path(__file__).resolve().parents[1]
+# The rooms of what is imported by name, by the key of a run's row that has the name.
+SLOTS = {"block": LIBRARY / "blocks", "unit_attention": LIBRARY / "unit_attention"}
 READERS = {"getcomments", "getdoc", "getsource", "getsourcelines"}  # of `inspect`
 MEANINGLESS = {"ctx", "type_comment"}  # where a name stands tells the first
 OWN = "."  # as a name: the module itself

@@ -196,7 +196,8 @@ def weigh(
     """The loss that `weights` names the terms of; `watched` numbers are reported beside these."""
 
     def loss(outputs: Any, rows: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        targets = Targets(rows["label"], rows.get("map"), rows.get("fixations"), temperature)
+        maps, fixations = rows.get("map"), rows.get("fixations")
+        targets = Targets(rows["label"], maps, fixations, temperature, rows.get("map0"))
         total, terms = objective(outputs, targets, weights=weights)
         return total, terms | watched(outputs)
 

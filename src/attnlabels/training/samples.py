@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch.utils.data import Dataset
 
-from attnlabels.images.crops import centre_box, count_points, crop_map
+from attnlabels.images.crops import Box, centre_box, count_points, crop_map
 from attnlabels.images.decoding import decode, decode_reduced, reduction
 from attnlabels.images.squares import resize_centre_crop, resize_square
 from attnlabels.shards.shards import Sample, Shards
@@ -53,7 +53,8 @@ class Views(Dataset[dict[str, Any]]):
 
     Images are uint8 [h, w, 3]. The draws depend on (seed, epoch, index) alone, so they are the
     same in whichever process and after whichever interruption a sample is made. `chosen` are the
-    numbers of the samples that there are to train on.
+    numbers of the samples that there are to train on. With a `map_size`, `map0` is the map of the
+    first view, float32 [map_size, map_size], cropped and mirrored as that is.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Views(Dataset[dict[str, Any]]):
         image_size: int,
         clean: Clean | None,
         seed: int,
+        map_size: int | None = None,
     ) -> None:
         self.samples, self.chosen, self.n_views, self.seed = samples, chosen, n_views, seed
+        self.map_size = map_size
         self.augmentation, self.image_size, self.clean = augmentation, image_size, clean
 
     def __len__(self) -> int:
@@ -103,6 +106,7 @@ class Views(Dataset[dict[str, Any]]):
                 for i, each in enumerate(drawn)
             },
             **(self.clean.parts(sample, image) if self.clean else {}),
+            **({"map0": map_of(sample, drawn[0], size=self.map_size)} if self.map_size else {}),
             "label": sample["label"],
             "index": index,
         }
@@ -115,6 +119,15 @@ def make_view(
     # Paper: SimCLR's bicubic is not antialiased and skips pixels where it shrinks. Torchvision, in
     # PyTorch's SimCLRs, antialiases, and so do we, here as in the clean view.
     return view(resize_square(crop(image, drawn.box, reduction=reduction), size=size), drawn)
+
+
+def map_of(sample: Sample, drawn: Drawn, *, size: int) -> Float[np.ndarray, "{size} {size}"]:
+    """The image's map as the view shows it."""
+    height, width = sample["image_size"]
+    top, left, h, w = drawn.box
+    box: Box = (top / height, left / width, h / height, w / width)
+    map = crop_map(sample["map"], box, size=(size, size))
+    return np.ascontiguousarray(map[:, ::-1]) if drawn.mirrored else map
 
 
 class Recorded(Dataset[dict[str, Any]]):

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlabels.unit_attention.norms import norm_over_channels
+from attnlabels.unit_attention._norms import norm_over_channels
 
 
 class Attention(nn.Module):

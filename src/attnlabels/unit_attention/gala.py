@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnlabels.unit_attention.norms import norm_over_channels
+from attnlabels.unit_attention._norms import norm_over_channels
 from attnlabels.unit_attention.se import REDUCTION, Squeeze
 
 

@@ -5,15 +5,22 @@ import torch
 import torch.nn.functional as F
 
 from attnlabels.losses import attention
+from attnlabels.losses import harmonization as input_gradient
 from attnlabels.losses.nt_xent import nt_xent
-from attnlabels.losses.objective import TERMS, Targets, objective
-from attnlabels.models.student import Outputs
+from attnlabels.losses.objective import TERMS, VIEW_TERMS, Targets, objective
+from attnlabels.models import classifier, student
 
 
 def outputs(*, n=4, seed=0):
     torch.manual_seed(seed)
     leaves = torch.randn(n, 6), torch.randn(n, 6), torch.randn(n, 2, 3), torch.rand(n, 5, 7)
-    return Outputs(*(each.requires_grad_() for each in leaves))
+    return student.Outputs(*(each.requires_grad_() for each in leaves))
+
+
+def of_classifier(*, n=4):
+    torch.manual_seed(0)
+    leaves = torch.randn(n, 1, 3), torch.rand(n, 5, 7), torch.rand(n, 2, 4, 4), torch.randn(n, 8, 8)
+    return classifier.Outputs(*(each.requires_grad_() for each in leaves))
 
 
 def targets(*, n=4, temperature=0.2):
@@ -21,11 +28,16 @@ def targets(*, n=4, temperature=0.2):
     fixations = torch.zeros(n, 5, 7)
     fixations[:, 1, 2] = fixations[:, 4, 6] = 1
     maps = torch.rand(n, 5, 7, generator=generator)
-    return Targets(torch.arange(n) % 3, maps, fixations, temperature)
+    view_maps = torch.rand(n, 8, 8, generator=generator)
+    return Targets(torch.arange(n) % 3, maps, fixations, temperature, view_maps)
+
+
+def outputs_of(name):
+    return of_classifier() if name in VIEW_TERMS else outputs()
 
 
 def term(name, seen=None, against=None):
-    return TERMS[name](seen or outputs(), against or targets()).item()
+    return TERMS[name](seen or outputs_of(name), against or targets()).item()
 
 
 def test_the_objective_is_the_weighted_sum_of_the_terms_it_names():
@@ -40,7 +52,7 @@ def test_the_objective_is_the_weighted_sum_of_the_terms_it_names():
 
 @pytest.mark.parametrize("name", sorted(TERMS))
 def test_the_gradient_is_the_weight_times_that_of_the_term(name):
-    one, three = outputs(), outputs()
+    one, three = outputs_of(name), outputs_of(name)
     TERMS[name](one, targets()).backward()
     objective(three, targets(), weights={name: 3.0})[0].backward()
     moved = 0
@@ -61,12 +73,25 @@ def test_the_gradient_is_the_weight_times_that_of_the_term(name):
         ("nss", {"attention"}),
         ("nss_unbiased", {"attention"}),
         ("probe", {"logits"}),
+        ("unit_distance", {"attended"}),
+        ("harmonization", {"gradient"}),
     ],
 )
 def test_a_term_reads_its_own_outputs_alone(name, read):
-    seen = outputs()
+    seen = outputs_of(name)
     TERMS[name](seen, targets()).backward()
     assert {key for key, each in seen._asdict().items() if each.grad is not None} == read
+
+
+def test_an_image_without_a_map_of_its_view_has_no_gradient_and_counts_as_0():
+    for name, read in (("unit_distance", "attended"), ("harmonization", "gradient")):
+        seen, against = of_classifier(), targets()
+        against.view_maps[1] = 0
+        TERMS[name](seen, against).backward()
+        grad = getattr(seen, read).grad
+        assert grad[1].eq(0).all() and all(grad[i].ne(0).any() for i in (0, 2, 3))
+    each = input_gradient.harmonization(seen.gradient, against.view_maps)
+    assert term("harmonization", seen, against) == pytest.approx(each[[0, 2, 3]].sum().item() / 4)
 
 
 def test_terms_are_their_losses_averaged_over_images():

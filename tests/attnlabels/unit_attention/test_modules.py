@@ -2,13 +2,28 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from timm.layers import SEModule
 from torch import nn
 
 from attnlabels.models.encoder import BACKBONES, Encoder
-from attnlabels.unit_attention import features, gala, se, side_head
+from attnlabels.unit_attention import (
+    features,
+    gala,
+    gala_repository,
+    se,
+    side_head,
+    unattended,
+)
 
-MODULES = {"features": features, "se": se, "gala": gala, "side_head": side_head}
+MODULES = {
+    "features": features,
+    "se": se,
+    "gala": gala,
+    "gala_repository": gala_repository,
+    "side_head": side_head,
+    "unattended": unattended,
+}
 C = 8
 
 
@@ -21,7 +36,7 @@ def dense(n: int = 2, *, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, C, 3, 5, generator=torch.Generator().manual_seed(seed))
 
 
-def build(name: str = "none", backbone: str = "resnet18", **words) -> Encoder:
+def build(name: str | None = None, backbone: str = "resnet18", **words) -> Encoder:
     torch.manual_seed(0)
     sizes = {"width": 8, "stem": "cifar", "taps": "stages", "zero_init": False}
     return Encoder(backbone, **sizes, unit_attention=name, **words)
@@ -57,6 +72,26 @@ def test_gala_is_the_papers_formula():
 
 
 @torch.no_grad()
+def test_the_repositorys_gala_squashes_rectifies_and_looks_around():
+    module, y = attention("gala_repository"), dense(1)
+    found, map = module(y)
+    gain = found / y
+    assert gain.min() > 0 and gain.max() < 1
+    torch.testing.assert_close(map, gain.square().mean(dim=1))
+    module.what.expand.bias.fill_(-100.0)  # G is 0 then, and S acts alone
+    where = module.collapse(F.relu(module.local(F.relu(module.shrink(y)))))
+    torch.testing.assert_close(module(y)[0], y * torch.sigmoid(where))
+    for each in (module.shrink, module.local, module.collapse):
+        each.weight.abs_()  # so that no ReLU hides what moves
+        each.bias.fill_(1.0)
+    y.abs_()
+    moved = y.clone()
+    moved[..., 0, 0] += 1
+    changed = (module(moved)[1] != module(y)[1])[0]
+    assert changed[2, 2] and not changed[:, 3:].any()  # two pixels further, and no more
+
+
+@torch.no_grad()
 def test_se_is_timms():
     theirs, ours, y = SEModule(C, rd_channels=C // se.REDUCTION), attention("se"), dense()
     names = {"fc1": "what.shrink", "fc2": "what.expand"}
@@ -86,6 +121,9 @@ def test_parameters_by_formula(channels):
     assert count(attention("gala", c)) == 3 * c * r + 3 * c + 3 * r + 1
     assert count(attention("side_head", c)) == c + 1
     assert count(attention("features", c)) == 0
+    assert count(attention("gala_repository", c)) == count(attention("gala", c)) + 25 * r * r + r
+    # as near as whole channels allow
+    assert abs(count(attention("unattended", c)) - count(attention("gala", c))) <= c + 1
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -127,7 +165,7 @@ def test_without_it_the_network_is_the_plain_one():
 @torch.no_grad()
 def test_timms_weights_load_where_the_slot_is_empty_and_beside_it():
     theirs = timm.create_model("resnet50", pretrained=False, num_classes=0)
-    for name, missing in (("none", 0), ("gala", 6)):
+    for name, missing in ((None, 0), ("gala", 6)):
         encoder = Encoder(
             "resnet50",
             width=64,
@@ -141,7 +179,7 @@ def test_timms_weights_load_where_the_slot_is_empty_and_beside_it():
         assert {key.split(".")[1] for key in found.missing_keys} == set(map(str, range(missing)))
 
 
-@pytest.mark.parametrize("name", ["", "no_such", "../gala", "norms.x"])
+@pytest.mark.parametrize("name", ["", "no_such", "../gala", "norms.x", "_norms"])
 def test_another_name_is_refused(name):
     with pytest.raises(ValueError, match="no unit_attention .*attnlabels.unit_attention"):
         build(name)
