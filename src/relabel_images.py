@@ -7,14 +7,15 @@ their keys and classes and in their order, and what the row's source makes of GI
 
     centre      a Gaussian at the centre, the evaluation's centre prior   GIVEN is not read
     shuffled    the map and the points of another image of LABELS         GIVEN is not read
+    boxes       a rectangle around the extent of its own map              GIVEN is not read
     recorded    where people looked at this very image                    SALICON's JSON of 2015
     masks       where its objects are                                     a folder of PNG files
     contracam   what tells it from others, to a contrastive encoder       the encoder's weights
 
-Maps are of the size of the teacher's. Where a source has no points, they are pseudo fixations of
-the map. The index of LABELS says how the teacher's are drawn and found. Process r of n makes the
-shards r, r + n, ..., and any number of processes the same bytes; what was killed goes on where it
-was.
+Maps are of the size of those of LABELS. Where a source has no points and LABELS are a teacher's,
+whose index says how these are found, they are pseudo fixations of the map; otherwise there are
+none. An image of LABELS without a map stays without. Process r of n makes the shards r, r + n, ...,
+and any number of processes the same bytes; what was killed goes on where it was.
 """
 
 import sys
@@ -77,7 +78,12 @@ def main(name: str, labels: Path, given: Path, out: Path) -> None:
                 scratch.folder,
                 out,
                 [*parts],
-                maps_by={"kind": source.kind, "given": p.given, **p.options, **manner.said()},
+                maps_by={
+                    "kind": source.kind,
+                    "given": p.given,
+                    **p.options,
+                    **(manner.said() if manner else {"of": shards.index["maps_by"]["kind"]}),
+                },
                 classes=shards.classes,
                 skipped=shards.index["skipped"],
             )
@@ -94,9 +100,11 @@ def stamp(given: Path) -> str:
     return fingerprint([[str(path), at.st_size, at.st_mtime_ns] for path, at in found], [])
 
 
-def read_manner(labels: Shards) -> Manner:
-    """How the maps and points of labels are, as their index says it."""
+def read_manner(labels: Shards) -> Manner | None:
+    """How a teacher's maps and points are, as their index says it; None for those of others."""
     by = labels.index["maps_by"]
+    if by["kind"] == "players":
+        return None
     said = {each.name: by[each.name] for each in fields(Manner) if each.name in by}
     if {each.name for each in fields(Manner) if each.default is MISSING} - said.keys():
         raise ValueError(

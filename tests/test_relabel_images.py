@@ -27,6 +27,7 @@ from attnlabels.recordings.density import centre_prior, density
 from attnlabels.recordings.recordings import read_recordings
 from attnlabels.recordings.salicon import read_json
 from attnlabels.shards.faults import check
+from attnlabels.shards.index import NOBODY
 from attnlabels.shards.shards import Sample, Shards, decode_map, encode_map, write_shards
 
 SIZE = 12  # label_images.map_size
@@ -38,6 +39,7 @@ MANNER = {  # what a teacher's labels say of how they are drawn
     "maximum_points": 64,
 }
 FIFTH = "n00000002/n00000002_5"  # images are numbered from 1 and take the three classes in turn
+BOXES = {"source": "boxes", "options": {"above": 0.9}}
 WITHOUT_POINTS = ("centre", "masks", "contracam")
 EVERY = pytest.mark.parametrize("row", ["centre", "shuffled", "human", "masks", "contracam"])
 Relabel = Callable[..., Shards]
@@ -156,6 +158,53 @@ def test_a_centre_label_is_the_prior_that_alignment_is_compared_with(relabel):
     for i in range(24):
         np.testing.assert_array_equal(shards[i]["map"], as_stored(centre_prior(SIZE, SIZE)))
     assert shards.index["maps_by"]["kind"] == "centre"
+
+
+def test_a_box_is_around_the_map_where_it_is_above_a_share_of_its_largest_value(relabel, labels):
+    for before, after in zip(labels, relabel("centre", **BOXES)):
+        inside = after["map"] == 1
+        assert ((after["map"] == 0) | inside).all() and inside[before["map"] > 0.9].all()
+        rows, cols = (np.nonzero(inside.any(axis=axis))[0] for axis in (1, 0))
+        assert inside[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].all()
+        assert (before["map"][rows[[0, -1]]] > 0.9).any(axis=1).all()
+        assert (before["map"][:, cols[[0, -1]]] > 0.9).any(axis=0).all()
+
+
+@pytest.fixture
+def painted(labels, tmp_path) -> Path:
+    """The same images with maps by players; nobody painted on the third."""
+    samples = [dict(each) for each in labels]
+    for i, each in enumerate(samples):
+        each["observers"] = np.zeros(len(each["points"]), np.int16)
+        if i == 2:
+            each["map"], each["source"] = np.zeros_like(each["map"]), NOBODY
+            each["points"], each["observers"] = np.zeros((0, 2), np.int16), None
+    classes = labels.classes
+    folder = tmp_path / "painted"
+    write_shards(folder, samples, maximum_count=9, maps_by={"kind": "players"}, classes=classes)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("row", "changed"),
+    [("centre", {}), ("centre", BOXES), ("shuffled", {}), ("masks", {})],
+    ids=["centre", "boxes", "shuffled", "masks"],
+)
+def test_players_maps_are_replaced_without_a_teachers_manner(relabel, painted, row, changed):
+    before, after = Shards(painted), relabel(row, of=painted, **changed)
+    assert not list(check(after.folder)) and after.index["maps_by"]["of"] == "players"
+    assert [each["key"] for each in after] == [each["key"] for each in before]
+    for i, (old, new) in enumerate(zip(before, after)):
+        assert new["map"].shape == old["map"].shape
+        assert new["map"].any() is np.bool_(i != 2)  # what nobody painted on stays without
+        assert (new["source"] == NOBODY) is (i == 2)
+        if row != "shuffled":
+            assert len(new["points"]) == 0
+
+
+def test_what_is_drawn_as_wide_as_a_teachers_maps_needs_a_teacher(relabel, painted):
+    with pytest.raises(ValueError, match="painted: not a teacher's labels.*take a teacher's"):
+        relabel("human", of=painted)
 
 
 def donors(shards: Shards, labels: Shards) -> list[int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -14,6 +15,7 @@ from attnlabels.labelling.shares import end_share, is_finished
 from attnlabels.labelling.skipped import leave_out
 from attnlabels.labelling.sources import Draw, Label, Unknown
 from attnlabels.processes.world import World
+from attnlabels.shards.index import NOBODY
 from attnlabels.shards.kept import keep_shard
 from attnlabels.shards.shards import Sample, Shards
 
@@ -25,7 +27,7 @@ class Relabel:
     shards: Shards
     draw: Draw
     source: str
-    manner: Manner  # the teacher's
+    manner: Manner | None  # the teacher's, in which points are found
     missing: Broken  # what an image without a label does
     cure: str
 
@@ -33,9 +35,13 @@ class Relabel:
         """The samples of these numbers; the name of one without a label is added to `skipped`."""
         for i in numbers:
             sample = self.shards[i]
+            if sample["source"] == NOBODY:  # it has no label, whatever the source
+                yield sample
+                continue
             try:
-                manner = self.manner.like(sample["image_size"])
-                label = with_points(self.draw(i, sample), manner)
+                label = self.draw(i, sample)
+                if label.points is None:
+                    label = with_points(label, self.manner, sample["image_size"])
             except Unknown as unknown:
                 why = f"{sample['name']}: {unknown}; {self.cure}"
                 leave_out(skipped, sample["name"], why, broken=self.missing)
@@ -81,12 +87,12 @@ def relabel_parts(
     end_share(folder, world)
 
 
-def with_points(label: Label, manner: Manner) -> Label:
-    """The label with pseudo fixations, if it has no points of its own."""
-    if label.points is not None:
-        return label
+def with_points(label: Label, manner: Manner | None, image: tuple[int, int]) -> Label:
+    """The label with the pseudo fixations of an image of that height and width; or with none."""
     h, w = label.map.shape
-    points, counts = manner.find_points(torch.from_numpy(label.map).unsqueeze(0))
+    if manner is None:
+        return label._replace(points=np.zeros((0, 2), np.int16), grid=(h, w))
+    points, counts = manner.like(image).find_points(torch.from_numpy(label.map).unsqueeze(0))
     if not counts.item():
         raise Unknown("its map is the same everywhere")
     return label._replace(points=points[0, : counts.item()].numpy(), grid=(h, w))

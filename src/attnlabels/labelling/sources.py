@@ -28,6 +28,7 @@ from attnlabels.processes.loading import as_input, load
 from attnlabels.processes.world import World, await_files
 from attnlabels.recordings.density import Border, Count, centre_prior, density
 from attnlabels.recordings.salicon import read_json
+from attnlabels.shards.index import NOBODY
 from attnlabels.shards.labelled_squares import Sampled, Squares
 from attnlabels.shards.shards import Sample, Shards
 
@@ -40,9 +41,26 @@ class Task(NamedTuple):
 
     labels: Shards  # of the images that get others
     given: Path  # what it draws from
-    manner: Manner  # the teacher's
+    manner: Manner | None  # the teacher's; None: the labels are of another source
     scratch: Path  # a folder that keeps what a run that is killed need not do again
     world: World
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Height and width of the maps of the labels that there are."""
+        if self.manner is not None:
+            return self.manner.map_size, self.manner.map_size
+        height, width = self.labels[0]["map"].shape
+        return height, width
+
+    def require_manner(self, source: str) -> Manner:
+        """The teacher's manner. Raises ValueError if the labels are not a teacher's."""
+        if self.manner is None:
+            raise ValueError(
+                f"{self.labels.folder}: not a teacher's labels, so its index says no width of maps "
+                f"to draw those of the source {source!r} alike; take a teacher's labels"
+            )
+        return self.manner
 
 
 class Label(NamedTuple):
@@ -72,6 +90,11 @@ class ShuffledOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BoxesOptions:
+    above: Annotated[float, Field(ge=0, lt=1)]  # share of the largest value that is in the box
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordedOptions:
     count: Count
     border: Border
@@ -92,12 +115,15 @@ class ContracamOptions:
 
 def draw_centre(task: Task, options: NoOptions) -> Draw:
     """The same map for every image, of no knowledge but that photographs have a middle."""
-    prior = centre_prior(task.manner.map_size, task.manner.map_size)
+    prior = centre_prior(*task.map_size)
     return lambda i, sample: Label(prior)
 
 
 def draw_shuffled(task: Task, options: ShuffledOptions) -> Draw:
-    """Maps as people's or a teacher's are, but none of its own image: one circle through all."""
+    """Maps as people's or a teacher's are, but none of its own image: one circle through all.
+
+    An image that has none itself gives none, and the next one of the circle is asked.
+    """
     labels = task.labels
     if len(labels) < 2:
         raise ValueError(
@@ -109,14 +135,35 @@ def draw_shuffled(task: Task, options: ShuffledOptions) -> Draw:
 
     def draw(i: int, sample: Sample) -> Label:
         donor = labels[other[i].item()]
+        while donor["source"] == NOBODY:
+            i = other[i].item()
+            donor = labels[other[i].item()]
+        if donor["key"] == sample["key"]:
+            raise Unknown("no other image has a map that it could get")
         return Label(donor["map"], donor["points"], donor["observers"], donor["grid"])
+
+    return draw
+
+
+def draw_boxes(task: Task, options: BoxesOptions) -> Draw:
+    """The rectangle around the extent of the map that is there (Linsley et al. 2019, Table 1)."""
+
+    def draw(i: int, sample: Sample) -> Label:
+        map = sample["map"]
+        rows, cols = np.nonzero(map > options.above * map.max())
+        box = np.zeros_like(map)
+        box[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1] = 1
+        if box.all():
+            raise Unknown("the box around its map is the whole image")
+        return Label(box)
 
     return draw
 
 
 def draw_recorded(task: Task, options: RecordedOptions) -> Draw:
     """People's points, and their density, as wide as those that the teacher learnt."""
-    size = task.manner.map_size
+    manner = task.require_manner("recorded")
+    size = manner.map_size
     recordings = {each.name: each for each in read_json(task.given)}
 
     def draw(i: int, sample: Sample) -> Label:
@@ -125,7 +172,7 @@ def draw_recorded(task: Task, options: RecordedOptions) -> Draw:
             raise Unknown("nobody's attention to it was recorded")
         grid = (h, w) = (recording.height, recording.width)
         require_size(grid, sample, task.given)
-        down, across = task.manner.like(grid).density_sigma
+        down, across = manner.like(grid).density_sigma
         sigma_px = (down * h / size, across * w / size)
         drawn: dict[str, Any] = {"count": options.count, "border": options.border}
         map = density(recording.points, height=h, width=w, sigma_px=sigma_px, **drawn)
@@ -141,7 +188,7 @@ def draw_masks(task: Task, options: MasksOptions) -> Draw:
     Its `pixels` are shares of objects, up to the mask's brightest grey, or classes, with 0 for what
     is no object, as VOC and COCO have them.
     """
-    size = task.manner.map_size
+    size = task.map_size
     if not task.given.is_dir():
         raise FileNotFoundError(f"{task.given}: no such folder; put the masks there")
 
@@ -154,7 +201,7 @@ def draw_masks(task: Task, options: MasksOptions) -> Draw:
             raise ValueError(f"{path}: not a readable PNG; fetch it again")
         require_size(grey.shape, sample, path)
         shares = grey if options.pixels == "shares" else grey > 0
-        return Label(resize(shares.astype(np.float32), size, size).clip(min=0))
+        return Label(resize(shares.astype(np.float32), *size).clip(min=0))
 
     return draw
 
@@ -183,10 +230,10 @@ def draw_contracam(task: Task, options: ContracamOptions) -> Draw:
     # None is smaller than is asked for.
     batches = np.array_split(order, max(1, n // options.batch_size))
     cells = find_cells(task, batches, expand=options.expand, workers=options.workers)
-    place, size = np.argsort(order), task.manner.map_size
+    place, size = np.argsort(order), task.map_size
 
     def draw(i: int, sample: Sample) -> Label:
-        map = resize(cells[place[i]], size, size)
+        map = resize(cells[place[i]], *size)
         low, high = map.min(), map.max()
         if low == high:
             raise Unknown("nothing tells it from other images")
@@ -260,6 +307,7 @@ class Source(NamedTuple):
 SOURCES = {
     "centre": Source("centre", NoOptions, draw_centre),
     "shuffled": Source("shuffled", ShuffledOptions, draw_shuffled),
+    "boxes": Source("boxes", BoxesOptions, draw_boxes),
     "recorded": Source("human", RecordedOptions, draw_recorded),
     "masks": Source("masks", MasksOptions, draw_masks),
     "contracam": Source("contracam", ContracamOptions, draw_contracam),

@@ -230,7 +230,8 @@ def _sample_faults(
         yield from _image_faults(image, about["image"])
     nobody = about["source"] == NOBODY
     yield from _map_faults(parts["map.png"], top=0 if nobody else MAP_MAX)
-    kind = NOBODY if nobody else index["maps_by"].get("kind")
+    by = index["maps_by"]
+    kind = NOBODY if nobody else by.get("of", by.get("kind"))  # whose points are, or would be
     yield from _point_faults(parts, about["grid"], kind=kind)
 
 

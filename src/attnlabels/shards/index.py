@@ -17,6 +17,7 @@ KINDS = {  # of who drew the maps, in words
     "shuffled": "a teacher, of other images",
     "masks": "outlines of objects",
     "contracam": "ContraCAM of an encoder",
+    "boxes": "a formula, rectangles around maps",
     "players": "players of a game, who painted",
 }
 PEOPLE = ("human", "players")  # of whom some may have left no point, or one twice
