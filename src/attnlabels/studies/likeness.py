@@ -1,0 +1,209 @@
+"""How alike networks and people are, run by run and run against run, as tables.
+
+Of a run there is a file of means a seed and a file of the images' scores, both by
+`score_likeness`. Over seeds a network is trained anew, over images it is asked anew: a difference
+is tested over both, as either alone could be luck in the other (STUDIES §C.4).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from attnlabels.metrics.permutations import sign_flips
+from attnlabels.metrics.statistics import Mean, holm, mean_se, paired_t, t_interval
+from attnlabels.pipeline.results import Run, read_csv, read_json
+from attnlabels.reporting.legend import show
+from attnlabels.reporting.tables import Row, Table
+
+STAGE = "score_likeness"
+# Columns of the tables, by where `score_likeness` has them; the images' scores have the same names.
+MEASURES = {
+    "top-1 error": "top1_error",
+    "top-5 error": "top5_error",
+    "rho gradient": "smoothgrad.rho",
+    "rho attention": "attention_last.rho",
+    "IoU part": "attention_last.iou_part",
+    "IoU object": "attention_last.iou_object",
+    "gradient IoU part": "smoothgrad.iou_part",
+}
+SHARES = {  # of what players agree, each by its ceiling; means over images have no row an image
+    "share of player": "smoothgrad.share_of_player",
+    "share of mean": "smoothgrad.share_of_mean_of_players",
+}
+BELOW = {"below null": "smoothgrad.share_below_null"}
+# Beside a network's own: what knows nothing of the image, and what nothing was taught.
+CONTROLS = {
+    "centre prior": {
+        "rho gradient": "centre_prior.rho",
+        "rho attention": "centre_prior.rho",
+        "IoU part": "centre_prior.iou_part",
+        "IoU object": "centre_prior.iou_object",
+    },
+    "random weights": {
+        "rho gradient": "random_smoothgrad.rho",
+        "rho attention": "random_attention_last.rho",
+        "IoU part": "random_attention_last.iou_part",
+        "IoU object": "random_attention_last.iou_object",
+        "gradient IoU part": "random_smoothgrad.iou_part",
+    },
+    "chance": {"IoU part": "chance_part", "IoU object": "chance_object"},
+}
+TESTED = ("top-1 error", "rho gradient", "rho attention", "IoU part")
+SEEDS, IMAGES = "p seeds", "p images"
+PAPER = {  # Linsley et al. 2019, Table 1: top-1 and top-5 error and share of human variability, %
+    "resnet": (63.68, 40.65, 43.61),
+    "se": (66.17, 42.48, 64.36),
+    "gala": (53.90, 31.04, 64.21),
+    "gala_boxes": (58.14, 35.17, 76.42),
+    "gala_maps": (49.29, 27.73, 88.56),
+    "features_maps": (61.32, 41.42, 31.18),
+}
+TEXTS = {
+    "networks": (
+        "Networks and people",
+        "Means over seeds, ± their standard error; last, people and what knows nothing. `rho` is "
+        "Spearman's correlation with the mean map of an image's players (blur {blur}, {map_size} "
+        "px, {painted} images), of SmoothGrad or of the attention of the last unit with any (of "
+        "the features' norm where a network has none); `share` is that of the gradient over how "
+        "players agree: two of them (the paper's ceiling), and the root of the reliability of "
+        "their mean. `below null` is the share of images below the mean correlation of players of "
+        "other classes' images, which the paper calls p. IoU is that of as many pixels as the mask "
+        "has. The paper's columns are of 1,000 classes at 224 px: signs compare, sizes do not.",
+    ),
+    "contrasts": (
+        "{measure}: one run minus another",
+        "Paired over {seeds} seeds (± standard error, the 95 % interval of Student's t, `p seeds`) "
+        "and over the images, averaged over seeds (`p images`, {permutations} sign flips). Each p "
+        "is two-sided, and `holm` the same corrected for all rows of this table. A difference is "
+        "found where both are small.",
+    ),
+    "people": (
+        "How far people agree",
+        "Spearman's correlation, mean over images ± standard error, of players' maps with blur "
+        "{blur}: two players of an image; the mean maps of two halves of its players, corrected to "
+        "all or filled up; and players of two images, which is the null.",
+    ),
+}
+
+
+class Scored(NamedTuple):
+    """A run's means, a row a seed, and its images' scores, averaged over seeds."""
+
+    seeds: pd.DataFrame
+    images: pd.DataFrame
+    about: dict[str, Any]
+
+
+def read_scored(run: Run, metrics: Path, scores: Path) -> Scored:
+    """What `score_likeness` left of a run; raises FileNotFoundError naming what is missing."""
+    trees = {
+        seed: read_json(metrics / f"{run.name}-{seed}.json", stage=STAGE) for seed in run.seeds
+    }
+    means = {seed: dict(_flat(tree)) for seed, tree in trees.items()}
+    images = [
+        read_csv(scores / f"{run.name}-{seed}.csv", columns=("image",), stage=STAGE)
+        for seed in run.seeds
+    ]
+    averaged = pd.concat(images).groupby("image", sort=True).mean(numeric_only=True)
+    first = next(iter(trees.values()))
+    return Scored(pd.DataFrame.from_dict(means, orient="index"), averaged, first)
+
+
+def _flat(tree: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, float]]:
+    """The means in a tree by their dotted paths: of {"mean": ...} the mean, or plain numbers."""
+    for key, value in tree.items():
+        path = f"{before}{key}"
+        if isinstance(value, Mapping):
+            told = next((value[name] for name in ("mean", "rho", "share") if name in value), None)
+            if isinstance(told, (int, float)):
+                yield path, float(told)
+            else:
+                yield from _flat(value, f"{path}.")
+        elif isinstance(value, (int, float)):
+            yield path, float(value)
+
+
+def tabulate(scored: Mapping[str, Scored]) -> Table:
+    """A row a run, beside the paper's numbers; then the controls, on the first run's images."""
+    columns, table = {**MEASURES, **SHARES, **BELOW}, dict[str, Row]()
+    for name, each in scored.items():
+        paper = zip(("paper top-1 error", "paper top-5 error", "paper share"), PAPER.get(name, ()))
+        table[name] = _row(each, columns) | {key: value / 100 for key, value in paper}
+    first = next(iter(scored.values()))
+    return table | {title: _row(first, paths) for title, paths in CONTROLS.items()}
+
+
+def _row(scored: Scored, columns: Mapping[str, str]) -> Row:
+    """Means over seeds of what the run has; a network of few classes has no top-5 error."""
+    of = scored.seeds
+    return {key: mean_se(of[path].to_numpy()) for key, path in columns.items() if path in of}
+
+
+def contrast(
+    measure: str,
+    scored: Mapping[str, Scored],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    level: float,
+    permutations: int,
+    seed: int,
+) -> Table:
+    """One run minus another in a measure, over seeds and over images."""
+    table, path = dict[str, Row](), MEASURES[measure]
+    for one, other in pairs:
+        a, b = scored[one], scored[other]
+        over_seeds = (a.seeds[path] - b.seeds[path]).dropna().to_numpy()
+        over_images = (a.images[path] - b.images[path]).dropna().to_numpy()
+        row: Row = {"difference": mean_se(over_seeds)}
+        if interval := t_interval(over_seeds, level=level):
+            row |= interval._asdict()
+        if (p := paired_t(over_seeds, np.zeros_like(over_seeds)).p) is not None:
+            row[SEEDS] = p
+        flipped = sign_flips(over_images, permutations=permutations, seed=seed)
+        table[f"{one}_minus_{other}"] = row | {IMAGES: flipped.p}
+    for column in (SEEDS, IMAGES):
+        for row, corrected in zip(
+            table.values(), holm([_p_of(row, column) for row in table.values()])
+        ):
+            if corrected is not None:
+                row[f"{column}, holm"] = corrected
+    return table
+
+
+def _p_of(row: Row, column: str) -> float | None:
+    value = row.get(column)
+    return value if isinstance(value, float) else None
+
+
+def tabulate_people(reliability: Mapping[str, Any]) -> Table:
+    """A row a pairing of `measure_reliability`."""
+    return {
+        pairing: {"rho": Mean(told["n"], told["rho"], told.get("se"))}
+        for pairing, told in reliability.items()
+        if isinstance(told, Mapping) and "rho" in told
+    }
+
+
+def require_runs(pairs: Sequence[tuple[str, str]], runs: Mapping[str, Run]) -> None:
+    """Raises ValueError for a contrast of what is no run."""
+    unknown = sorted({name for pair in pairs for name in pair} - {*runs})
+    if unknown:
+        raise ValueError(
+            f"params.yaml: compare_likeness.contrasts names {unknown[0]!r}, which is no run; "
+            f"expected some of {', '.join(runs)}"
+        )
+
+
+def tell(table: Table, *, level: float) -> list[str]:
+    """The contrasts of a measure that are found, over seeds and over images alike, in words."""
+    told = []
+    for name, row in table.items():
+        ps = [_p_of(row, f"{column}, holm") for column in (SEEDS, IMAGES)]
+        if all(p is not None and p < 1 - level for p in ps):
+            difference = row["difference"]
+            assert isinstance(difference, Mean)
+            told.append(f"{show(name)} {difference.mean:+.3f} ± {difference.se:.3f}")
+    return told

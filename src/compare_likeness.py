@@ -1,0 +1,104 @@
+"""Compare runs by how alike they and people are, and write tables and a page of it.
+
+    python src/compare_likeness.py STUDY METRICS DATA TABLES REPORT PAGE
+
+STUDY is a table of runs in params.yaml. METRICS has a file a run and seed in `score_likeness`, and
+`measure_reliability.json`; DATA the images' scores in `scores`, and pictures in `examples`. TABLES
+gets the tables as CSV, as Markdown and as tables.json, REPORT their numbers, and PAGE, an HTML file
+that needs nothing beside it, the finding, the tables and the pictures.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from attnlabels.pipeline.params import load, read, record
+from attnlabels.pipeline.results import read_json, runs_of
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import replacing_folder, write_json
+from attnlabels.reporting.tables import Table, as_numbers, read_tables, write_tables
+from attnlabels.studies.likeness import (
+    STAGE,
+    TESTED,
+    TEXTS,
+    contrast,
+    read_scored,
+    require_runs,
+    tabulate,
+    tabulate_people,
+    tell,
+)
+from attnlabels.studies.page import Page, write_page
+from attnlabels.studies.pictures import show_attention, show_gradients
+
+Pair = tuple[str, str]
+
+
+@record
+class CompareLikeness:
+    """The section `compare_likeness`."""
+
+    contrasts: list[Pair]  # one run minus another
+    pictured: list[str]  # runs of which there are pictures
+    gradients: list[Pair]  # runs whose gradients are set against each other (Fig. 8)
+    level: Annotated[float, Field(gt=0.5, lt=1)]
+    permutations: Annotated[int, Field(ge=1000)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page: Path) -> None:
+    p, runs = load(CompareLikeness, "compare_likeness"), runs_of(study, read())
+    require_runs([*p.contrasts, *p.gradients, *((name, name) for name in p.pictured)], runs)
+    scored = {
+        name: read_scored(each, metrics / STAGE, data / "scores") for name, each in runs.items()
+    }
+    people = read_json(metrics / "measure_reliability.json", stage="measure_reliability")
+    how = partial(contrast, level=p.level, permutations=p.permutations, seed=p.seed)
+    contrasts = {measure: how(measure, scored, p.contrasts) for measure in TESTED}
+    first = next(iter(scored.values()))
+    values = {**first.about, "seeds": len(first.seeds), "permutations": p.permutations}
+    made: dict[str, Table] = {"networks": tabulate(scored), "people": tabulate_people(people)}
+    texts = {key: words(key, values) for key in made}
+    for measure, table in contrasts.items():
+        key = f"contrasts_{measure.replace(' ', '_')}"
+        made[key], texts[key] = table, words("contrasts", values | {"measure": measure})
+    with replacing_folder(tables) as aside:
+        aside.mkdir()
+        write_tables(aside, made, texts=texts)
+    write_json(report, {key: as_numbers(table) for key, table in made.items()})
+    write_page(
+        page,
+        Page(
+            title="Does attention, or do people's maps, make a network look where people look?",
+            finding=[summed_up(m, tell(t, level=p.level)) for m, t in contrasts.items()],
+            tables=read_tables(tables / "tables.json"),
+            pictures=[
+                show_attention([runs[name] for name in p.pictured], data / "examples"),
+                show_gradients([(runs[a], runs[b]) for a, b in p.gradients], data / "examples"),
+            ],
+            notes=[f"{name}: {rows_words(read()[study][name])}" for name in runs],
+            made_by=", ".join(f"{key} {value}" for key, value in first.about["made_by"].items()),
+        ),
+    )
+
+
+def words(key: str, values: dict[str, Any]) -> tuple[str, str]:
+    """Title and caption of a table."""
+    title, caption = TEXTS[key]
+    return title.format(**values), caption.format(**values)
+
+
+def summed_up(measure: str, told: list[str]) -> str:
+    """What is found of a measure, in a sentence."""
+    return f"{measure}: {'; '.join(told) if told else 'no difference is found'}."
+
+
+def rows_words(row: dict[str, Any]) -> str:
+    """A run's row in words."""
+    return ", ".join(f"{key} {value}" for key, value in row.items())
+
+
+if __name__ == "__main__":
+    run(main)

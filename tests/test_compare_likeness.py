@@ -1,0 +1,84 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import compare_likeness
+from attnlabels.pipeline.writing import write_arrays
+from attnlabels.studies.likeness import TESTED
+from scored import SEEDS, write_run
+
+RUNS = ("resnet", "gala", "gala_maps")
+SECTION = {
+    "contrasts": [["gala", "resnet"], ["gala_maps", "gala"]],
+    "pictured": ["resnet", "gala_maps"],
+    "gradients": [["gala_maps", "gala"]],
+    "level": 0.95,
+    "permutations": 1000,
+    "seed": 0,
+}
+AGREEMENT = {"rho": 0.6, "se": 0.01, "n": 9, "blur": "box_49", "pairing": "one_pair"}
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch):
+    """Compares three runs, with changes to the section."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for i, name in enumerate(RUNS):
+        write_run(tmp_path, name, better=0.1 * (i == 2), seed=i)
+        pictures = rng.integers(0, 255, (2, 2, 24, 24, 3), np.uint8)
+        write_arrays(
+            tmp_path / "data/examples" / f"{name}-0.npz",
+            images=pictures[0],
+            seen_through=pictures[1],
+            smoothgrad=rng.random((5, 24, 24)),
+        )
+    Path("metrics").mkdir()
+    Path("m").rename("metrics/score_likeness")
+    Path("s").rename("data/scores")
+    Path("metrics/measure_reliability.json").write_text(json.dumps({"one_pair": AGREEMENT}))
+
+    def call(**changed) -> Path:
+        rows = {name: {"unit_attention": name} for name in RUNS}
+        tree = {"study": rows, "study_seeds": [*SEEDS], "compare_likeness": SECTION | changed}
+        Path("params.yaml").write_text(json.dumps(tree))
+        out = (Path(name) for name in ("out/tables", "out/report.json", "out/page.html"))
+        compare_likeness.main("study", Path("metrics"), Path("data"), *out)
+        return Path("out")
+
+    return call
+
+
+def test_tables_numbers_and_a_page_are_left(compare):
+    out = compare()
+    keys = ["networks", "people", *(f"contrasts_{each.replace(' ', '_')}" for each in TESTED)]
+    assert [each["key"] for each in json.loads((out / "tables/tables.json").read_text())] == keys
+    assert all(
+        (out / "tables" / f"{key}.{kind}").is_file() for key in keys for kind in ("md", "csv")
+    )
+    numbers = json.loads((out / "report.json").read_text())
+    assert [*numbers] == keys
+    found = numbers["contrasts_rho_gradient"]["gala_maps_minus_gala"]
+    assert found["difference"]["mean"] == pytest.approx(0.1, abs=0.01)
+    page = (out / "page.html").read_text()
+    assert re.search(r"rho gradient: gala maps minus gala \+0\.\d+ ± 0\.\d+\.", page)
+    HTMLParser().feed(page)
+    assert page.count("data:image/jpeg") == 3 * 2 + 5  # images, two runs; one pair of gradients
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert not re.search(r"\{\w+\}", re.sub(r"<style>.*?</style>", "", page, flags=re.S))
+
+
+def test_the_same_input_leaves_the_same_bytes(compare):
+    first = {path: path.read_bytes() for path in compare().rglob("*") if path.is_file()}
+    assert first == {path: path.read_bytes() for path in compare().rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("key", ["contrasts", "gradients"])
+def test_what_is_no_run_is_named_and_nothing_is_left(compare, key):
+    with pytest.raises(ValueError, match="names 'cbam', which is no run; expected some of resnet"):
+        compare(**{key: [["cbam", "gala"]]})
+    assert not Path("out").exists()
