@@ -43,6 +43,11 @@ def labels_page(tmp_path: Path, teacher: Path) -> None:
 
 
 @pytest.fixture
+def gala_page() -> None:
+    """It needs nothing."""
+
+
+@pytest.fixture
 def evaluate_page(
     tmp_path: Path, world: Path, student: Path, teacher: Path, people_as_labels: Path
 ) -> None:
