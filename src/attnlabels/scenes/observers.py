@@ -121,7 +121,7 @@ def eye_fixations(
     counts = rng.normal(n_fixations, COUNT_SD * n_fixations, n_observers)
     trails = []
     for count, interest in zip(counts, _interests(rng, attention, n=n_observers, sd=interest_sd)):
-        looked = _draws(rng, interest, n=max(2, round(count)))
+        looked = draws(rng, interest, n=max(2, round(count)))
         looked += rng.normal(0, error_px, looked.shape)
         trails.append(_counted_from_1(looked, attention.shape))
     return trails
@@ -150,7 +150,7 @@ def mouse_samples(
     trails = []
     for interest in _interests(rng, attention, n=n_observers, sd=interest_sd):
         start = np.array([attention.shape]) / 2
-        stops = np.concatenate([start, _draws(rng, interest, n=n_targets)])
+        stops = np.concatenate([start, draws(rng, interest, n=n_targets)])
         trail = (1 - moved) * stops[leg] + moved * stops[leg + 1]
         trail += rng.normal(0, TREMOR_PX, trail.shape)
         points = _counted_from_1(trail, attention.shape)
@@ -174,7 +174,7 @@ def _interests(
     return maps / maps.sum(axis=(1, 2), keepdims=True)
 
 
-def _draws(
+def draws(
     rng: np.random.Generator,
     chance: Float[np.ndarray, "h w"],
     *,

@@ -102,11 +102,7 @@ def draw_scene(
     """A scene that holds an object of each of `labels` (0..9)."""
     if not labels or not all(0 <= label < len(SHAPES) for label in labels):
         raise ValueError(f"labels {list(labels)}: expected some, each in 0..{len(SHAPES) - 1}")
-    canvas = _background(rng, height=SUPERSAMPLING * height, width=SUPERSAMPLING * width)
-    for _ in range(rng.integers(*style.n_regions, endpoint=True)):
-        _paint_region(rng, canvas, label=labels[0], style=style)
-    for _ in range(rng.integers(*style.n_distractors, endpoint=True)):
-        _paint_distractor(rng, canvas)
+    canvas = clutter(rng, labels[0], height=height, width=width, style=style)
     visible = np.zeros(canvas.shape[:2], np.float32)
     for centre, diameter, label in _places(rng, canvas, labels=labels, style=style):
         visible = np.maximum(
@@ -115,13 +111,43 @@ def draw_scene(
         )
         if rng.random() < style.occlusion:
             visible *= 1 - _paint_occluder(rng, canvas, centre=centre, diameter=diameter)
-    image = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
-    noisy = image + rng.normal(0, style.noise_sd, image.shape)
     return Scene(
-        image=np.rint(255 * noisy.clip(0, 1)).astype(np.uint8),
-        mask=cv2.resize(visible, (width, height), interpolation=cv2.INTER_AREA),
+        image=as_photograph(rng, canvas, noise_sd=style.noise_sd),
+        mask=shrunk(visible),
         labels=tuple(labels),
     )
+
+
+def clutter(
+    rng: np.random.Generator,
+    label: int,
+    *,
+    height: int,
+    width: int,
+    style: Style,
+) -> Float32[np.ndarray, "sh sw 3"]:
+    """A canvas, SUPERSAMPLING times the size, of what lies behind an object of class `label`."""
+    canvas = _background(rng, height=SUPERSAMPLING * height, width=SUPERSAMPLING * width)
+    for _ in range(rng.integers(*style.n_regions, endpoint=True)):
+        _paint_region(rng, canvas, label=label, style=style)
+    for _ in range(rng.integers(*style.n_distractors, endpoint=True)):
+        _paint_distractor(rng, canvas)
+    return canvas
+
+
+def as_photograph(
+    rng: np.random.Generator, canvas: Float32[np.ndarray, "sh sw 3"], *, noise_sd: float
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The canvas at the image's size, with noise."""
+    image = shrunk(canvas)
+    noisy = image + rng.normal(0, noise_sd, image.shape)
+    return np.rint(255 * noisy.clip(0, 1)).astype(np.uint8)
+
+
+def shrunk(drawn: Float32[np.ndarray, "sh sw *c"]) -> Float32[np.ndarray, "h w *c"]:
+    """What was drawn on a canvas's pixels, at the image's size."""
+    height, width = (side // SUPERSAMPLING for side in drawn.shape[:2])
+    return cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _background(
@@ -159,7 +185,7 @@ def _paint_region(
     if rng.random() < style.shortcut:
         family = hue = label
     side = min(canvas.shape[:2])
-    x, y = _grid(canvas, centre=_near_centre(rng, canvas, spread=0.3), angle=rng.uniform(0, TURN))
+    x, y = _grid(canvas, centre=near_centre(rng, canvas, spread=0.3), angle=rng.uniform(0, TURN))
     alpha = rng.uniform(0.6, 1) * (x + 0.5).clip(0, 1)
     light, dark = _colour_pair(rng, _class_hue(rng, hue, style=style))
     period = side * rng.uniform(*style.period)
@@ -182,7 +208,7 @@ def _paint_distractor(rng: np.random.Generator, canvas: Float32[np.ndarray, "h w
         case _:
             corners = _around(np.linspace(0, TURN, 24, endpoint=False), 1.0)
             corners = corners * rng.uniform(0.03, 0.1, 2)
-    alpha = _fill(canvas, [_turned(corners * side, angle) + place])
+    alpha = fill(canvas, [turned(corners * side, angle) + place])
     _blend(canvas, alpha, colour=rng.uniform(0, 1, 3))
 
 
@@ -203,7 +229,7 @@ def _places(
     for diameter in diameters:
         margin = 0.35 * diameter  # at most a small part is cut off
         tries = [
-            _near_centre(rng, canvas, spread=style.object_spread * (1 + len(centres))).clip(
+            near_centre(rng, canvas, spread=style.object_spread * (1 + len(centres))).clip(
                 margin, np.array(canvas.shape[1::-1]) - margin
             )
             for _ in range(1 if not centres else 8)
@@ -225,25 +251,42 @@ def _paint_object(
     """Paint the object and return its coverage of each pixel."""
     angle = rng.normal(0, style.rotation_sd)
     outlines = [
-        _turned(outline * diameter / 2, angle) + centre for outline in OUTLINES[SHAPES[label]]
+        turned(outline * diameter / 2, angle) + centre for outline in OUTLINES[SHAPES[label]]
     ]
-    alpha = _fill(canvas, outlines)
+    alpha = fill(canvas, outlines)
+    paint_textured(rng, canvas, alpha, centre=centre, angle=angle, look=(label, label), style=style)
+    return alpha
+
+
+def paint_textured(
+    rng: np.random.Generator,
+    canvas: Float32[np.ndarray, "h w 3"],
+    alpha: Float32[np.ndarray, "h w"],
+    *,
+    centre: Float[np.ndarray, "2"],
+    angle: float,
+    look: tuple[int, int],
+    style: Style,
+) -> None:
+    """Cover the canvas by `alpha` in a texture turned by `angle`, in contrast to what is there.
+
+    `look` is the class that has such a texture, and the one that has such a hue.
+    """
     period = min(canvas.shape[:2]) * rng.uniform(*style.period)
     x, y = _grid(canvas, centre=centre, angle=angle)
-    pattern = _texture(rng, _family(label, style), u=x / period, v=y / period, period=period)
+    pattern = _texture(rng, _family(look[0], style), u=x / period, v=y / period, period=period)
     area = max(alpha.sum(), 1.0)  # an object wholly outside covers nothing
     covered = np.einsum("hw,hwc->c", alpha, canvas) / area
     lightness = (alpha * pattern).sum() / area
     best = -1.0
     for _ in range(COLOUR_TRIES):
-        pair = _colour_pair(rng, _class_hue(rng, label, style=style))
+        pair = _colour_pair(rng, _class_hue(rng, look[1], style=style))
         gap = float(np.linalg.norm(pair[1] + lightness * (pair[0] - pair[1]) - covered))
         if gap > best:
             best, (light, dark) = gap, pair
         if gap >= style.contrast:
             break
     _blend(canvas, alpha, colour=dark + pattern[..., None] * (light - dark))
-    return alpha
 
 
 def _paint_occluder(
@@ -255,9 +298,9 @@ def _paint_occluder(
 ) -> Float32[np.ndarray, "h w"]:
     """Lay a bar of one colour over a side of the object and return its coverage."""
     angle = rng.uniform(0, TURN)
-    away = _turned(np.array([[0.0, rng.uniform(0.15, 0.45) * diameter]]), angle)
+    away = turned(np.array([[0.0, rng.uniform(0.15, 0.45) * diameter]]), angle)
     bar = _box(rng.uniform(0.7, 1.3) * diameter, rng.uniform(0.12, 0.24) * diameter)
-    alpha = _fill(canvas, [_turned(bar, angle) + centre + away])
+    alpha = fill(canvas, [turned(bar, angle) + centre + away])
     _blend(canvas, alpha, colour=rng.uniform(0, 1, 3))
     return alpha
 
@@ -427,13 +470,13 @@ OUTLINES: dict[str, list[Float[np.ndarray, "p 2"]]] = {
 }
 
 
-def _turned(points: Float[np.ndarray, "p 2"], angle: float) -> Float[np.ndarray, "p 2"]:
+def turned(points: Float[np.ndarray, "p 2"], angle: float) -> Float[np.ndarray, "p 2"]:
     """`points` (x, y) turned clockwise, as y points down."""
     cosine, sine = np.cos(angle), np.sin(angle)
     return points @ np.array([[cosine, sine], [-sine, cosine]])
 
 
-def _near_centre(
+def near_centre(
     rng: np.random.Generator,
     canvas: Float32[np.ndarray, "h w 3"],
     *,
@@ -466,7 +509,7 @@ def _rotated(
     return cosine * x + sine * y, cosine * y - sine * x
 
 
-def _fill(
+def fill(
     canvas: Float32[np.ndarray, "h w 3"],
     outlines: list[Float[np.ndarray, "p 2"]],
 ) -> Float32[np.ndarray, "h w"]:
