@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -15,7 +14,7 @@ from attnlabels.images.folder import Manifest, scan
 from attnlabels.images.names import is_image
 from attnlabels.images.tars import find_tars, list_tars
 from attnlabels.images.tree import ImageFiles, list_tree
-from attnlabels.shards.shards import KEY
+from attnlabels.shards.keys import key_apart, key_of
 from attnlabels.teachers.shapes import Group, Shape, group_alike, show
 
 OVERLAYS = "overlay"  # the folder of pictures to look at, beside the tars that `label` writes
@@ -56,20 +55,6 @@ def find_images(images: str | Path, *, classes: bool) -> tuple[Source, dict[str,
     if classes:
         raise ValueError(f"{images}: tars say themselves which class an image has; drop `classes`")
     return list_tars(tars)
-
-
-def key_of(stem: str) -> str:
-    """An image's key: what it is called, of which webdataset would end a key at the first dot.
-
-    What does not fit into a key is replaced, and a digest of the whole tells such keys apart.
-    """
-    key = stem.replace("/", "-").replace(".", "_")
-    return key if KEY.fullmatch(key) else _key_apart(stem)
-
-
-def _key_apart(name: str) -> str:
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    return f"{re.sub('[^A-Za-z0-9_-]', '_', name)[-60:]}-{digest[:16]}"
 
 
 def shared_keys(source: Source) -> dict[str, list[str]]:
@@ -160,7 +145,7 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
     def key(self, index: int) -> str:
         """The image's key in the shards."""
         key = key_of(self.source.stem(index))
-        return _key_apart(str(self.source.listed.paths[index])) if key in self.apart else key
+        return key_apart(str(self.source.listed.paths[index])) if key in self.apart else key
 
 
 def mark_of(photographs: Photographs, rows: range) -> str:

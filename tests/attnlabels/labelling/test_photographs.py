@@ -7,12 +7,10 @@ from attnlabels.labelling.photographs import (
     Photographs,
     collate,
     find_images,
-    key_of,
     mark_of,
     require_distinct_keys,
     shared_keys,
 )
-from attnlabels.shards.shards import KEY
 
 
 @pytest.fixture
@@ -25,18 +23,6 @@ def source(tmp_path):
     (tmp_path / "c.png").write_bytes(b"no photograph")
     listed, _ = list_tree(tmp_path, classes=False)
     return ImageFiles(tmp_path, listed)
-
-
-@pytest.mark.parametrize(
-    ("stem", "key"), [("a/b.c", "a-b_c"), ("n01/n01_7", "n01-n01_7"), ("x-1", "x-1")]
-)
-def test_a_key_is_the_name_without_what_would_end_it(stem, key):
-    assert key_of(stem) == key
-
-
-def test_a_name_that_makes_no_key_gets_one_with_a_digest_of_the_whole():
-    keys = {key_of(stem) for stem in ("Füße", "Fuesse (1)", "long" * 40, "long" * 41)}
-    assert len(keys) == 4 and all(KEY.fullmatch(key) for key in keys)
 
 
 def test_images_of_one_key_are_found_and_told_apart(source):
