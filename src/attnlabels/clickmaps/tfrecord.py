@@ -1,4 +1,4 @@
-"""TFRecord files without TensorFlow: their records by number, and the features in them.
+"""TFRecord files without TensorFlow: their records by number, the features in them, and writing.
 
 A record is its length (8 bytes), that length's checksum (4), the payload, and the payload's
 checksum (4); the checksums are CRC-32C, masked (tensorflow/core/lib/io/record_writer.cc). A payload
@@ -7,7 +7,7 @@ is a protocol buffer `Example`: named lists of bytes, of floats or of integers
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 from attnlabels.pipeline.pointers import refuse_pointer
 
 Feature: TypeAlias = list[bytes] | np.ndarray  # float32 [n] or int64 [n]
-HEAD, FOOT = struct.Struct("<QI"), struct.Struct("<I")
+HEAD, LENGTH, FOOT = struct.Struct("<QI"), struct.Struct("<Q"), struct.Struct("<I")
 GZIP = b"\x1f\x8b"
 READ_AT_ONCE = 1 << 20
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protocol buffers' wire types
@@ -62,6 +62,15 @@ class Records:
                 f"{self.path}: record {number} is damaged: its checksum is another; fetch it again"
             )
         return payload
+
+
+def write_records(path: Path, payloads: Iterable[bytes]) -> None:
+    """Write payloads, in their order, as the records of the file `path`."""
+    with path.open("wb") as file:
+        for payload in payloads:
+            length = LENGTH.pack(len(payload))
+            file.write(length + FOOT.pack(masked_crc(length)))
+            file.write(payload + FOOT.pack(masked_crc(payload)))
 
 
 def masked_crc(data: bytes) -> int:
@@ -127,6 +136,38 @@ def parse_example(payload: bytes) -> dict[str, Feature]:
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise ValueError("no Example of TensorFlow's, or cut off") from error
     return features
+
+
+def encode_example(features: Mapping[str, Feature]) -> bytes:
+    """An `Example` that holds the features: bytes, float32 or int64, packed, in their order."""
+    entries = (
+        _field(1, _field(1, name.encode()) + _field(2, _encode_feature(feature)))
+        for name, feature in features.items()
+    )
+    return _field(1, b"".join(entries))
+
+
+def _encode_feature(feature: Feature) -> bytes:
+    if not isinstance(feature, np.ndarray):
+        return _field(1, b"".join(_field(1, each) for each in feature))
+    if feature.dtype == np.float32:
+        return _field(2, _field(1, feature.astype("<f4").tobytes()))
+    if feature.dtype == np.int64:
+        return _field(3, _field(1, b"".join(map(_encode_varint, feature.tolist()))))
+    raise ValueError(f"a feature of {feature.dtype}; expected bytes, float32 or int64")
+
+
+def _field(number: int, body: bytes) -> bytes:
+    return _encode_varint(number << 3 | BYTES) + _encode_varint(len(body)) + body
+
+
+def _encode_varint(value: int) -> bytes:
+    value &= 0xFFFFFFFFFFFFFFFF  # a negative number is its two's complement
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
 
 
 def _messages(data: bytes, start: int, end: int) -> Iterator[Field]:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnlabels.clickmaps.tfrecord import Records, masked_crc, parse_example
+from attnlabels.clickmaps.tfrecord import (
+    Records,
+    encode_example,
+    masked_crc,
+    parse_example,
+    write_records,
+)
 
 
 def write(path: Path, *records: dict[str, tuple[Any, str]]) -> Path:
@@ -159,3 +165,43 @@ def test_an_empty_file_holds_no_records_and_none_is_an_error(tmp_path: Path) -> 
     assert len(Records(tmp_path / "a")) == 0
     with pytest.raises(FileNotFoundError, match="b: no such file"):
         Records(tmp_path / "b")
+
+
+def test_what_is_written_another_package_reads(tmp_path: Path) -> None:
+    tfrecord = pytest.importorskip("tfrecord", reason="it reads what is written; pip install it")
+    heat = np.linspace(0, 1, 16, dtype=np.float32)
+    numbers = np.array([1, -2, 300, 2**40], np.int64)
+    written = [{"image": [b"\xff\xd8"], "heatmap": heat, "bbox": numbers}, {"image": [b""]}]
+    path = tmp_path / "a.tfrecords"
+    write_records(path, map(encode_example, written))
+    first, second = tfrecord.tfrecord_loader(str(path), None)
+    assert bytes(first["image"]) == b"\xff\xd8" and bytes(second["image"]) == b""
+    assert np.array_equal(first["heatmap"], heat) and np.array_equal(first["bbox"], numbers)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5),
+    st.lists(st.floats(width=32, allow_nan=False), max_size=5),
+    st.lists(st.binary(max_size=200), max_size=3),
+)
+def test_what_is_encoded_is_parsed_again(
+    integers: list[int], floats: list[float], texts: list[bytes]
+) -> None:
+    features = {"i": np.array(integers, np.int64), "f": np.array(floats, np.float32), "b": texts}
+    found = parse_example(encode_example(features))
+    assert found["b"] == texts
+    for key in ("i", "f"):
+        assert found[key].dtype == features[key].dtype
+        assert np.array_equal(found[key], features[key])
+
+
+def test_numbers_of_another_type_are_refused() -> None:
+    with pytest.raises(ValueError, match="a feature of float64; expected bytes, float32 or int64"):
+        encode_example({"x": np.zeros(2)})
+
+
+def test_records_that_were_written_are_read(tmp_path: Path) -> None:
+    payloads = [b"", b"one", bytes(300)]
+    write_records(tmp_path / "a", payloads)
+    assert list(Records(tmp_path / "a")) == payloads
