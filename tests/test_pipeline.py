@@ -42,10 +42,10 @@ FLOORS = (
         "processes",
         "unit_attention",
     },
-    {"scenes", "shards", "teachers", "testsets"},
+    {"shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
-    {"interpretation", "readouts"},
-    {"evaluation"},
+    {"clickmaps", "interpretation", "readouts"},
+    {"evaluation", "scenes"},
     {"labelling"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.

@@ -83,7 +83,8 @@ class Painting(NamedTuple):
 
 def draw_players(rng: np.random.Generator, crowd: Crowd) -> list[Player]:
     """The crowd; the order of its numbers says nothing of a player's manner."""
-    manners: list[Manner] = [*OTHERS, *["painter"] * (crowd.n_players - len(OTHERS))]
+    painters: list[Manner] = ["painter"] * (crowd.n_players - len(OTHERS))
+    manners = [*OTHERS, *painters]
     players = []
     for place, number in enumerate(rng.permutation(crowd.n_players)):
         fails = manners[place] in ("lazy", "random", "bot")
