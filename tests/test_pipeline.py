@@ -44,8 +44,8 @@ FLOORS = (
     },
     {"shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
-    {"clickmaps", "interpretation", "readouts"},
-    {"evaluation", "scenes"},
+    {"clickmaps", "readouts"},
+    {"evaluation", "interpretation", "scenes"},
     {"labelling"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.

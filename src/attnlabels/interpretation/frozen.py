@@ -94,6 +94,6 @@ def untrained_twin(frozen: Frozen, *, seed: int) -> Frozen:
 
 def _watched(config: dict[str, Any]) -> dict[str, Any]:
     encoder = config["encoder"]
-    if encoder.get("unit_attention", "none") == "none":
+    if encoder.get("unit_attention") is None:
         encoder = {**encoder, "unit_attention": PLAIN}
     return {**config, "encoder": encoder}

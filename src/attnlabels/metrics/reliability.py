@@ -16,10 +16,15 @@ from attnlabels.metrics.ranks import rank, spearman
 from attnlabels.metrics.saliency import FLAT
 from attnlabels.metrics.statistics import mean_se, spearman_brown
 
-# Whose maps are correlated: two players of one image; the mean maps of its players and of a
-# network; one of each kind of two images of one class, or of two classes, which is the null.
+# Whose maps are correlated: two players of one image, a pair of them or all; the mean maps of two
+# halves of its players, corrected to all or filled up; players of two images, which is the null.
 Pairing = Literal[
-    "one_pair_an_image", "all_pairs_of_an_image", "mean_map", "same_class", "other_class"
+    "one_pair",
+    "all_pairs",
+    "split_halves",
+    "bootstrapped_halves",
+    "same_class",
+    "other_class",
 ]
 # What a network's correlation with the mean map is divided by: that of a player with another
 # (the paper); the root of the reliability of the mean of as many players as there are, which a
@@ -43,6 +48,7 @@ class Usable(NamedTuple):
     """The images with two players or more, and what was left out to get there."""
 
     players: Players
+    kept: Int[np.ndarray, "m"]  # their numbers among all images
     flat_maps: int  # the same everywhere, of which no rank tells anything
     few_players: int  # images
 
@@ -84,9 +90,10 @@ def usable(players: Players) -> Usable:
         if (~flat).sum() > 1:
             kept.append(i)
             maps.append(each[~flat])
+    numbers = np.array(kept, np.int64)
     names = [players.names[i] for i in kept]
-    chosen = Players(players.blur, names, players.labels[kept], maps)
-    return Usable(chosen, flat_maps, len(players.names) - len(kept))
+    chosen = Players(players.blur, names, players.labels[numbers], maps)
+    return Usable(chosen, numbers, flat_maps, len(players.names) - len(kept))
 
 
 def agreement(rhos: Float[np.ndarray, "n"], *, blur: str, pairing: Pairing) -> Agreement:

@@ -7,8 +7,7 @@ import torch
 
 from attnlabels.interpretation.frozen import Frozen, open_classifier, untrained_twin
 from attnlabels.interpretation.smoothgrad import Manner
-from attnlabels.models.classifier import build_classifier
-from attnlabels.models.files import write_weights
+from painted import write_classifier
 
 CLASSES = 4
 PLAIN = Manner(level=0.0, order="absolute_first", channels="max", chunk=1)
@@ -16,21 +15,7 @@ NOISY = PLAIN._replace(level=0.2, chunk=4)
 
 
 def written(folder: Path, **encoder: Any) -> Path:
-    """An untrained classifier's weights, as `train_supervised` writes them."""
-    shape = {"backbone": "resnet18", "width": 4, "stem": "small", "taps": "stages"}
-    head = {"source": "readout", "select": "local_mean_max", "output": "softplus", "size": 6}
-    config = {
-        "encoder": {**shape, "zero_init": False, "block": "none", **encoder},
-        "attention": head,
-        "image_size": 32,
-        "clean_crop": 1.0,
-        "eval_crop": 1.0,
-    }
-    torch.manual_seed(0)
-    network = build_classifier(config, n_classes=CLASSES)
-    torch.nn.init.normal_(network.probe.weight)
-    write_weights(folder / "network.safetensors", network, config)
-    return folder / "network.safetensors"
+    return write_classifier(folder / "network.safetensors", n_classes=CLASSES, **encoder)
 
 
 @pytest.fixture
@@ -55,7 +40,7 @@ def test_what_is_seen_is_what_the_network_makes(tmp_path, images, attention) -> 
     assert seen.attention.shape[:2] == (5, 2) and (seen.attention >= 0).all()
 
 
-@pytest.mark.parametrize("said", [{}, {"unit_attention": "none"}])
+@pytest.mark.parametrize("said", [{}, {"unit_attention": None}])
 def test_without_attention_the_norm_of_features_is_seen(tmp_path, images, said) -> None:
     path = written(tmp_path, **said)
     frozen = open_classifier(path, n_classes=CLASSES)

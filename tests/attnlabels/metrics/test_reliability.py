@@ -53,8 +53,8 @@ def test_all_pairs_are_the_mean_over_pairs_and_one_pair_is_one_of_them() -> None
 
 
 def test_an_agreement_tells_what_it_was_measured_with() -> None:
-    found = agreement(np.array([0.2, 0.4]), blur="box", pairing="one_pair_an_image")
-    assert found == ("box", "one_pair_an_image", 2, pytest.approx(0.3), pytest.approx(0.1))
+    found = agreement(np.array([0.2, 0.4]), blur="box", pairing="one_pair")
+    assert found == ("box", "one_pair", 2, pytest.approx(0.3), pytest.approx(0.1))
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(0, 99))
@@ -166,9 +166,18 @@ def test_flat_maps_and_lonely_players_are_left_out_and_counted() -> None:
     maps[2] = np.concatenate([maps[2][:1], np.zeros((2, SIDE, SIDE))])
     found = usable(players._replace(maps=maps))
     assert (found.flat_maps, found.few_players) == (3, 2)
-    assert found.players.names == ["image 1", "image 3"]
+    assert found.players.names == ["image 1", "image 3"] and found.kept.tolist() == [1, 3]
     assert found.players.labels.tolist() == [1, 0] and found.players.blur == "box"
     assert [len(each) for each in found.players.maps] == [3, 3]
+
+
+def test_there_may_be_nothing_to_pair() -> None:
+    players, _ = simulated(2, players=1, noise=1.0)
+    found = usable(players)
+    assert found.players.names == [] and found.few_players == 2 and len(found.kept) == 0
+    assert len(one_pair(found.players, seed=0)) == 0
+    with pytest.raises(ValueError, match="0 values"):
+        agreement(all_pairs(found.players), blur="box", pairing="all_pairs")
 
 
 def test_a_map_without_numbers_names_its_image() -> None:

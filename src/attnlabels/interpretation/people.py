@@ -1,0 +1,112 @@
+"""What people painted on a set's images, and these images as a network is shown them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from tqdm import tqdm
+
+from attnlabels.clickmaps.blurring import Blur, blur, player_maps
+from attnlabels.images.crops import centre_box, crop_map
+from attnlabels.images.decoding import decode
+from attnlabels.images.squares import resize_centre_crop
+from attnlabels.metrics.reliability import Players
+from attnlabels.recordings.density import Count
+from attnlabels.shards.index import KINDS, NOBODY
+from attnlabels.shards.shards import Sample, Shards
+
+MASKED = 128  # of 255, the share of a pixel from which on it is part of the object
+
+
+class People(NamedTuple):
+    """The images that somebody painted on, by their numbers in the shards, and the maps."""
+
+    shards: Shards
+    numbers: list[int]
+    players: Players
+    nobody: int  # images left out
+
+    def some(self, count: int, *, seed: int) -> "People":
+        """So many of the images, or all if there are no more, drawn at random, in their order."""
+        drawn = np.random.default_rng(seed).permutation(len(self.numbers))[:count]
+        chosen = sorted(drawn.tolist())
+        players = Players(
+            self.players.blur,
+            [self.players.names[i] for i in chosen],
+            self.players.labels[chosen],
+            [self.players.maps[i] for i in chosen],
+        )
+        return self._replace(numbers=[self.numbers[i] for i in chosen], players=players)
+
+    def mean_map(self, i: int) -> Float[np.ndarray, "h w"]:
+        """The mean of the maps of the players of image `i` of `numbers`."""
+        return self.players.maps[i].mean(axis=0)
+
+
+def read_people(folder: Path, *, blur_by: Blur, count: Count, map_size: int, crop: float) -> People:
+    """The maps of single players of a folder of shards, blurred and then brought to `map_size`.
+
+    Blurred on the grid that their clicks are counted on, and cut to the central square `crop`. Of
+    an image whose shards tell no players it is the map that there is, blurred too, as if of one.
+
+    Raises ValueError for shards that are not of players, and where nobody painted on any image.
+    """
+    shards = Shards(folder)
+    kind = shards.index["maps_by"]["kind"]
+    if kind != "players":
+        raise ValueError(f"{folder}: its maps are by {KINDS[kind]}; expected maps by players")
+    numbers, names, maps = [], [], []
+    for i in tqdm(range(len(shards)), desc=f"{folder.name} players", disable=None):
+        sample = shards[i]
+        if sample["source"] == NOBODY:
+            continue
+        box = centre_box(*sample["image_size"], crop)
+        size = (map_size, map_size)
+        drawn = _of_each(sample, blur_by=blur_by, count=count)
+        maps.append(np.stack([crop_map(each, box, size=size) for each in drawn]))
+        numbers.append(i)
+        names.append(sample["name"])
+    if not numbers:
+        raise ValueError(f"{folder}: nobody painted on any of its {len(shards)} images")
+    players = Players(blur_by, names, shards.labels[numbers], maps)
+    return People(shards, numbers, players, len(shards) - len(numbers))
+
+
+def read_squares(
+    shards: Shards, numbers: Sequence[int], *, size: int, crop: float
+) -> UInt8[np.ndarray, "n {size} {size} 3"]:
+    """Images of the shards by their numbers, as a network of that input is shown them."""
+    samples = (shards[i] for i in numbers)
+    images = (decode(each["image"], name=f"{shards.folder}: {each['name']}") for each in samples)
+    return np.stack([resize_centre_crop(each, size=size, crop=crop) for each in images])
+
+
+def read_mask(folder: Path, name: str, *, crop: float) -> Bool[np.ndarray, "h w"]:
+    """The mask `<class>/<stem>.png` below `folder` of the image of that name, cut as the image is.
+
+    Its greys are shares of a pixel, of which half makes it a part of the object. Raises
+    FileNotFoundError or ValueError where there is none.
+    """
+    path = folder / Path(name).with_suffix(".png")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no mask of {name} there; put it there")
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        raise ValueError(f"{path}: not a readable PNG; fetch it again")
+    h, w = grey.shape
+    box = centre_box(h, w, crop)
+    size = (max(1, round(box[2] * h)), max(1, round(box[3] * w)))
+    return crop_map(grey.astype(np.float32), box, size=size) >= MASKED
+
+
+def _of_each(sample: Sample, *, blur_by: Blur, count: Count) -> Iterator[np.ndarray]:
+    if sample["observers"] is None:
+        yield blur(sample["map"], blur_by)
+        return
+    drawn = player_maps(
+        sample["points"], sample["observers"], size=sample["grid"], count=count, blur_by=blur_by
+    )
+    yield from drawn.values()

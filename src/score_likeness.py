@@ -1,0 +1,140 @@
+"""Score how alike a classifier and people are (Linsley et al. 2019, §4; STUDIES §C).
+
+    python src/score_likeness.py WEIGHTS PEOPLE OBJECTS PARTS SCORES EXAMPLES REPORT
+
+PEOPLE are shards of players' maps of test images, OBJECTS and PARTS folders of their masks,
+`<class>/<stem>.png`; "none" in place of a folder leaves these out. SCORES (CSV) has a row an image:
+whether it is classified wrongly, and, for some images that people painted on, how the network's
+maps go with the players' (`rho`), with those of another image (the null) and with the masks
+(`iou`). The maps are SmoothGrad of the true class and the attention of the last unit and of all, of
+the network, of one of random weights, and a centre prior. REPORT has their means and what share of
+the agreement of players they are; EXAMPLES the maps, and some pictures of them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from attnlabels.clickmaps.blurring import Blur
+from attnlabels.interpretation.frozen import open_classifier
+from attnlabels.interpretation.likeness import (
+    ceilings_of,
+    draw_partners,
+    errors,
+    measure_ceilings,
+    of_masks,
+    read_masks,
+    score_image,
+    summarise,
+)
+from attnlabels.interpretation.looking import Looked, classify, look
+from attnlabels.interpretation.people import read_people
+from attnlabels.interpretation.pictures import layers, seen_through
+from attnlabels.interpretation.smoothgrad import Channels, Manner, Sign
+from attnlabels.pipeline.machine import take_threads
+from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.script import run
+from attnlabels.pipeline.writing import write_arrays, write_metrics, write_rows
+from attnlabels.recordings.density import Count
+from attnlabels.shards.shards import Shards
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+@record
+class SmoothGrad:
+    level: Annotated[float, Field(ge=0)]
+    count: Positive
+    order: Sign
+    channels: Channels
+    chunk: Positive
+
+
+@record
+class ScoreLikeness:
+    """The section `score_likeness`."""
+
+    blur: Blur
+    count: Count
+    map_size: Annotated[int, Field(gt=1)]
+    images: Positive
+    smoothgrad: SmoothGrad
+    splits: Positive
+    batch_size: Positive
+    examples: Positive
+    seed: Annotated[int, Field(ge=0)]
+
+
+def main(
+    weights: Path,
+    people: Path,
+    objects: Path,
+    parts: Path,
+    scores: Path,
+    examples: Path,
+    report: Path,
+) -> None:
+    threads, p = take_threads(), load(ScoreLikeness, "score_likeness")
+    folders = {"object": objects, "part": parts}
+    folders = {name: folder for name, folder in folders.items() if folder != Path("none")}
+    frozen = open_classifier(weights, n_classes=len(Shards(people).classes))
+    every = read_people(
+        people, blur_by=p.blur, count=p.count, map_size=p.map_size, crop=frozen.crop
+    )
+    painted = every.some(p.images, seed=p.seed)
+    classified = classify(frozen, painted.shards, batch_size=p.batch_size)
+    rows = [row for logits, classes in classified for row in errors(logits, classes)]
+    smooth = p.smoothgrad
+    looked = look(
+        frozen,
+        painted,
+        manner=Manner(smooth.level, smooth.order, smooth.channels, smooth.chunk),
+        count=smooth.count,
+        seed=p.seed,
+        batch_size=p.batch_size,
+    )
+    partners = draw_partners(painted.players.labels, seed=p.seed)
+    ceilings = measure_ceilings(painted, splits=p.splits, seed=p.seed)
+    for i, told in ceilings_of(ceilings).items():
+        rows[painted.numbers[i]] |= told
+    kept: dict[str, list[Any]] = {}
+    for i, seen in enumerate(looked):
+        masks = read_masks(folders, painted.players.names[i], crop=frozen.crop)
+        rows[painted.numbers[i]] |= of_masks(masks) | {
+            f"{key}.{measure}": value
+            for key, map in seen.maps.items()
+            for measure, value in score_image(map, i, painted, partners, masks).items()
+        }
+        for key, array in shown(seen, painted.mean_map(i), pictured=i < p.examples).items():
+            kept.setdefault(key, []).append(array)
+    arrays = {key: np.stack(values) for key, values in kept.items()}
+    write_arrays(
+        examples, names=np.array(painted.players.names), crop=np.array(frozen.crop), **arrays
+    )
+    named = [{"image": painted.shards[i]["name"], **row} for i, row in enumerate(rows)]
+    columns = dict.fromkeys(key for row in named for key in row)
+    write_rows(scores, named, columns=[*columns])
+    about = {"attention": frozen.attention, "blur": p.blur, "map_size": p.map_size}
+    counts = {"images": len(rows), "nobody": every.nobody, "painted": len(painted.numbers)}
+    write_metrics(report, about | counts | summarise(rows, painted, ceilings), threads=threads)
+
+
+def shown(
+    seen: Looked, human: Float[np.ndarray, "_ _"], *, pictured: bool
+) -> dict[str, np.ndarray]:
+    """What EXAMPLES has of an image: the maps to compare networks by, of some the pictures too."""
+    maps = {key: seen.maps[key] for key in ("smoothgrad", "attention_last")}
+    if not pictured:
+        return maps
+    pictures = {
+        "seen_through": seen_through(seen.image, seen.maps["attention_last"]),
+        "layers": layers(seen.units, side=len(seen.image)),
+    }
+    return {**maps, "images": seen.image, "human": human, **pictures}
+
+
+if __name__ == "__main__":
+    run(main)

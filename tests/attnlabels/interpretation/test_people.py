@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from attnlabels.clickmaps.blurring import blur
+from attnlabels.images.decoding import decode
+from attnlabels.images.squares import resize_centre_crop
+from attnlabels.interpretation.people import read_mask, read_people, read_squares
+from attnlabels.shards.shards import Shards, write_shards
+from painted import CLASSES, SIDE, write_painted
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory) -> Path:
+    return write_painted(tmp_path_factory.mktemp("painted"))
+
+
+def clicked(sample, player: int, *, counted: bool) -> np.ndarray:
+    map = np.zeros((SIDE, SIDE), np.float32)
+    for (row, col), by in zip(sample["points"], sample["observers"]):
+        if by == player:
+            map[row, col] = map[row, col] + 1 if counted else 1
+    return blur(map, "box_49")
+
+
+@pytest.mark.parametrize("count", ["binary", "counted"])
+def test_a_players_map_is_blurred_clicks_and_nobody_has_none(painted, count) -> None:
+    found = read_people(painted / "people", blur_by="box_49", count=count, map_size=SIDE, crop=1.0)
+    assert found.numbers == [*range(11)] and found.nobody == 1
+    assert found.players.blur == "box_49" and found.players.labels.tolist() == [0, 1, 2] * 3 + [
+        0,
+        1,
+    ]
+    for i, maps in enumerate(found.players.maps):
+        sample = found.shards[i]
+        by_hand = [clicked(sample, k, counted=count == "counted") for k in range(4)]
+        np.testing.assert_allclose(maps, by_hand, atol=1e-6)
+        np.testing.assert_allclose(found.mean_map(i), np.mean(by_hand, axis=0), atol=1e-6)
+
+
+def test_maps_are_cut_as_the_image_is(painted) -> None:
+    whole, cut = (
+        read_people(painted / "people", blur_by="none", count="binary", map_size=size, crop=crop)
+        for size, crop in ((SIDE, 1.0), (SIDE // 2, 0.5))
+    )
+    inner = slice(SIDE // 4, 3 * SIDE // 4)
+    np.testing.assert_allclose(cut.players.maps[3], whole.players.maps[3][:, inner, inner])
+    mask = read_mask(painted / "object", whole.players.names[3], crop=1.0)
+    halved = read_mask(painted / "object", whole.players.names[3], crop=0.5)
+    assert (halved == mask[inner, inner]).all() and mask.sum() == 144
+
+
+def test_some_images_are_drawn_by_the_seed_in_order(painted) -> None:
+    found = read_people(painted / "people", blur_by="none", count="binary", map_size=8, crop=1.0)
+    some = found.some(5, seed=0)
+    assert len(some.numbers) == 5 and some.numbers == sorted(some.numbers)
+    assert some.numbers == found.some(5, seed=0).numbers != found.some(5, seed=1).numbers
+    for i, number in enumerate(some.numbers):
+        assert some.players.names[i] == found.shards[number]["name"]
+        assert some.players.labels[i] == found.shards[number]["label"]
+        assert (some.players.maps[i] == found.players.maps[number]).all()
+    assert found.some(50, seed=0).numbers == found.numbers
+
+
+def test_images_are_what_a_network_is_shown(painted) -> None:
+    shards = Shards(painted / "people")
+    found = read_squares(shards, [4, 2], size=20, crop=0.8)
+    for number, square in zip((4, 2), found):
+        image = decode(shards[number]["image"], name="")
+        assert (square == resize_centre_crop(image, size=20, crop=0.8)).all()
+
+
+def test_a_map_without_players_is_taken_as_of_one(painted, tmp_path) -> None:
+    shards = Shards(painted / "people")
+    map = np.random.default_rng(0).random((SIDE, SIDE)).astype(np.float32)
+    map /= map.max()
+    sample = {**shards[0], "observers": None, "points": shards[0]["points"][:0], "map": map}
+    write_shards(
+        tmp_path / "people",
+        [sample],
+        maximum_count=1,
+        maps_by={"kind": "players"},
+        classes=CLASSES,
+    )
+    found = read_people(
+        tmp_path / "people", blur_by="none", count="binary", map_size=SIDE, crop=1.0
+    )
+    np.testing.assert_allclose(found.players.maps[0], map[None], atol=1e-4)
+
+
+def test_where_nobody_painted_there_is_nothing_to_compare(tmp_path) -> None:
+    folder = write_painted(tmp_path, n=1)
+    with pytest.raises(ValueError, match="people: nobody painted on any of its 1 images"):
+        read_people(folder / "people", blur_by="none", count="binary", map_size=8, crop=1.0)
+
+
+def test_half_a_pixel_makes_it_part_of_the_object(tmp_path) -> None:
+    cv2.imwrite(str(tmp_path / "x.png"), np.array([[0, 127, 128, 255]], np.uint8))
+    found = read_mask(tmp_path, "x.jpg", crop=1.0)
+    assert found.tolist() == [[False, False, True, True]]
+
+
+def test_a_mask_that_is_none_is_named(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match="x.png: no mask of a/x.jpg there"):
+        read_mask(tmp_path, "a/x.jpg", crop=1.0)
+    (tmp_path / "x.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="x.png: not a readable PNG"):
+        read_mask(tmp_path, "x.jpg", crop=1.0)
