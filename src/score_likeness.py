@@ -3,14 +3,14 @@
     python src/score_likeness.py WEIGHTS PEOPLE OBJECTS PARTS SCORES EXAMPLES REPORT
 
 PEOPLE are shards of players' maps of test images, OBJECTS and PARTS folders of their masks,
-`<class>/<stem>.png`; "none" in place of a folder leaves these out. SCORES (CSV) has a row an image:
-whether it is classified wrongly, and, for some images that people painted on, how the network's
-maps go with the players' (`rho`), with those of another image (the null) and with the masks
-(`iou`). The maps are SmoothGrad of the true class and the attention of the last unit and of all, of
-the network, of one of random weights, and a centre prior. REPORT has their means and what share of
-the agreement of players they are; EXAMPLES the maps, and some pictures of them.
+`<class>/<stem>.png`; "none" in place of a folder leaves these out. SCORES (CSV) tells of each image
+whether it is classified wrongly, and of some that people painted on how maps go with the players'
+(`rho`), with those of another image (the null) and with the masks (`iou`): SmoothGrad of the true
+class, attention of the last unit and of all, these of random weights, and a centre prior. REPORT
+has their means and the share of players' agreement that they are; EXAMPLES the maps and pictures.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,8 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from attnlabels.clickmaps.blurring import Blur
-from attnlabels.interpretation.frozen import open_classifier
+from attnlabels.interpretation.frozen import Frozen, open_classifier
 from attnlabels.interpretation.likeness import (
     ceilings_of,
     draw_partners,
@@ -31,14 +30,13 @@ from attnlabels.interpretation.likeness import (
     summarise,
 )
 from attnlabels.interpretation.looking import Looked, classify, look
-from attnlabels.interpretation.people import read_people
+from attnlabels.interpretation.people import People, manner_of, read_people
 from attnlabels.interpretation.pictures import layers, seen_through
 from attnlabels.interpretation.smoothgrad import Channels, Manner, Sign
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_arrays, write_metrics, write_rows
-from attnlabels.recordings.density import Count
 from attnlabels.shards.shards import Shards
 
 Positive = Annotated[int, Field(gt=0)]
@@ -57,8 +55,6 @@ class SmoothGrad:
 class ScoreLikeness:
     """The section `score_likeness`."""
 
-    blur: Blur
-    count: Count
     map_size: Annotated[int, Field(gt=1)]
     images: Positive
     smoothgrad: SmoothGrad
@@ -78,30 +74,20 @@ def main(
     report: Path,
 ) -> None:
     threads, p = take_threads(), load(ScoreLikeness, "score_likeness")
-    folders = {"object": objects, "part": parts}
-    folders = {name: folder for name, folder in folders.items() if folder != Path("none")}
+    given = {"object": objects, "part": parts}.items()
+    folders = {name: folder for name, folder in given if folder != Path("none")}
     frozen = open_classifier(weights, n_classes=len(Shards(people).classes))
-    every = read_people(
-        people, blur_by=p.blur, count=p.count, map_size=p.map_size, crop=frozen.crop
-    )
+    blur, count = manner_of(people)
+    every = read_people(people, blur_by=blur, count=count, map_size=p.map_size, crop=frozen.crop)
     painted = every.some(p.images, seed=p.seed)
     classified = classify(frozen, painted.shards, batch_size=p.batch_size)
     rows = [row for logits, classes in classified for row in errors(logits, classes)]
-    smooth = p.smoothgrad
-    looked = look(
-        frozen,
-        painted,
-        manner=Manner(smooth.level, smooth.order, smooth.channels, smooth.chunk),
-        count=smooth.count,
-        seed=p.seed,
-        batch_size=p.batch_size,
-    )
     partners = draw_partners(painted.players.labels, seed=p.seed)
     ceilings = measure_ceilings(painted, splits=p.splits, seed=p.seed)
     for i, told in ceilings_of(ceilings).items():
         rows[painted.numbers[i]] |= told
     kept: dict[str, list[Any]] = {}
-    for i, seen in enumerate(looked):
+    for i, seen in enumerate(maps_of(frozen, painted, p)):
         masks = read_masks(folders, painted.players.names[i], crop=frozen.crop)
         rows[painted.numbers[i]] |= of_masks(masks) | {
             f"{key}.{measure}": value
@@ -117,9 +103,23 @@ def main(
     named = [{"image": painted.shards[i]["name"], **row} for i, row in enumerate(rows)]
     columns = dict.fromkeys(key for row in named for key in row)
     write_rows(scores, named, columns=[*columns])
-    about = {"attention": frozen.attention, "blur": p.blur, "map_size": p.map_size}
-    counts = {"images": len(rows), "nobody": every.nobody, "painted": len(painted.numbers)}
-    write_metrics(report, about | counts | summarise(rows, painted, ceilings), threads=threads)
+    about: dict[str, Any] = {"attention": frozen.attention, "blur": blur, "map_size": p.map_size}
+    about |= {"images": len(rows), "nobody": every.nobody, "painted": len(painted.numbers)}
+    write_metrics(report, about | summarise(rows, painted, ceilings), threads=threads)
+
+
+def maps_of(frozen: Frozen, painted: People, p: ScoreLikeness) -> Iterator[Looked]:
+    """`look` in the manner of the parameters."""
+    smooth = p.smoothgrad
+    manner = Manner(smooth.level, smooth.order, smooth.channels, smooth.chunk)
+    return look(
+        frozen,
+        painted,
+        manner=manner,
+        count=smooth.count,
+        seed=p.seed,
+        batch_size=p.batch_size,
+    )
 
 
 def shown(

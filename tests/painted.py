@@ -69,7 +69,6 @@ def write_painted(
                 name=name,
             )
         )
-    write_shards(
-        folder / "people", samples, maximum_count=5, maps_by={"kind": kind}, classes=CLASSES
-    )
+    maps_by = {"kind": kind, "blur": "box_49", "count": "binary"}
+    write_shards(folder / "people", samples, maximum_count=5, maps_by=maps_by, classes=CLASSES)
     return folder

@@ -19,8 +19,6 @@ from painted import SIDE, write_classifier, write_painted
 
 SMOOTH = {"level": 0.15, "count": 3, "order": "absolute_first", "channels": "max", "chunk": 2}
 SECTION: dict[str, Any] = {
-    "blur": "box_49",
-    "count": "binary",
     "map_size": 16,
     "images": 100,
     "smoothgrad": SMOOTH,

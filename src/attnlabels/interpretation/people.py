@@ -1,15 +1,15 @@
 """What people painted on a set's images, and these images as a network is shown them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from tqdm import tqdm
 
-from attnlabels.clickmaps.blurring import Blur, blur, player_maps
+from attnlabels.clickmaps.blurring import Blur, player_maps
 from attnlabels.images.crops import centre_box, crop_map
 from attnlabels.images.decoding import decode
 from attnlabels.images.squares import resize_centre_crop
@@ -50,14 +50,11 @@ def read_people(folder: Path, *, blur_by: Blur, count: Count, map_size: int, cro
     """The maps of single players of a folder of shards, blurred and then brought to `map_size`.
 
     Blurred on the grid that their clicks are counted on, and cut to the central square `crop`. Of
-    an image whose shards tell no players it is the map that there is, blurred too, as if of one.
+    an image of which no clicks are told it is the map that there is, as it is, as if of one player.
 
     Raises ValueError for shards that are not of players, and where nobody painted on any image.
     """
-    shards = Shards(folder)
-    kind = shards.index["maps_by"]["kind"]
-    if kind != "players":
-        raise ValueError(f"{folder}: its maps are by {KINDS[kind]}; expected maps by players")
+    shards = _open(folder)
     numbers, names, maps = [], [], []
     for i in tqdm(range(len(shards)), desc=f"{folder.name} players", disable=None):
         sample = shards[i]
@@ -73,6 +70,21 @@ def read_people(folder: Path, *, blur_by: Blur, count: Count, map_size: int, cro
         raise ValueError(f"{folder}: nobody painted on any of its {len(shards)} images")
     players = Players(blur_by, names, shards.labels[numbers], maps)
     return People(shards, numbers, players, len(shards) - len(numbers))
+
+
+def manner_of(folder: Path) -> tuple[Blur, Count]:
+    """By which blur, and how counted, the maps of a folder of players' shards were made.
+
+    Raises ValueError for shards that are not of players, and for those that do not tell.
+    """
+    told = _open(folder).index["maps_by"]
+    blur_by, count = told.get("blur"), told.get("count")
+    if blur_by not in get_args(Blur) or count not in get_args(Count):
+        raise ValueError(
+            f"{folder}: its index tells of blur {blur_by!r} and count {count!r}; prepare the maps "
+            "again"
+        )
+    return blur_by, count
 
 
 def read_squares(
@@ -102,11 +114,18 @@ def read_mask(folder: Path, name: str, *, crop: float) -> Bool[np.ndarray, "h w"
     return crop_map(grey.astype(np.float32), box, size=size) >= MASKED
 
 
-def _of_each(sample: Sample, *, blur_by: Blur, count: Count) -> Iterator[np.ndarray]:
-    if sample["observers"] is None:
-        yield blur(sample["map"], blur_by)
-        return
+def _open(folder: Path) -> Shards:
+    shards = Shards(folder)
+    kind = shards.index["maps_by"]["kind"]
+    if kind != "players":
+        raise ValueError(f"{folder}: its maps are by {KINDS[kind]}; expected maps by players")
+    return shards
+
+
+def _of_each(sample: Sample, *, blur_by: Blur, count: Count) -> list[Float[np.ndarray, "_ _"]]:
+    if sample["observers"] is None or not len(sample["observers"]):
+        return [sample["map"]]
     drawn = player_maps(
         sample["points"], sample["observers"], size=sample["grid"], count=count, blur_by=blur_by
     )
-    yield from drawn.values()
+    return [*drawn.values()]

@@ -7,7 +7,7 @@ import pytest
 from attnlabels.clickmaps.blurring import blur
 from attnlabels.images.decoding import decode
 from attnlabels.images.squares import resize_centre_crop
-from attnlabels.interpretation.people import read_mask, read_people, read_squares
+from attnlabels.interpretation.people import manner_of, read_mask, read_people, read_squares
 from attnlabels.shards.shards import Shards, write_shards
 from painted import CLASSES, SIDE, write_painted
 
@@ -72,22 +72,29 @@ def test_images_are_what_a_network_is_shown(painted) -> None:
         assert (square == resize_centre_crop(image, size=20, crop=0.8)).all()
 
 
-def test_a_map_without_players_is_taken_as_of_one(painted, tmp_path) -> None:
+@pytest.mark.parametrize("observers", [None, np.zeros(0, np.int64)])
+def test_a_map_without_players_is_taken_as_it_is(painted, tmp_path, observers) -> None:
     shards = Shards(painted / "people")
     map = np.random.default_rng(0).random((SIDE, SIDE)).astype(np.float32)
     map /= map.max()
-    sample = {**shards[0], "observers": None, "points": shards[0]["points"][:0], "map": map}
+    changed = {"observers": observers, "points": shards[0]["points"][:0], "map": map}
     write_shards(
         tmp_path / "people",
-        [sample],
+        [{**shards[0], **changed}],
         maximum_count=1,
         maps_by={"kind": "players"},
         classes=CLASSES,
     )
     found = read_people(
-        tmp_path / "people", blur_by="none", count="binary", map_size=SIDE, crop=1.0
+        tmp_path / "people", blur_by="box_49", count="binary", map_size=SIDE, crop=1.0
     )
     np.testing.assert_allclose(found.players.maps[0], map[None], atol=1e-4)
+    with pytest.raises(ValueError, match="people: its index tells of blur None"):
+        manner_of(tmp_path / "people")
+
+
+def test_shards_tell_how_their_maps_were_made(painted) -> None:
+    assert manner_of(painted / "people") == ("box_49", "binary")
 
 
 def test_where_nobody_painted_there_is_nothing_to_compare(tmp_path) -> None:
