@@ -97,9 +97,8 @@ def main(
         for key, array in shown(seen, painted.mean_map(i), pictured=i < p.examples).items():
             kept.setdefault(key, []).append(array)
     arrays = {key: np.stack(values) for key, values in kept.items()}
-    write_arrays(
-        examples, names=np.array(painted.players.names), crop=np.array(frozen.crop), **arrays
-    )
+    names = np.array(painted.players.names)
+    write_arrays(examples, names=names, crop=np.full(len(names), frozen.crop), **arrays)
     named = [{"image": painted.shards[i]["name"], **row} for i, row in enumerate(rows)]
     columns = dict.fromkeys(key for row in named for key in row)
     write_rows(scores, named, columns=[*columns])
