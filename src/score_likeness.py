@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Float
 from pydantic import Field
 
 from attnlabels.interpretation.frozen import Frozen, open_classifier
 from attnlabels.interpretation.likeness import (
+    at_size,
     ceilings_of,
     draw_partners,
     errors,
@@ -30,6 +30,7 @@ from attnlabels.interpretation.likeness import (
     summarise,
 )
 from attnlabels.interpretation.looking import Looked, classify, look
+from attnlabels.interpretation.overlap import Map, Mask
 from attnlabels.interpretation.people import People, manner_of, read_people
 from attnlabels.interpretation.pictures import layers, seen_through
 from attnlabels.interpretation.smoothgrad import Channels, Manner, Sign
@@ -94,11 +95,11 @@ def main(
             for key, map in seen.maps.items()
             for measure, value in score_image(map, i, painted, partners, masks).items()
         }
-        for key, array in shown(seen, painted.mean_map(i), pictured=i < p.examples).items():
+        found = shown(seen, masks.get("object"), painted.mean_map(i), pictured=i < p.examples)
+        for key, array in found.items():
             kept.setdefault(key, []).append(array)
     arrays = {key: np.stack(values) for key, values in kept.items()}
-    names = np.array(painted.players.names)
-    write_arrays(examples, names=names, crop=np.full(len(names), frozen.crop), **arrays)
+    write_arrays(examples, names=np.array(painted.players.names), **arrays)
     named = [{"image": painted.shards[i]["name"], **row} for i, row in enumerate(rows)]
     columns = dict.fromkeys(key for row in named for key in row)
     write_rows(scores, named, columns=[*columns])
@@ -121,16 +122,16 @@ def maps_of(frozen: Frozen, painted: People, p: ScoreLikeness) -> Iterator[Looke
     )
 
 
-def shown(
-    seen: Looked, human: Float[np.ndarray, "_ _"], *, pictured: bool
-) -> dict[str, np.ndarray]:
-    """What EXAMPLES has of an image: the maps to compare networks by, of some the pictures too."""
+def shown(seen: Looked, mask: Mask | None, human: Map, *, pictured: bool) -> dict[str, np.ndarray]:
+    """What EXAMPLES has of an image, to compare networks by; of some there are pictures too."""
+    size = len(seen.image)
     maps = {key: seen.maps[key] for key in ("smoothgrad", "attention_last")}
+    maps["object"] = at_size(mask, size)
     if not pictured:
         return maps
     pictures = {
         "seen_through": seen_through(seen.image, seen.maps["attention_last"]),
-        "layers": layers(seen.units, side=len(seen.image)),
+        "layers": layers(seen.units, side=size),
     }
     return {**maps, "images": seen.image, "human": human, **pictures}
 

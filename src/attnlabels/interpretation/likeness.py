@@ -67,11 +67,11 @@ def score_image(
 ) -> dict[str, float]:
     """A map of image `i` beside its people's mean map, that of its partners, and its masks."""
     human = people.mean_map(i)
-    at_size = resize_map(map.astype(np.float64), *human.shape)
-    scores = {"rho": spearman(at_size, human)}
+    resized = resize_map(map.astype(np.float64), *human.shape)
+    scores = {"rho": spearman(resized, human)}
     for pairing, partner in zip(Partners._fields, (each[i] for each in partners)):
         if partner >= 0:
-            scores[f"rho_{pairing}"] = spearman(at_size, people.mean_map(int(partner)))
+            scores[f"rho_{pairing}"] = spearman(resized, people.mean_map(int(partner)))
     return scores | {f"iou_{name}": iou_of_mask_size(map, mask) for name, mask in masks.items()}
 
 
@@ -81,6 +81,13 @@ def read_masks(
     """The masks of an image, by what they are of; none that has nothing inside the crop."""
     found = {of: read_mask(folder, name, crop=crop) for of, folder in folders.items()}
     return {of: mask for of, mask in found.items() if mask.any()}
+
+
+def at_size(mask: Bool[np.ndarray, "_ _"] | None, size: int) -> Bool[np.ndarray, "{size} {size}"]:
+    """A mask as a network of that input would be shown it; where there is none, nothing."""
+    if mask is None:
+        return np.zeros((size, size), bool)
+    return resize_map(mask.astype(np.float32), size, size) >= 0.5
 
 
 def of_masks(masks: Mapping[str, Bool[np.ndarray, "_ _"]]) -> dict[str, float]:
