@@ -30,6 +30,7 @@ from attnlabels.studies.likeness import (
     tabulate_people,
     tell,
 )
+from attnlabels.studies.overlaps import contrast_overlaps
 from attnlabels.studies.page import Page, write_page
 from attnlabels.studies.pictures import show_attention, show_gradients
 
@@ -56,6 +57,12 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
     }
     people = read_json(metrics / "measure_reliability.json", stage="measure_reliability")
     how = partial(contrast, level=p.level, permutations=p.permutations, seed=p.seed)
+    overlapping = partial(
+        contrast_overlaps,
+        examples=data / "examples",
+        permutations=p.permutations,
+        seed=p.seed,
+    )
     contrasts = {measure: how(measure, scored, p.contrasts) for measure in TESTED}
     first = next(iter(scored.values()))
     values = {**first.about, "seeds": len(first.seeds), "permutations": p.permutations}
@@ -64,6 +71,8 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
     for measure, table in contrasts.items():
         key = f"contrasts_{measure.replace(' ', '_')}"
         made[key], texts[key] = table, words("contrasts", values | {"measure": measure})
+    pairs = [(runs[a], runs[b]) for a, b in p.contrasts]
+    made["overlaps"], texts["overlaps"] = overlapping(pairs), words("overlaps", values)
     with replacing_folder(tables) as aside:
         aside.mkdir()
         write_tables(aside, made, texts=texts)

@@ -31,12 +31,16 @@ def compare(tmp_path, monkeypatch):
     for i, name in enumerate(RUNS):
         write_run(tmp_path, name, better=0.1 * (i == 2), seed=i)
         pictures = rng.integers(0, 255, (2, 2, 24, 24, 3), np.uint8)
-        write_arrays(
-            tmp_path / "data/examples" / f"{name}-0.npz",
-            images=pictures[0],
-            seen_through=pictures[1],
-            smoothgrad=rng.random((5, 24, 24)),
-        )
+        for seed in SEEDS:
+            write_arrays(
+                tmp_path / "data/examples" / f"{name}-{seed}.npz",
+                names=np.array([*"abcde"]),
+                images=pictures[0],
+                seen_through=pictures[1],
+                smoothgrad=rng.random((5, 24, 24)),
+                attention_last=rng.random((5, 6, 6)),
+                object=rng.random((5, 24, 24)) > 0.8,
+            )
     Path("metrics").mkdir()
     Path("m").rename("metrics/score_likeness")
     Path("s").rename("data/scores")
@@ -56,6 +60,7 @@ def compare(tmp_path, monkeypatch):
 def test_tables_numbers_and_a_page_are_left(compare):
     out = compare()
     keys = ["networks", "people", *(f"contrasts_{each.replace(' ', '_')}" for each in TESTED)]
+    keys.append("overlaps")
     assert [each["key"] for each in json.loads((out / "tables/tables.json").read_text())] == keys
     assert all(
         (out / "tables" / f"{key}.{kind}").is_file() for key in keys for kind in ("md", "csv")
@@ -64,6 +69,8 @@ def test_tables_numbers_and_a_page_are_left(compare):
     assert [*numbers] == keys
     found = numbers["contrasts_rho_gradient"]["gala_maps_minus_gala"]
     assert found["difference"]["mean"] == pytest.approx(0.1, abs=0.01)
+    overlap = numbers["overlaps"]["gala_minus_resnet"]
+    assert 0 < overlap["first"]["mean"] < 1 and 0 < overlap["p images"] <= 1
     page = (out / "page.html").read_text()
     assert re.search(r"rho gradient: gala maps minus gala \+0\.\d+ ± 0\.\d+\.", page)
     HTMLParser().feed(page)

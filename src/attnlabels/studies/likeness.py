@@ -80,6 +80,13 @@ TEXTS = {
         "is two-sided, and `holm` the same corrected for all rows of this table. A difference is "
         "found where both are small.",
     ),
+    "overlaps": (
+        "Overlap with objects of two runs' attention",
+        "IoU of the last attention with the object, of as many pixels of both as the sparser one "
+        "has above half of its range (the paper's procedure on COCO), averaged over seeds; mean "
+        "over images ± standard error, `p images` by {permutations} sign flips. Beside chance and "
+        "a centre prior stands the IoU of the first table, of as many pixels as the object has.",
+    ),
     "people": (
         "How far people agree",
         "Spearman's correlation, mean over images ± standard error, of players' maps with blur "
