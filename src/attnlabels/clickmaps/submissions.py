@@ -12,9 +12,11 @@ Clicks are (x, y) in pixels of the image, from 0, in the order they were made.
 import csv
 import json
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float
@@ -62,8 +64,12 @@ def read_csv(path: Path) -> Iterator[Submission]:
 def read_npz(path: Path) -> Iterator[Submission]:
     """The submissions of an npz in their order; never unpickles. Raises ValueError likewise."""
     refuse_pointer(path)
-    with np.load(path, allow_pickle=False) as file:
-        columns = {key: _column(file, key, path) for key in file.files}
+    try:
+        # numpy leaves a file open that it opened itself and that is no whole archive
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            columns = {key: _column(file, key, path) for key in file.files}
+    except (BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path}: no whole npz ({error}); fetch it again") from error
     if missing := [key for key in ARRAYS if key not in columns]:
         cure = f"; {AS_PLAIN}" if missing == ["n_clicks"] else ""
         raise ValueError(f"{path}: has no {', '.join(missing)}{cure}")

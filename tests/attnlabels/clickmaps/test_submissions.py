@@ -129,3 +129,13 @@ def test_a_pickle_is_never_read_and_the_cure_is_said(tmp_path):
 def test_an_npz_that_does_not_fit_is_refused(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         list(read_npz(an_npz(tmp_path, **changes)))
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda data: data[:-40], lambda data: data[:200] + b"x" + data[201:]]
+)
+def test_an_npz_that_is_cut_short_or_damaged_is_named(tmp_path, harm):
+    path = an_npz(tmp_path)
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"clicks\.npz: (no whole npz|file_pointer)"):
+        list(read_npz(path))
