@@ -12,7 +12,7 @@ import score_likeness
 from attnlabels.clickmaps.blurring import blur
 from attnlabels.images.decoding import resize_map
 from attnlabels.interpretation.looking import MAPS
-from attnlabels.interpretation.overlap import chance, iou_of_mask_size
+from attnlabels.interpretation.overlap import chance, iou_above_half, iou_of_mask_size
 from attnlabels.interpretation.people import read_mask
 from attnlabels.shards.shards import Shards
 from painted import SIDE, write_classifier, write_painted
@@ -88,6 +88,8 @@ def test_a_row_is_what_the_maps_in_the_examples_score(score, painted) -> None:
         mask = read_mask(painted / "part", name, crop=1.0)
         for key in ("smoothgrad", "attention_last"):
             assert row[f"{key}.iou_part"] == pytest.approx(iou_of_mask_size(arrays[key][i], mask))
+            above = iou_above_half(arrays[key][i], mask)
+            assert row[f"{key}.iou_above_half_part"] == pytest.approx(above)
         players = []
         for player in range(4):
             own = sample["points"][sample["observers"] == player]

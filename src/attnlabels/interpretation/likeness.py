@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from attnlabels.images.decoding import resize_map
-from attnlabels.interpretation.overlap import chance, iou_of_mask_size
+from attnlabels.interpretation.overlap import chance, iou_above_half, iou_of_mask_size
 from attnlabels.interpretation.people import People, read_mask
 from attnlabels.metrics.linear_probe import among_largest
 from attnlabels.metrics.ranks import spearman
@@ -72,7 +72,10 @@ def score_image(
     for pairing, partner in zip(Partners._fields, (each[i] for each in partners)):
         if partner >= 0:
             scores[f"rho_{pairing}"] = spearman(resized, people.mean_map(int(partner)))
-    return scores | {f"iou_{name}": iou_of_mask_size(map, mask) for name, mask in masks.items()}
+    for name, mask in masks.items():
+        scores[f"iou_{name}"] = iou_of_mask_size(map, mask)
+        scores[f"iou_above_half_{name}"] = iou_above_half(map, mask)
+    return scores
 
 
 def read_masks(
@@ -99,10 +102,8 @@ def of_masks(masks: Mapping[str, Bool[np.ndarray, "_ _"]]) -> dict[str, float]:
 def errors(
     logits: Float[np.ndarray, "n k"], classes: Int[np.ndarray, "n"]
 ) -> list[dict[str, float]]:
-    """Of each image 1 where its class is not among the largest logit, and the five largest.
-
-    The latter of more than five classes.
-    """
+    """Of each image 1 where its class has not the largest logit, or, of more than five classes,
+    none of the five largest; else 0."""
     z, y = logits.astype(np.float64), classes.astype(np.int64)
     tops = [top for top in TOPS if top < z.shape[1]]
     wrong = {f"top{top}_error": 1.0 - among_largest(z, y, k=top) for top in tops}
