@@ -81,6 +81,13 @@ def paths_in(entries: list[Any]) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
+# Of all pipelines, those of the root and its studies once for each file that they may be run with.
+TREES = [*PARAMS.values()]
+TREES += [
+    tree for each in PIPELINES if params_of(each) is not PARAMS for tree in params_of(each).values()
+]
+
+
 def runs_in(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The rows of all tables of runs: what has labels and weights."""
     for table in tree.values():
@@ -283,7 +290,7 @@ def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
     filling = {path for path in MODULES if path.parent in SLOTS.values()}
     assert set(MODULES) - filling == {file for user in users for file in closure(user)}
     for slot, room in SLOTS.items():
-        named = {row.get(slot) for tree in PARAMS.values() for row in runs_in(tree)}
+        named = {row.get(slot) for tree in TREES for row in runs_in(tree)}
         assert {path.stem for path in room.glob("[!_]*.py")} <= named
 
 
@@ -293,13 +300,13 @@ def test_a_run_is_stale_with_its_own_labels_and_block_and_with_no_others(name, b
     words, deps = body["cmd"].split(), paths_in(body["deps"])
     if name == "list_runs":
         study = words[2]
-        rows = [row for tree in PARAMS.values() for row in tree[study].values()]
+        rows = [row for tree in TREES if study in tree for row in tree[study].values()]
         for slot, room in SLOTS.items():
             assert any(slot in row for row in rows) is (f"data/code/{room.name}" in deps)
         watched = [path for path in deps if path.startswith("data/")]
         for row in rows:
             folders = [row["labels"], *([row["cotrain"]["shards"]] if row.get("cotrain") else [])]
-            for folder in folders:
+            for folder in (each.removeprefix(UP) for each in folders):
                 assert any(f"{folder}/".startswith(f"{path}/") for path in watched), folder
     elif words[2].startswith("data/runs/"):
         assert words[2] in deps and words[2].endswith("/${item.run}.json")

@@ -179,7 +179,7 @@ def test_timms_weights_load_where_the_slot_is_empty_and_beside_it():
         assert {key.split(".")[1] for key in found.missing_keys} == set(map(str, range(missing)))
 
 
-@pytest.mark.parametrize("name", ["", "no_such", "../gala", "norms.x", "_norms"])
+@pytest.mark.parametrize("name", ["", "no_such", "rooms/gala", "norms.x", "_norms"])
 def test_another_name_is_refused(name):
     with pytest.raises(ValueError, match="no unit_attention .*attnlabels.unit_attention"):
         build(name)
