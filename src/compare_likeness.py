@@ -101,7 +101,8 @@ def words(key: str, values: dict[str, Any]) -> tuple[str, str]:
 
 def summed_up(measure: str, told: list[str]) -> str:
     """What is found of a measure, in a sentence."""
-    return f"{measure}: {'; '.join(told) if told else 'no difference is found'}."
+    found = "; ".join(told) if told else "no difference is found"
+    return f"{measure[0].upper()}{measure[1:]}: {found}."
 
 
 def rows_words(row: dict[str, Any]) -> str:

@@ -72,7 +72,7 @@ def test_tables_numbers_and_a_page_are_left(compare):
     overlap = numbers["overlaps"]["gala_minus_resnet"]
     assert 0 < overlap["first"]["mean"] < 1 and 0 < overlap["p images"] <= 1
     page = (out / "page.html").read_text()
-    assert re.search(r"rho gradient: gala maps minus gala \+0\.\d+ ± 0\.\d+\.", page)
+    assert re.search(r"Rho gradient: gala maps minus gala \+0\.\d+ ± 0\.\d+\.", page)
     HTMLParser().feed(page)
     assert page.count("data:image/jpeg") == 3 * 2 + 5  # images, two runs; one pair of gradients
     assert "http" not in page.replace("http://www.w3.org", "")

@@ -64,7 +64,7 @@ PAPER = {  # Linsley et al. 2019, Table 1: top-1 and top-5 error and share of hu
 TEXTS = {
     "networks": (
         "Networks and people",
-        "Means over seeds, ± their standard error; last, people and what knows nothing. `rho` is "
+        "Means over seeds, ± their standard error; last, what knows nothing of the image. `rho` is "
         "Spearman's correlation with the mean map of an image's players (blur {blur}, {map_size} "
         "px, {painted} images), of SmoothGrad or of the attention of the last unit with any (of "
         "the features' norm where a network has none); `share` is that of the gradient over how "
