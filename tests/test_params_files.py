@@ -4,7 +4,7 @@ import ast
 import copy
 import importlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 import list_runs
 import train_teacher
 from attnlabels.losses.objective import TERMS
+from attnlabels.pipeline.code import SLOTS
 from attnlabels.pipeline.params import check, load, read
 from attnlabels.pipeline.results import runs_of
 from attnlabels.teachers.network import OUTPUT, Teacher
@@ -31,17 +32,31 @@ def scripts_by_file() -> dict[Path, set[str]]:
     return found
 
 
-def tables_of_runs() -> dict[str, str]:
+def tables_of_runs(pipelines: Iterable[Path]) -> dict[str, str]:
     """The tables of runs and the script that trains each, as the pipeline files have it."""
     found = {}
-    for pipeline in PIPELINES:
+    for pipeline in pipelines:
         for script, body in YAML(typ="safe").load(pipeline)["stages"].items():
             if script.startswith("train_") and "run" in body.get("matrix", {}):
                 found[body["matrix"]["run"].strip("${}")] = script
     return found
 
 
-TABLES = tables_of_runs()
+ROOTS = [each for each in PIPELINES if params_files_of(each) == FILES]
+TABLES = tables_of_runs(ROOTS)
+# Each table in each parameter file that has it: those of the root, and those of a study's own.
+PLACES = [(file, table, script) for table, script in TABLES.items() for file in FILES]
+PLACES += [
+    (file, table, script)
+    for study in PIPELINES
+    if study not in ROOTS
+    for table, script in tables_of_runs([study]).items()
+    for file in params_files_of(study)
+]
+each_table = pytest.mark.parametrize(
+    ("file", "table", "script"),
+    [pytest.param(*each, id=f"{each[1]}-{each[0].parent.name}-{each[0].stem}") for each in PLACES],
+)
 
 Loaded = tuple[str, str, tuple[str | None, ...]]
 
@@ -119,23 +134,26 @@ def test_every_section_fits_its_scripts_record(file, script, kind, keys):
         load(record, *section, path=file)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-@pytest.mark.parametrize("table", TABLES)
-def test_every_row_of_a_table_fits_the_script_that_trains_it(file, table):
-    script, tree = importlib.import_module(TABLES[table]), read(file)
-    made = {"train", *tree["relabel_images"]}
+@each_table
+def test_every_row_of_a_table_fits_the_script_that_trains_it(file, table, script):
+    module, tree = importlib.import_module(script), read(file)
+    made = {"train", *tree["relabel_images"], *tree.get("prepare_clickme", {})}
     for name, row in tree[table].items():
-        fitted = check(script.Row, row, where=f"{file}: {table}.{name}")
+        fitted = check(module.Row, row, where=f"{file}: {table}.{name}")
         assert fitted.weights.keys() <= TERMS.keys(), name
-        assert fitted.labels in {f"data/labels/{each}" for each in made}, name
-        if TABLES[table] == "train_simclr":
-            script.require_one_meaning(load(script.TrainSimclr, "train_simclr", path=file), fitted)
-            assert list_runs.find_block(fitted.block, name=name).is_file()
+        folder, _, labels = fitted.labels.rpartition("/")
+        assert folder in ("data/labels", "../../data/clickme/maps") and labels in made, name
+        if script == "train_simclr":
+            module.require_one_meaning(load(module.TrainSimclr, "train_simclr", path=file), fitted)
+        else:
+            module.require_one_meaning(fitted)
+        for slot, room in SLOTS.items():
+            if row.get(slot) is not None:
+                assert list_runs.find_module(slot, room, row[slot], name=name).is_file()
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-@pytest.mark.parametrize("table", TABLES)
-def test_an_override_of_a_sweep_changes_that_value_and_no_other(file, table, tmp_path):
+@each_table
+def test_an_override_of_a_sweep_changes_that_value_and_no_other(file, table, script, tmp_path):
     # DVC writes an override into the file's tree, in which rows may share what `<<` merges.
     name = [*read(file)[table]][-1]
     expected = read(file)

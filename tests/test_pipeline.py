@@ -132,15 +132,17 @@ def test_a_stage_runs_the_script_of_its_name_with_as_many_words_as_that_takes(na
 def test_a_stage_depends_on_its_data_and_on_the_list_of_its_scripts_code_alone(name, body):
     # What that list holds, tests/attnlabels/pipeline/test_code.py tests.
     code = [path for path in paths_in(body["deps"]) if path.startswith(("src", "data/code"))]
-    blocks = ["data/code/blocks"] if "data/code/blocks" in code else []
-    assert not blocks or name == "list_runs"
-    assert code == (["src"] if name == "list_code" else [f"data/code/{name}.json", *blocks])
+    rooms = {f"data/code/{room.name}" for room in SLOTS.values()}
+    filling = [path for path in code if path in rooms]
+    assert not filling or name == "list_runs"
+    assert code == (["src"] if name == "list_code" else [f"data/code/{name}.json", *filling])
 
 
 def test_the_code_of_every_stage_is_listed():
     body = stages_of(PIPELINES[0])["list_code"]
     listed = {f"data/code/{name}.json" for name in SCRIPTS if name != "list_code"}
-    assert sorted(outputs_of(body)) == sorted({*listed, "data/code/blocks"})
+    rooms = {f"data/code/{room.name}" for room in SLOTS.values()}
+    assert sorted(outputs_of(body)) == sorted(listed | rooms)
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda path: path.parent.name)

@@ -388,7 +388,8 @@ def test_training_images_held_out_are_scored_in_the_place_of_validation_images(t
 def test_an_invented_variant_is_a_file_and_a_row(train, monkeypatch, tmp_path):
     (tmp_path / "invented.py").write_text(INVENTED)
     monkeypatch.setattr(blocks, "__path__", [*blocks.__path__, str(tmp_path)])
-    monkeypatch.setattr(list_runs, "find_block", lambda block, *, name: tmp_path / "invented.py")
+    found = tmp_path / "invented.py"
+    monkeypatch.setattr(list_runs, "find_module", lambda *slot_and_name, name: found)
     monkeypatch.setitem(objective.TERMS, "peak", lambda outputs, targets: outputs.z0.abs().amax())
     out = train("out", block="invented", weights=WEIGHTS | {"peak": 0.01})
     assert "peak" in rows(out)[0] and "encoder.block.gain" in encoder(out)

@@ -1,1 +1,0 @@
-"""ClickMe: what players painted on photographs, as people have it (Linsley et al., ICLR 2019)."""

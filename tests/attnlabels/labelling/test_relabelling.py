@@ -30,13 +30,13 @@ def test_parts_are_the_images_of_each_shard(shards):
     }
 
 
-def test_points_are_those_of_the_source_or_those_of_its_map():
-    found = with_points(Label(peak(3, 5)), MANNER)
+def test_points_are_found_in_the_map_in_a_teachers_manner_alone():
+    found = with_points(Label(peak(3, 5)), MANNER, (30, 36))
     assert found.points.tolist() == [[3, 5]] and found.grid == (12, 12)
-    own = Label(peak(3, 5), np.array([[1, 2]]), None, (30, 36))
-    assert with_points(own, MANNER) is own
+    without = with_points(Label(peak(3, 5)), None, (30, 36))
+    assert without.points.shape == (0, 2) and without.grid == (12, 12)
     with pytest.raises(Unknown, match="its map is the same everywhere"):
-        with_points(Label(np.ones((12, 12), np.float32)), MANNER)
+        with_points(Label(np.ones((12, 12), np.float32)), MANNER, (30, 36))
 
 
 def test_an_image_of_which_the_source_knows_nothing_stops_or_is_left_out(shards):
