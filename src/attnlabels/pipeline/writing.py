@@ -1,6 +1,7 @@
 """Writing results: whole files or none, finite numbers under stable keys."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -117,8 +118,9 @@ def write_arrays(path: Path, **arrays: ArrayLike) -> None:
     """
     with replacing(path) as aside, ZipFile(aside, "w") as file:
         for name, array in arrays.items():
-            with file.open(ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            data = io.BytesIO()  # whole: of a member of unknown size, Pythons write unlike headers
+            np.lib.format.write_array(data, np.asanyarray(array), allow_pickle=False)
+            file.writestr(ZipInfo(f"{name}.npy"), data.getvalue())
 
 
 def _check(node: Any, where: str, *, separator: str = ".") -> None:
