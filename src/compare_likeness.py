@@ -8,7 +8,6 @@ gets the tables as CSV, as Markdown and as tables.json, REPORT their numbers, an
 that needs nothing beside it, the finding, the tables and the pictures.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,29 +49,28 @@ class CompareLikeness:
 
 
 def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page: Path) -> None:
-    p, runs = load(CompareLikeness, "compare_likeness"), runs_of(study, read())
+    p, tree = load(CompareLikeness, "compare_likeness"), read()
+    runs = runs_of(study, tree)
     require_runs([*p.contrasts, *p.gradients, *((name, name) for name in p.pictured)], runs)
     scored = {
         name: read_scored(each, metrics / STAGE, data / "scores") for name, each in runs.items()
     }
     people = read_json(metrics / "measure_reliability.json", stage="measure_reliability")
-    how = partial(contrast, level=p.level, permutations=p.permutations, seed=p.seed)
-    overlapping = partial(
-        contrast_overlaps,
-        examples=data / "examples",
-        permutations=p.permutations,
-        seed=p.seed,
-    )
-    contrasts = {measure: how(measure, scored, p.contrasts) for measure in TESTED}
+    drawn = {"permutations": p.permutations, "seed": p.seed}
+    contrasts = {
+        measure: contrast(measure, scored, p.contrasts, level=p.level, **drawn)
+        for measure in TESTED
+    }
+    pairs = [(runs[a], runs[b]) for a, b in p.contrasts]
     first = next(iter(scored.values()))
-    values = {**first.about, "seeds": len(first.seeds), "permutations": p.permutations}
+    values = {**first.about, **drawn, "seeds": len(first.seeds), "level": 100 * p.level}
     made: dict[str, Table] = {"networks": tabulate(scored), "people": tabulate_people(people)}
     texts = {key: words(key, values) for key in made}
     for measure, table in contrasts.items():
         key = f"contrasts_{measure.replace(' ', '_')}"
         made[key], texts[key] = table, words("contrasts", values | {"measure": measure})
-    pairs = [(runs[a], runs[b]) for a, b in p.contrasts]
-    made["overlaps"], texts["overlaps"] = overlapping(pairs), words("overlaps", values)
+    made["overlaps"] = contrast_overlaps(pairs, data / "examples", **drawn)
+    texts["overlaps"] = words("overlaps", values)
     with replacing_folder(tables) as aside:
         aside.mkdir()
         write_tables(aside, made, texts=texts)
@@ -87,7 +85,7 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
                 show_attention([runs[name] for name in p.pictured], data / "examples"),
                 show_gradients([(runs[a], runs[b]) for a, b in p.gradients], data / "examples"),
             ],
-            notes=[f"{name}: {rows_words(read()[study][name])}" for name in runs],
+            notes=[f"{name}: {rows_words(tree[study][name])}" for name in runs],
             made_by=", ".join(f"{key} {value}" for key, value in first.about["made_by"].items()),
         ),
     )

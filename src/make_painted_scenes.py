@@ -15,56 +15,34 @@ The background tells the class of training pictures with the chance `shortcut`, 
 pictures never. The same row gives the same bytes again, with any number of workers.
 """
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder
-from attnlabels.scenes.observers import Amount, Number, Share
+from attnlabels.scenes.looks import Looks
+from attnlabels.scenes.observers import Number, Share
 from attnlabels.scenes.painted_layouts import painted, readme, write_split
 from attnlabels.scenes.players import Crowd, draw_players
-from attnlabels.scenes.scenes import SHAPES, Style, scene_rng
+from attnlabels.scenes.scenes import scene_rng
 from attnlabels.scenes.splits import mapping
 
 
 @record
-class MakePaintedScenes:
-    seed: Annotated[int, Field(ge=0)]
-    workers: Number
-    size: Annotated[int, Field(ge=16)]
-    n_classes: Annotated[int, Field(ge=2, le=len(SHAPES))]
+class MakePaintedScenes(Looks):
     n_train: Number
     n_test: Number
-    object_size: tuple[float, float]
-    object_spread: Amount
     part_size: Share
-    rotation_sd: Amount
-    hue_jitter: Amount
-    contrast: Amount
-    period: tuple[float, float]
-    n_regions: tuple[int, int]
-    n_distractors: tuple[int, int]
-    shortcut: Share
-    noise_sd: Amount
     painted: Share
     crowd: Crowd
 
 
 def main(name: str, out: Path) -> None:
     p = load(MakePaintedScenes, "make_painted_scenes", name)
-    for key, n in (("n_train", p.n_train), ("n_test", p.n_test)):
-        if n % p.n_classes:
-            raise ValueError(
-                f"params.yaml: make_painted_scenes.{name}.{key} is {n}, expected a multiple of "
-                f"n_classes ({p.n_classes}), so that classes are equally large"
-            )
-    knobs = {each.name: vars(p)[each.name] for each in fields(Style) if each.name in vars(p)}
-    style = Style(**knobs, occlusion=0.0, texture_shift=0, hue_shift=0.0)
+    p.require_equal_classes(f"make_painted_scenes.{name}", "n_train", "n_test")
+    style = p.style(occlusion=0.0)
     draw = partial(
         painted,
         seed=p.seed,

@@ -15,7 +15,7 @@ NAME is a row of `make_scenes` in params.yaml. OUT gets
 The same row gives the same bytes again, with any number of workers.
 """
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -35,8 +35,9 @@ from attnlabels.scenes.layouts import (
     write_salicon,
     write_watched_imagenet,
 )
-from attnlabels.scenes.observers import Amount, Eye, Mouse, Number, Share
-from attnlabels.scenes.scenes import SHAPES, Style, scene_rng
+from attnlabels.scenes.looks import Looks
+from attnlabels.scenes.observers import Eye, Mouse, Number, Share
+from attnlabels.scenes.scenes import SHAPES, scene_rng
 from attnlabels.scenes.splits import (
     by_eye,
     by_mouse,
@@ -49,11 +50,7 @@ from attnlabels.scenes.splits import (
 
 
 @record
-class MakeScenes:
-    seed: Annotated[int, Field(ge=0)]
-    workers: Number
-    size: Annotated[int, Field(ge=16)]
-    n_classes: Annotated[int, Field(ge=2, le=len(SHAPES))]
+class MakeScenes(Looks):
     n_train: Number
     n_val: Number
     n_cifar_train: Annotated[int, Field(ge=1, multiple_of=CIFAR_BATCHES * len(SHAPES))]
@@ -62,17 +59,7 @@ class MakeScenes:
     n_attention_val: Number
     n_eye: Number
     two_objects: Share
-    object_size: tuple[float, float]
-    object_spread: Amount
-    rotation_sd: Amount
-    hue_jitter: Amount
-    contrast: Amount
-    period: tuple[float, float]
-    n_regions: tuple[int, int]
-    n_distractors: tuple[int, int]
     occlusion: Share
-    shortcut: Share
-    noise_sd: Amount
     cifar_texture_shift: int
     cifar_hue_shift: float
     mouse: Mouse
@@ -81,14 +68,8 @@ class MakeScenes:
 
 def main(name: str, out: Path) -> None:
     p = load(MakeScenes, "make_scenes", name)
-    for key, n in (("n_train", p.n_train), ("n_val", p.n_val)):
-        if n % p.n_classes:
-            raise ValueError(
-                f"params.yaml: make_scenes.{name}.{key} is {n}, expected a multiple of n_classes "
-                f"({p.n_classes}), so that classes are equally large"
-            )
-    knobs = {each.name: vars(p)[each.name] for each in fields(Style) if each.name in vars(p)}
-    style = Style(**knobs, texture_shift=0, hue_shift=0.0)
+    p.require_equal_classes(f"make_scenes.{name}", "n_train", "n_val")
+    style = p.style(occlusion=p.occlusion)
     other = replace(style, texture_shift=p.cifar_texture_shift, hue_shift=p.cifar_hue_shift)
     square = partial(classified, seed=p.seed)
     of_imagenet = partial(square, n_classes=p.n_classes, size=p.size, style=style)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import h5py
 
-from attnlabels.clickmaps.tfrecord import GZIP, HEAD, masked_crc
+from attnlabels.clickmaps.tfrecord import HEAD, masked_crc, refuse_compressed
 from attnlabels.pipeline.pointers import refuse_pointer
 
 Form = Literal["tfrecord", "csv", "npz", "hdf5"]
@@ -37,8 +37,7 @@ def _form(path: Path) -> Form:
     refuse_pointer(path)
     with path.open("rb") as file:
         head = file.read(HEAD.size)
-    if head.startswith(GZIP):
-        raise ValueError(f"{path}: is compressed; unpack it first: gzip -d (its name ends in .gz)")
+    refuse_compressed(path, head)
     if head.startswith(ZIP):
         return "npz"
     if h5py.is_hdf5(path):

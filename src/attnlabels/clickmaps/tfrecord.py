@@ -79,13 +79,16 @@ def masked_crc(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+def refuse_compressed(path: Path, head: bytes) -> None:
+    """Raises ValueError if a file that begins with `head` is compressed by gzip."""
+    if head.startswith(GZIP):
+        raise ValueError(f"{path}: is compressed; unpack it first: gzip -d (its name ends in .gz)")
+
+
 def _offsets(path: Path) -> Iterator[int]:
     size, at = path.stat().st_size, 0
     with path.open("rb") as file:
-        if file.read(len(GZIP)) == GZIP:
-            raise ValueError(
-                f"{path}: is compressed; unpack it first: gzip -d (its name ends in .gz)"
-            )
+        refuse_compressed(path, file.read(len(GZIP)))
         while at < size:
             file.seek(at)
             head = file.read(HEAD.size)

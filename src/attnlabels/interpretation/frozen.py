@@ -13,6 +13,7 @@ from attnlabels.interpretation.smoothgrad import Manner, draw_noise, smoothgrad
 from attnlabels.models.classifier import Classifier, build_classifier
 from attnlabels.models.encoder import features
 from attnlabels.models.files import load_weights, read_config
+from attnlabels.processes.loading import as_input
 from attnlabels.processes.world import own_device
 
 PLAIN = "features"  # the unit attention that changes nothing, of which the norm of features is seen
@@ -73,7 +74,7 @@ class Frozen:
             raise ValueError(
                 f"images of {h} x {w}; the network learnt from {self.size} x {self.size}"
             )
-        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
+        return as_input(torch.from_numpy(images).to(self.device))
 
 
 def open_classifier(weights: Path, *, n_classes: int) -> Frozen:

@@ -24,9 +24,6 @@ BACKBONES: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, 
 }
 
 
-SLOTS = {"block": "attnlabels.blocks", "unit_attention": "attnlabels.unit_attention"}
-
-
 class Stages(NamedTuple):
     """Maps of the three taps, each after its last ReLU, so >= 0, and the block's mask.
 
@@ -94,13 +91,14 @@ class Encoder(nn.Module):
         n_units = sum(depths)
         ends = tuple(itertools.accumulate(depths))  # of stages; units are counted from 1
         self.taps = ends[1:] if taps == "stages" else (n_units - 2, n_units - 1, n_units)
-        self.block = _find("block", block).Block(channels)
+        self.block = _find("block", block, room="attnlabels.blocks").Block(channels)
         if not 1 <= attended_stage <= len(depths):
             raise ValueError(f"attended_stage is {attended_stage}; expected 1 to {len(depths)}")
         self.attentions, depth = nn.ModuleList(), depths[attended_stage - 1]
         self.first_attended = ends[attended_stage - 1] - depth + 1
         if unit_attention is not None:
-            attention = _find("unit_attention", unit_attention).Attention
+            room = "attnlabels.unit_attention"
+            attention = _find("unit_attention", unit_attention, room=room).Attention
             width_there = width * 2 ** (attended_stage - 1) * unit.expansion
             self.attentions.extend(attention(width_there) for _ in range(depth))
         _initialise(self, zero_init=zero_init)
@@ -135,17 +133,14 @@ def features(stages: Stages) -> Float[Tensor, "n d"]:
     return stages.last.float().mean(dim=(2, 3))  # not in bf16: it rounds to 0.4 %
 
 
-def _find(slot: str, name: str) -> ModuleType:
-    # By name, the only such import: with a table of the slots' classes here, editing one of them
+def _find(slot: str, name: str, *, room: str) -> ModuleType:
+    # By name, the only such imports: with a table of a slot's classes here, editing one of them
     # would make every trained run stale.
-    room = SLOTS[slot]
-    if (
-        not name.isidentifier()
-        or name[0] == "_"
-        or importlib.util.find_spec(f"{room}.{name}") is None
-    ):
+    module = f"{room}.{name}"
+    named = name.isidentifier() and name[0] != "_"
+    if not named or importlib.util.find_spec(module) is None:
         raise ValueError(f"no {slot} {name!r}: expected a module of {room}")
-    return importlib.import_module(f"{room}.{name}")
+    return importlib.import_module(module)
 
 
 def _stage(

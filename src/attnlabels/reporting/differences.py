@@ -106,7 +106,7 @@ def above_zero(cc: Mapping[str, pd.DataFrame], *, intervals: Intervals) -> Table
         values = over_images(each)
         test = one_sample_t(values, 0.0)
         table[key] = _cells_of(test, values, "cc", unit="image", intervals=intervals)
-    return _with_holm(table)
+    return with_holm(table)
 
 
 def compare_cc(
@@ -131,7 +131,7 @@ def compare_cc(
         for other, frames in pairs.items():
             a, b = map(over_images, frames)
             table[f"{key}_minus_{other}"] = _compare(a, b, unit="image", intervals=intervals)
-    return _with_holm(table)
+    return with_holm(table)
 
 
 def compare_teachers(
@@ -155,7 +155,7 @@ def compare_teachers(
         table[f"{subset}_{name}_minus_teacher"] = _compare(
             theirs.to_numpy(), over_images(ours), unit="image", intervals=intervals
         )
-    return _with_holm(table)
+    return with_holm(table)
 
 
 def equate_cc(
@@ -177,7 +177,7 @@ def equate_cc(
             }
             key = f"{subset}_{name}_{readout}_and_teacher"
             table[key] = _told(cells, n=test.n, unit="image")
-    return _with_holm(table)
+    return with_holm(table)
 
 
 def compare_scores(scores: Scores, baseline: Scores, *, intervals: Intervals) -> Table:
@@ -190,7 +190,7 @@ def compare_scores(scores: Scores, baseline: Scores, *, intervals: Intervals) ->
                 **_compare(a, b, unit="seed", intervals=intervals),
                 **_welch_cells(one.to_numpy(), other.to_numpy(), unit="seed"),
             }
-    return _with_holm(table)
+    return with_holm(table)
 
 
 def _compare(
@@ -239,15 +239,15 @@ def _told(cells: Mapping[str, Cell | None], *, n: int, unit: str) -> Row:
     return {key: remark if cell is None else cell for key, cell in cells.items()}
 
 
-def _with_holm(table: Table) -> Table:
-    """The table with one more column after p, corrected for all that it tests."""
-    ps = [row.get("p") for row in table.values()]
+def with_holm(table: Table, column: str = "p", *, corrected_as: str = "p_holm") -> Table:
+    """The table with one more column after that of p-values, corrected for all that it tests."""
+    ps = [row.get(column) for row in table.values()]
     corrected = holm([p if isinstance(p, float) else None for p in ps])
     longer: Table = {}
     for (name, row), p_holm in zip(table.items(), corrected):
         longer[name] = {}
         for key, cell in row.items():
             longer[name][key] = cell
-            if key == "p":
-                longer[name]["p_holm"] = cell if p_holm is None else p_holm
+            if key == column:
+                longer[name][corrected_as] = cell if p_holm is None else p_holm
     return longer

@@ -202,20 +202,33 @@ def write_page(path: Path, page: Mapping[str, Any]) -> None:
 def render(page: Mapping[str, Any]) -> str:
     """The page; every text that is put into it is escaped, the style and the script are ours."""
     source = Path(__file__)
-    environment = jinja2.Environment(
+    drawn = {key: page[key] for key in ("charts", "lines")}
+    return (
+        environment()
+        .from_string(source.with_suffix(".html").read_text())
+        .render(
+            page,
+            style=style(),
+            script=source.with_suffix(".js").read_text(),
+            drawn=jinja2.utils.htmlsafe_json_dumps(
+                drawn | {"shades": colour_scales()}, allow_nan=False, separators=(",", ":")
+            ),
+        )
+    )
+
+
+def environment() -> jinja2.Environment:
+    """For pages: every text that is put into one is escaped, and one that is missing an error."""
+    made = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["show"] = show
-    environment.filters["code"] = _code_spans
-    drawn = {key: page[key] for key in ("charts", "lines")}
-    return environment.from_string(source.with_suffix(".html").read_text()).render(
-        page,
-        style=source.with_suffix(".css").read_text(),
-        script=source.with_suffix(".js").read_text(),
-        drawn=jinja2.utils.htmlsafe_json_dumps(
-            drawn | {"shades": colour_scales()}, allow_nan=False, separators=(",", ":")
-        ),
-    )
+    made.filters |= {"show": show, "code": _code_spans}
+    return made
+
+
+def style() -> str:
+    """The style of all pages."""
+    return Path(__file__).with_suffix(".css").read_text()
 
 
 def baselines_of(runs: Mapping[str, Run], section: Mapping[str, Any]) -> dict[str, str]:

@@ -55,7 +55,7 @@ def read_scores(metrics: Path, run: Run) -> Scores:
     """
     stages = _stages_of(metrics, run)
     by_seed = {
-        seed: _flatten({key: _read(metrics, run, stage, seed) for key, stage in stages.items()})
+        seed: flatten({key: _read(metrics, run, stage, seed) for key, stage in stages.items()})
         for seed in run.seeds
     }
     first = run.seeds[0]
@@ -164,11 +164,12 @@ def _read(metrics: Path, run: Run, stage: str, seed: int) -> dict[str, Any]:
     return read_json(run.file(metrics, stage, seed, suffix=".json"), stage=stage)
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What a file of metrics holds, by its dotted path; not what made it."""
     flat: dict[str, Any] = {}
     for key, node in tree.items():
         if key == MADE_BY:  # no score
             continue
         path = f"{prefix}{key}"
-        flat |= _flatten(node, f"{path}.") if isinstance(node, Mapping) else {path: node}
+        flat |= flatten(node, f"{path}.") if isinstance(node, Mapping) else {path: node}
     return flat

@@ -5,7 +5,7 @@ Of a run there is a file of means a seed and a file of the images' scores, both 
 is tested over both, as either alone could be luck in the other (STUDIES §C.4).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +13,16 @@ import numpy as np
 import pandas as pd
 
 from attnlabels.metrics.permutations import sign_flips
-from attnlabels.metrics.statistics import Mean, holm, mean_se, paired_t, t_interval
+from attnlabels.metrics.statistics import Mean, mean_se, one_sample_t, t_interval
 from attnlabels.pipeline.results import Run, read_csv, read_json
+from attnlabels.reporting.differences import with_holm
 from attnlabels.reporting.legend import show
+from attnlabels.reporting.scores import flatten
 from attnlabels.reporting.tables import Row, Table
 
 STAGE = "score_likeness"
-# Columns of the tables, by where `score_likeness` has them; the images' scores have the same names.
+# Columns of the tables, by what `score_likeness` calls them in the images' scores and in the means;
+# of the latter the numbers are a level below.
 MEASURES = {
     "top-1 error": "top1_error",
     "top-5 error": "top5_error",
@@ -29,11 +32,11 @@ MEASURES = {
     "IoU object": "attention_last.iou_object",
     "gradient IoU part": "smoothgrad.iou_part",
 }
-SHARES = {  # of what players agree, each by its ceiling; means over images have no row an image
-    "share of player": "smoothgrad.share_of_player",
-    "share of mean": "smoothgrad.share_of_mean_of_players",
+SHARES = {  # of what players agree, each by its ceiling; no image has one of its own
+    "share of player": "smoothgrad.share_of_player.share",
+    "share of mean": "smoothgrad.share_of_mean_of_players.share",
+    "below null": "smoothgrad.share_below_null",
 }
-BELOW = {"below null": "smoothgrad.share_below_null"}
 # Beside a network's own: what knows nothing of the image, and what nothing was taught.
 CONTROLS = {
     "centre prior": {
@@ -75,10 +78,10 @@ TEXTS = {
     ),
     "contrasts": (
         "{measure}: one run minus another",
-        "Paired over {seeds} seeds (± standard error, the 95 % interval of Student's t, `p seeds`) "
-        "and over the images, averaged over seeds (`p images`, {permutations} sign flips). Each p "
-        "is two-sided, and `holm` the same corrected for all rows of this table. A difference is "
-        "found where both are small.",
+        "Paired over {seeds} seeds (± standard error, the {level:.3g} % interval of Student's t, "
+        "`p seeds`) and over the images, averaged over seeds (`p images`, {permutations} sign "
+        "flips). Each p is two-sided, and `holm` the same corrected for all rows of this table. A "
+        "difference is found where both are small.",
     ),
     "overlaps": (
         "Overlap with objects of two runs' attention",
@@ -109,7 +112,7 @@ def read_scored(run: Run, metrics: Path, scores: Path) -> Scored:
     trees = {
         seed: read_json(metrics / f"{run.name}-{seed}.json", stage=STAGE) for seed in run.seeds
     }
-    means = {seed: dict(_flat(tree)) for seed, tree in trees.items()}
+    means = {seed: flatten(tree) for seed, tree in trees.items()}
     images = [
         read_csv(scores / f"{run.name}-{seed}.csv", columns=("image",), stage=STAGE)
         for seed in run.seeds
@@ -119,34 +122,25 @@ def read_scored(run: Run, metrics: Path, scores: Path) -> Scored:
     return Scored(pd.DataFrame.from_dict(means, orient="index"), averaged, first)
 
 
-def _flat(tree: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, float]]:
-    """The means in a tree by their dotted paths: of {"mean": ...} the mean, or plain numbers."""
-    for key, value in tree.items():
-        path = f"{before}{key}"
-        if isinstance(value, Mapping):
-            told = next((value[name] for name in ("mean", "rho", "share") if name in value), None)
-            if isinstance(told, (int, float)):
-                yield path, float(told)
-            else:
-                yield from _flat(value, f"{path}.")
-        elif isinstance(value, (int, float)):
-            yield path, float(value)
-
-
 def tabulate(scored: Mapping[str, Scored]) -> Table:
     """A row a run, beside the paper's numbers; then the controls, on the first run's images."""
-    columns, table = {**MEASURES, **SHARES, **BELOW}, dict[str, Row]()
+    columns, table = {**_means(MEASURES), **SHARES}, dict[str, Row]()
     for name, each in scored.items():
         paper = zip(("paper top-1 error", "paper top-5 error", "paper share"), PAPER.get(name, ()))
         table[name] = _row(each, columns) | {key: value / 100 for key, value in paper}
     first = next(iter(scored.values()))
-    return table | {title: _row(first, paths) for title, paths in CONTROLS.items()}
+    return table | {title: _row(first, _means(each)) for title, each in CONTROLS.items()}
+
+
+def _means(measures: Mapping[str, str]) -> dict[str, str]:
+    return {key: f"{path}.mean" for key, path in measures.items()}
 
 
 def _row(scored: Scored, columns: Mapping[str, str]) -> Row:
     """Means over seeds of what the run has; a network of few classes has no top-5 error."""
     of = scored.seeds
-    return {key: mean_se(of[path].to_numpy()) for key, path in columns.items() if path in of}
+    found = {key: path for key, path in columns.items() if path in of}
+    return {key: mean_se(of[path].to_numpy(np.float64)) for key, path in found.items()}
 
 
 def contrast(
@@ -162,21 +156,18 @@ def contrast(
     table, path = dict[str, Row](), MEASURES[measure]
     for one, other in pairs:
         a, b = scored[one], scored[other]
-        over_seeds = (a.seeds[path] - b.seeds[path]).dropna().to_numpy()
+        mean = f"{path}.mean"
+        over_seeds = (a.seeds[mean] - b.seeds[mean]).dropna().to_numpy(np.float64)
         over_images = (a.images[path] - b.images[path]).dropna().to_numpy()
         row: Row = {"difference": mean_se(over_seeds)}
         if interval := t_interval(over_seeds, level=level):
             row |= interval._asdict()
-        if (p := paired_t(over_seeds, np.zeros_like(over_seeds)).p) is not None:
+        if (p := one_sample_t(over_seeds, 0.0).p) is not None:
             row[SEEDS] = p
         flipped = sign_flips(over_images, permutations=permutations, seed=seed)
         table[f"{one}_minus_{other}"] = row | {IMAGES: flipped.p}
     for column in (SEEDS, IMAGES):
-        for row, corrected in zip(
-            table.values(), holm([_p_of(row, column) for row in table.values()])
-        ):
-            if corrected is not None:
-                row[f"{column}, holm"] = corrected
+        table = with_holm(table, column, corrected_as=f"{column}, holm")
     return table
 
 

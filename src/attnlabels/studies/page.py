@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
 import numpy as np
 from jaxtyping import UInt8
 
 from attnlabels.pipeline.writing import replacing
-from attnlabels.reporting.legend import show
-from attnlabels.reporting.page import bands_of
+from attnlabels.reporting.page import bands_of, environment, style
 from attnlabels.reporting.pictures import address_of_image
 from attnlabels.reporting.tables import Printed
 
@@ -38,13 +36,9 @@ class Page(NamedTuple):
 
 def write_page(path: Path, page: Page) -> None:
     """Write the page as one file; every text that is put into it is escaped."""
-    source = Path(__file__)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"show": show, "bands": bands_of, "address": address_of_image}
-    text = environment.from_string(source.with_suffix(".html").read_text()).render(
-        page=page, style=source.with_suffix(".css").read_text()
-    )
+    made = environment()
+    made.filters |= {"bands": bands_of, "address": address_of_image}
+    template = Path(__file__).with_suffix(".html").read_text()
+    text = made.from_string(template).render(page=page, style=style())
     with replacing(path) as aside:
         aside.write_text(text)

@@ -3,28 +3,15 @@ import pytest
 
 from attnlabels.scenes.parts import PartScene, draw_part_scene
 from attnlabels.scenes.scenes import Style, scene_rng
+from scenery import CLEAR
 
-CLEAR = {
-    "object_size": (0.4, 0.4),
-    "object_spread": 0.2,
-    "rotation_sd": 0.3,
-    "hue_jitter": 0.0,
-    "contrast": 0.45,
-    "period": (0.1, 0.2),
-    "n_regions": (0, 0),
-    "n_distractors": (0, 0),
-    "occlusion": 0.0,
-    "shortcut": 0.0,
-    "noise_sd": 0.0,
-    "texture_shift": 0,
-    "hue_shift": 0.0,
-}
+PLAIN = CLEAR | {"object_size": (0.4, 0.4), "contrast": 0.45}
 SIZE = 64
 
 
 def scene(label: int = 0, *, index: int = 0, part_size: float = 0.35, **style) -> PartScene:
     rng = scene_rng(0, "train", index=index)
-    return draw_part_scene(rng, label, size=SIZE, part_size=part_size, style=Style(**CLEAR | style))
+    return draw_part_scene(rng, label, size=SIZE, part_size=part_size, style=Style(**PLAIN | style))
 
 
 def test_a_scene_is_a_function_of_seed_split_and_index():

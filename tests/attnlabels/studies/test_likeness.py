@@ -45,7 +45,7 @@ def test_the_table_has_means_over_seeds_beside_the_paper_and_the_controls(scored
 def test_a_contrast_is_tested_over_seeds_and_over_images(scored):
     pairs = [("gala", "resnet"), ("se", "resnet")]
     table = contrast("rho gradient", scored, pairs, level=0.95, permutations=2000, seed=0)
-    a, b = (scored[name].seeds["smoothgrad.rho"].to_numpy() for name in ("gala", "resnet"))
+    a, b = (scored[name].seeds["smoothgrad.rho.mean"].to_numpy() for name in ("gala", "resnet"))
     row = table["gala_minus_resnet"]
     assert row["difference"].mean == pytest.approx(np.mean(a - b)) == pytest.approx(0.1, abs=0.01)
     assert row["p seeds"] == pytest.approx(ttest_rel(a, b).pvalue)
