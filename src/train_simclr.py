@@ -14,7 +14,7 @@ from attnlabels.losses.collapse import collapsed
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.machine import take_threads
-from attnlabels.pipeline.params import check, load, record
+from attnlabels.pipeline.params import PARAMS, check, load, record
 from attnlabels.pipeline.results import read_json
 from attnlabels.pipeline.script import run
 from attnlabels.processes.world import World
@@ -39,7 +39,7 @@ def main(
     listed: Path, seed: int, images: Path, manifest: Path, weights: Path, curve: Path, report: Path
 ) -> None:
     p, about = load(TrainSimclr, "train_simclr"), read_json(listed, stage="list_runs")
-    row = check(Row, about["row"], where=str(listed))
+    row = check(Row, about["row"], where=f"{PARAMS}: run {about['run']}")
     require_one_meaning(p, row)
     samples = Shards(Path(row.labels))
     chosen, squares = divide(

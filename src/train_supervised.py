@@ -5,8 +5,9 @@
 RUN is what list_runs wrote of the run. The classifier learns from cropped and mirrored images, the
 attention head from clean ones, as in `train_simclr` (paper §4.3, Table 1). Attention inside of
 units, or the input gradient, is that of the cropped image, and held to its map's same crop (Linsley
-et al., ICLR 2019). IMAGES and MANIFEST are the validation images that the classifier is scored on.
-A run that was killed goes on where it was, to the same weights. The last epoch is reported.
+et al., ICLR 2019). IMAGES and MANIFEST are the validation images that the classifier is scored on,
+unless `development` holds training images out for that. A run that was killed goes on where it was,
+to the same weights. The last epoch is reported.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.machine import take_threads
-from attnlabels.pipeline.params import check, load, record
+from attnlabels.pipeline.params import PARAMS, check, load, record
 from attnlabels.pipeline.results import read_json
 from attnlabels.pipeline.script import run
 from attnlabels.processes.world import World
@@ -38,11 +39,11 @@ def main(
     listed: Path, seed: int, images: Path, manifest: Path, weights: Path, curve: Path, report: Path
 ) -> None:
     p, about = load(TrainSupervised, "train_supervised"), read_json(listed, stage="list_runs")
-    row = check(Row, about["row"], where=str(listed))
+    row = check(Row, about["row"], where=f"{PARAMS}: run {about['run']}")
     require_one_meaning(row)
     samples = Shards(Path(row.labels))
     chosen, squares = divide(
-        samples, images, manifest, development=0.0, size=p.image_size, crop=p.eval_crop
+        samples, images, manifest, development=p.development, size=p.image_size, crop=p.eval_crop
     )
     clean = Clean(image_size=p.image_size, map_size=row.map_size, crop=p.clean_crop)
     views = Views(
@@ -76,7 +77,7 @@ def main(
         build,
         views,
         squares,
-        summarise=lambda history, top1: encoders.summary(row, history) | {"probe": {"top1": top1}},
+        summarise=lambda history, top1: encoders.summary(row, history) | encoders.probed(p, top1),
     )
 
 

@@ -544,7 +544,7 @@ def test_parameters_that_do_not_fit_are_refused(train, changed, message):
             {"epoch": 3},
             "params.yaml: train_simclr.epoch is unknown; remove it or mend",
         ),
-        (f"main.{RUNS[1]}", {"stop": True}, f"{RUNS[1]}.json.stop is unknown; remove it or mend"),
+        (f"main.{RUNS[1]}", {"stop": True}, f"run {RUNS[1]}.stop is unknown; remove it or mend"),
         (f"main.{RUNS[1]}", {"weights": {"kld": 1.0, "kdl": 1.0}}, "no such terms: ['kdl']"),
     ],
 )

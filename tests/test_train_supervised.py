@@ -14,6 +14,7 @@ from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import load_weights, read_config
 from attnlabels.pipeline.params import read
 from attnlabels.readouts.students import FrozenStudent, align
+from attnlabels.shards import labelled_squares
 from attnlabels.training import encoders
 
 RUNS = ("supervised_resnet10", "supervised_resnet10_attn_teacher")
@@ -34,6 +35,7 @@ TINY = {
     "clean_crop": 1.0,
     "eval_crop": 1.0,
     "crop_area": [0.3, 1.0],
+    "development": 0.0,
     "precision": "fp32",
     "processes": 1,
     "workers": 0,
@@ -132,6 +134,15 @@ def test_the_baselines_encoder_does_not_feel_the_labels_and_the_other_does(train
     assert all(torch.equal(weak[key], strong[key]) for key in weak) is not feels
 
 
+def test_while_something_is_chosen_no_validation_image_is_read(train, monkeypatch):
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a validation image was read")
+
+    monkeypatch.setattr(labelled_squares.Listed, "__call__", refuse)
+    report = json.loads((train("out", development=1 / 3, batch_size=4) / "report.json").read_text())
+    assert list(report["probe"]) == ["development_top1"]
+
+
 def test_classification_reaches_the_encoder(train):
     weak, strong = (
         encoder(train(f"c{weight}", weights={"classification": weight, "kld": 1.0}))
@@ -215,7 +226,13 @@ def test_the_input_gradient_is_held_to_the_views_maps(train):
             {"weights": {"classification": 1.0, "unit_distance": 1.0}},
             "no maps for unit_distance; name a module of attnlabels.unit_attention",
         ),
-        ({"unit_attention": "gala", "attended_stage": 5}, "attended_stage is 5; expected 1 to 4"),
+        (
+            {"unit_attention": "gala", "attended_stage": 5},
+            rf"params\.yaml: run {RUNS[1]}\.attended_stage: .*less than or equal to 4",
+        ),
+        ({"weights": {"classification": 1.0, "contrastive": 1.0}}, "no such terms: .'contrastive'"),
+        ({"development": 0.01}, r"development = 0\.01 holds 0 of 18 images out, which leaves none"),
+        ({"development": 0.99}, r"development = 0\.99 holds 18 of 18 images out"),
         ({"batch_size": 19}, "18 samples do not fill one batch of 19"),
         ({"weights": {"contrast": 1.0}}, "no such terms: .'contrast'"),
         ({"epochs": 0}, r"params\.yaml: train_supervised\.epochs: .*greater than 0"),
@@ -241,7 +258,7 @@ def test_an_unknown_column_is_named(params, fail, words):
     tree = read()
     tree["supervised"][RUNS[1]]["block"] = "mask"
     Path("params.yaml").write_text(json.dumps(tree))
-    assert f"{RUNS[1]}.json.block is unknown" in fail(train_supervised, *words("out"))
+    assert f"params.yaml: run {RUNS[1]}.block is unknown" in fail(train_supervised, *words("out"))
 
 
 def test_a_run_that_is_not_listed_is_named(params, fail, words):

@@ -5,8 +5,9 @@ gradient are those of Linsley et al. (ICLR 2019) and Fel et al. (NeurIPS 2022).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from attnlabels.losses.objective import ATTENTION_TERMS, VIEW_TERMS
@@ -34,7 +35,7 @@ class Row(encoders.Row):
     joint_batch_norm: bool = True
     stop_gradient: bool = False
     unit_attention: str | None = None
-    attended_stage: int = 3
+    attended_stage: Annotated[int, Field(ge=1, le=4)] = 3
 
     @property
     def has_head(self) -> bool:
@@ -48,7 +49,8 @@ class Row(encoders.Row):
 
 
 def require_one_meaning(row: Row) -> None:
-    """Raises ValueError for a row that weighs a term of which it has no maps."""
+    """Raises ValueError for a row that weighs a term that there is not, or has no maps for."""
+    encoders.require_terms(row.weights, without=["contrastive"])
     if "unit_distance" in row.weights and row.unit_attention is None:
         raise ValueError(
             "a run without `unit_attention` has no maps for unit_distance; name a module of "

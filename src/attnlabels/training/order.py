@@ -27,7 +27,8 @@ class Batches:
     ) -> None:
         if n_samples < batch_size:
             raise ValueError(
-                f"{n_samples} samples do not fill one batch of {batch_size}; lower batch_size"
+                f"{n_samples} samples do not fill one batch of {batch_size}; lower batch_size, "
+                "or hold fewer images out"
             )
         if batch_size % size:
             raise ValueError(

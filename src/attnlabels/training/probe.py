@@ -24,11 +24,17 @@ def divide(
     """The numbers of the samples to train on, and the images that the probe is scored on.
 
     These are the validation `images` that `manifest` lists or, while something is chosen, a share
-    `development` of the samples. Raises ValueError unless both are of the same classes.
+    `development` of the samples. Raises ValueError unless both are of the same classes, and where
+    either would be empty.
     """
     listed = read_manifest(manifest)
     require_same_classes(samples, listed, manifest=manifest)
     chosen, held_out = hold_out(len(samples), development)
+    if development and not (len(chosen) and len(held_out)):
+        raise ValueError(
+            f"development = {development} holds {len(held_out)} of {len(samples)} images out, "
+            "which leaves none to train on or none to score; change it in params.yaml"
+        )
     if development:  # the validation images are not looked at while something is chosen
         scored, labels = Sampled(samples, held_out), samples.labels[held_out]
         return chosen, Squares(scored, labels, size=size, crop=crop)

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from attnlabels.losses.collapse import collapsed, spread
-from attnlabels.losses.objective import ATTENTION_TERMS
+from attnlabels.losses.objective import ATTENTION_TERMS, VIEW_TERMS
 from attnlabels.models.attention_maps import Source
 from attnlabels.models.encoder import Backbone
 from attnlabels.models.student import Outputs, build_student
@@ -38,7 +38,6 @@ class Recipe(encoders.Recipe):
     projector_outputs: Count
     temperature: Positive
     learning_rate_scaling: Literal["none", "sqrt", "linear"]
-    development: Annotated[float, Field(ge=0, lt=1)]
     jitter: Share
     jitter_strength: NotNegative
     jitter_hue: Annotated[float, Field(ge=0, le=0.5)]
@@ -66,6 +65,7 @@ class Row(encoders.Row):
 
 def require_one_meaning(p: Recipe, row: Row) -> None:
     """Raises ValueError for a row that says two things, or asks for what cannot be had."""
+    encoders.require_terms(row.weights, without=VIEW_TERMS)
     weighed = sorted(set(row.weights) & set(ATTENTION_TERMS))
     if row.attention == "none" and (weighed or row.cotrain):
         raise ValueError(
@@ -165,9 +165,7 @@ def require_equal_shares(p: Recipe, row: Row, world: World) -> None:
 
 def summary(p: Recipe, row: Row, history: list[Epoch], top1: float) -> dict[str, Any]:
     """The last epoch's losses, whether the projections collapsed by then, and the probe's score."""
-    scored = "development_top1" if p.development else "top1"
     last = history[-1]
-    losses = encoders.summary(row, history)
+    losses, probe = encoders.summary(row, history), encoders.probed(p, top1)
     fell = int(bool(collapsed(last, n=p.batch_size)))
-    probe = {scored: top1}
-    return {**losses, "spread": last["spread"], "collapsed": fell, "probe": probe}
+    return {**losses, "spread": last["spread"], "collapsed": fell, **probe}

@@ -15,6 +15,10 @@ class Squeeze(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        if channels < REDUCTION:
+            raise ValueError(
+                f"{channels} channels; attention keeps one in {REDUCTION}: widen the network"
+            )
         self.shrink = nn.Conv2d(channels, channels // REDUCTION, 1)
         self.expand = nn.Conv2d(channels // REDUCTION, channels, 1)
 

@@ -5,12 +5,15 @@ In double, in which rounding hides no error.
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_maps import Source, build_attention
+from attnlabels.models.classifier import Classifier, build_classifier
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Student
@@ -45,6 +48,28 @@ def batch(attended: int = N) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     return images, [torch.arange(N) % 3, maps, fixations]
 
 
+def classifier(unit_attention: str) -> Classifier:
+    config = {
+        "encoder": {
+            "backbone": "resnet10",
+            "width": 8,
+            "stem": "small",
+            "taps": "stages",
+            "zero_init": False,
+            "unit_attention": unit_attention,
+            "attended_stage": 2,
+        },
+        "attention": {
+            "source": "none",
+            "select": "local_mean_max",
+            "output": "spatial_softmax",
+            "size": MAP,
+        },
+    }
+    torch.manual_seed(0)
+    return build_classifier(config, n_classes=3).double()
+
+
 def make_step(
     world: World,
     *,
@@ -58,26 +83,73 @@ def make_step(
 ) -> dict[str, torch.Tensor]:
     """What `steps` steps of this process leave: the loss, all gradients, parameters and buffers."""
     model = student(source, block).train(training)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    step = Step(model, optimizer, world=world, precision=precision, chunks=chunks)
-    losses = []
+    step = Step(model, descent(model), world=world, precision=precision, chunks=chunks)
 
     def forward(model, *views):
         return model(*views, joint=True, stop_gradient=False, gather=world.gather_around)
 
+    def score(outputs, rows):
+        return objective(outputs, Targets(*rows, 0.1), weights=WEIGHTS)[0]
+
+    return left_by(step, batch(attended), forward=forward, score=score, steps=steps)
+
+
+def make_supervised_step(
+    world: World, *, term: str, unit_attention: str = "features"
+) -> dict[str, torch.Tensor]:
+    """The same of a classifier held to maps of its view, of which the first third has none."""
+    model = classifier(unit_attention).train()
+    step = Step(model, descent(model), world=world, precision="fp32")
+    (view, *_), (labels, maps, _) = batch()
+    maps[: N // 3] = 0
+
+    def forward(model, view, labels):
+        shown = labels if term == "harmonization" else None
+        return model(view, labels=shown, joint=True, stop_gradient=False)
+
+    def score(outputs, rows):
+        targets = Targets(rows[0], None, None, None, view_maps=rows[1])
+        return objective(outputs, targets, weights={"classification": 1.0, term: 1.0})[0]
+
+    given = ([view, labels], [labels, maps])
+    return left_by(step, given, forward=forward, score=score)
+
+
+def descent(model: torch.nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=0.01)
+
+
+def left_by(
+    step: Step,
+    given: tuple[list[torch.Tensor], list[torch.Tensor]],
+    *,
+    forward: Callable[..., Any],
+    score: Callable[..., torch.Tensor],
+    steps: int = 1,
+) -> dict[str, torch.Tensor]:
+    """What steps of this process, on its share of inputs and targets, leave of the model."""
+    losses = []
+
     def loss(outputs, rows):
-        value, _ = objective(outputs, Targets(*rows, 0.1), weights=WEIGHTS)
+        value = score(outputs, rows)
         losses.append(value.detach())
         return value
 
-    inputs, targets = (
-        [rows.chunk(world.size)[world.rank] for rows in part] for part in batch(attended)
-    )
+    world = step.world
+    inputs, targets = ([rows.chunk(world.size)[world.rank] for rows in part] for part in given)
     for _ in range(steps):
         step(inputs, targets, forward=forward, loss=loss)
-    trained = {key: each for key, each in model.named_parameters() if each.requires_grad}
+    trained = {key: each for key, each in step.model.named_parameters() if each.requires_grad}
     left = {f"gradient {key}": each.grad for key, each in trained.items()}
-    return left | model.state_dict() | {"loss": torch.stack(losses)}
+    return left | step.model.state_dict() | {"loss": torch.stack(losses)}
+
+
+SUPERVISED = {
+    "gala": {"term": "unit_distance", "unit_attention": "gala"},
+    "features": {"term": "unit_distance"},
+    "side head": {"term": "unit_distance", "unit_attention": "side_head"},
+    "input gradient": {"term": "harmonization"},
+}
 
 
 if __name__ == "__main__":
@@ -93,4 +165,6 @@ if __name__ == "__main__":
             "cotrain": make_step(world, attended=18),
             "auto": make_step(world, precision="auto"),
         }
+        for name, how in SUPERVISED.items():
+            found[name] = make_supervised_step(world, **how)
         torch.save(found, out / f"{os.environ['RANK']}.pt")

@@ -79,6 +79,14 @@ def test_loss_gradients_and_statistics_are_those_of_one_process(together, name, 
         close(found[name], alone)
 
 
+@pytest.mark.parametrize("name", worker.SUPERVISED)
+def test_maps_of_a_view_are_learnt_as_by_one_process(together, name):
+    alone = worker.make_supervised_step(ALONE, **worker.SUPERVISED[name])
+    assert any(value.any() for key, value in alone.items() if key.startswith("gradient encoder"))
+    for found in together:
+        close(found[name], alone)
+
+
 def test_all_processes_are_left_with_the_same_bits(together):
     first, *others = together
     for other in others:
