@@ -61,13 +61,14 @@ def main(name: str, images: Path, clicks: Path, out: Path, report: Path) -> None
     counts: Counter[str] = Counter()
     skipped: list[str] = []
     found = read_painted(images, clicks, counts, skipped, n_classes=p.classes, manner=manner)
-    maps = Maps(blur=p.blur, size=p.map_size, share=p.share, unpainted=p.unpainted)
+    maps = Maps(blur=p.blur, size=p.map_size, share=p.share, unpainted=p.unpainted, broken=p.broken)
     painted = iter(tqdm(found.painted, desc=name, disable=None))
     told = {key: getattr(p, key) for key in TOLD}
+    samples = as_samples(painted, counts, skipped, maps=maps, source=found.form, where=str(clicks))
     with replacing_folder(out) as aside:
         write_shards(
             aside,
-            as_samples(painted, counts, maps=maps, source=found.form),
+            samples,
             maximum_count=p.shard_size,
             maps_by={"kind": "players", "form": found.form, **told},
             classes=found.classes,

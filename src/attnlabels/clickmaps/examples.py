@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from attnlabels.clickmaps.tfrecord import Feature
-from attnlabels.images.decoding import decode
+from attnlabels.images.decoding import require_whole
 
 ENCODED = (b"\xff\xd8", b"\x89PNG")  # how a JPEG and a PNG begin
 FLOAT = 4  # bytes
@@ -40,7 +40,9 @@ def as_example(features: Mapping[str, Feature], *, classes: int) -> Example:
     """
     image, side = _image(_one_of(features, "image"))
     label = _integer(features, "label")
-    if label is None or not 0 <= label < classes:
+    if label is None:
+        raise ValueError("no 'label'")
+    if not 0 <= label < classes:
         raise ValueError(f"label {label}; expected 0 to {classes - 1}")
     map = _map(features.get("heatmap"))
     if map is not None and map.shape != side:
@@ -75,8 +77,7 @@ def _integer(features: Mapping[str, Feature], key: str) -> int | None:
 def _image(data: bytes) -> tuple[bytes, tuple[int, int]]:
     """An image file and its height and width."""
     if data.startswith(ENCODED):
-        height, width = decode(data, name="its image").shape[:2]
-        return data, (height, width)
+        return data, require_whole(data, name="its image")
     pixels = _raw(data, channels=3, what="image")
     low, high = float(pixels.min()), float(pixels.max())
     scale = 255 if high <= 1 + ROUNDING else 1

@@ -37,6 +37,8 @@ def _form(path: Path) -> Form:
     refuse_pointer(path)
     with path.open("rb") as file:
         head = file.read(HEAD.size)
+    if not head:
+        raise ValueError(f"{path}: is empty; fetch it again, or remove it")
     refuse_compressed(path, head)
     if head.startswith(ZIP):
         return "npz"

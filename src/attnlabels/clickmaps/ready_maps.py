@@ -49,10 +49,13 @@ def _ready_map(group: h5py.Group | h5py.Dataset, name: str, where: str) -> Ready
     if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "iufb":
         raise ValueError(f"{where}: has no numbers {MAP!r}; expected a map a group")
     map = np.squeeze(data[()]).astype(np.float32)
-    if map.ndim != 2:
+    if map.ndim != 2 or not map.size:
         raise ValueError(f"{where}: {MAP} is {list(data.shape)}; expected one map [h, w]")
     if not np.isfinite(map).all() or map.min() < 0:
-        raise ValueError(f"{where}: a map from {map.min():g} to {map.max():g}; expected 0 and more")
+        raise ValueError(
+            f"{where}: a map from {map.min():g} to {map.max():g}; expected 0 and more: mend it, or "
+            "remove the group"
+        )
     path = group.attrs.get(PATH, name)
     path = path.decode() if isinstance(path, bytes) else str(path)
     return ReadyMap(path, map if map.any() else None, where)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from attnlabels.clickmaps.blurring import Blur, blur
+from attnlabels.images.broken import Broken, note_left_out
 from attnlabels.images.decoding import resize_map
 from attnlabels.shards.index import NOBODY
 from attnlabels.shards.keys import key_of
@@ -40,24 +41,33 @@ class Maps:
     size: tuple[int, int]  # height and width that they are reduced to
     share: float  # of the images whose map is used; a checksum of an image's name decides
     unpainted: Unpainted  # what becomes of an image that nobody painted on
+    broken: Broken  # at an image whose map is the same everywhere
 
 
 def as_samples(
-    painted: Iterable[Painted], counts: Counter[str], *, maps: Maps, source: str
+    painted: Iterable[Painted],
+    counts: Counter[str],
+    skipped: list[str],
+    *,
+    maps: Maps,
+    source: str,
+    where: str,
 ) -> Iterator[Sample]:
     """A sample for each image, unless nobody painted on it and such are dropped.
 
     One whose map is withheld, by `maps.share`, stays as one that nobody painted on. `counts` gets
     how many images had their map used, withheld, or none. Raises ValueError for a map that is the
-    same everywhere.
+    same everywhere, unless what is broken is skipped, and, after the last image, naming `where`
+    they are from, if none had any map.
     """
     for each in painted:
         map, used = each.map, is_used(each.name, share=maps.share)
         if map is not None and used and map.min() == map.max():
-            raise ValueError(
-                f"{each.where}: the map is the same everywhere; mend it, or take it out so that "
-                "the image counts as one that nobody painted on"
-            )
+            why = f"{each.where}: the map is the same everywhere"
+            if maps.broken == "stop":
+                raise ValueError(f"{why}; mend it, or leave out such images: `broken: skip`")
+            note_left_out(skipped, each.name, why)
+            continue
         counts["without_map" if map is None else "with_map" if used else "withheld"] += 1
         if map is None and maps.unpainted == "drop":
             continue
@@ -67,6 +77,12 @@ def as_samples(
         else:
             nothing = np.zeros(maps.size, np.float32)
             yield _sample(each, nothing, each.points[:0], each.players[:0], NOBODY)
+    if not counts["with_map"] + counts["withheld"]:
+        told = ", ".join(f"{key} {n}" for key, n in counts.items() if n)
+        raise ValueError(
+            f"{where}: no image has a map ({told or 'no image at all'}); see what the row asks of "
+            "submissions, and whether the file is whole"
+        )
 
 
 def is_used(name: str, *, share: float) -> bool:

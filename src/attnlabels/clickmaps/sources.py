@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -18,12 +17,13 @@ from attnlabels.clickmaps.blurring import mean_map
 from attnlabels.clickmaps.examples import as_example
 from attnlabels.clickmaps.filters import Filters, of_images, of_players
 from attnlabels.clickmaps.forms import Form
+from attnlabels.clickmaps.masks import read_mask
 from attnlabels.clickmaps.ready_maps import read_hdf5
 from attnlabels.clickmaps.samples import Painted
 from attnlabels.clickmaps.submissions import Submission, read_csv, read_npz
 from attnlabels.clickmaps.tfrecord import Records, parse_example
 from attnlabels.images.broken import Broken, note_left_out
-from attnlabels.images.decoding import decode, read_size
+from attnlabels.images.decoding import read_size, require_whole
 from attnlabels.images.tree import ImageFiles
 from attnlabels.recordings.density import Count
 from attnlabels.recordings.points import Outside, place
@@ -145,16 +145,27 @@ class _Names:
     def __init__(self, images: ImageFiles) -> None:
         self.names = {str(each) for each in images.listed.paths.tolist()}
         self.flat = {_flat(each): each for each in self.names}
+        self.classes = {*images.listed.classes}
+        files = Counter(PurePosixPath(each).name for each in self.names)
+        self.bare = {
+            PurePosixPath(each).name: each
+            for each in self.names
+            if files[PurePosixPath(each).name] == 1
+        }
 
     def find(self, path: str) -> str | None:
         """The image's path below the class folders, whatever comes before; None if there is none.
 
-        A path whose separators are replaced by `_` or `-` is taken whole.
+        A path whose separators are replaced by `_` or `-` is taken whole. Of one that names no
+        class the file's name tells, where there is one of that name.
         """
         parts = PurePosixPath(path.replace("\\", "/")).parts
         ends = ("/".join(parts[i:]) for i in range(len(parts)))
         found = next((each for each in ends if each in self.names), None)
-        return found or self.flat.get(_flat(path))
+        found = found or self.flat.get(_flat(path))
+        if found is None and not self.classes & {*parts[:-1]}:
+            return self.bare.get(parts[-1]) if parts else None
+        return found
 
 
 def _flat(path: str) -> str:
@@ -201,13 +212,13 @@ def _photographs(
     for i, (path, label) in enumerate(zip(images.listed.paths, images.listed.labels.tolist())):
         data = images.read(i)
         try:
-            height, width = decode(data, name=str(images.root / str(path))).shape[:2]
+            size = require_whole(data, name=str(images.root / str(path)))
         except ValueError as error:
             if broken == "stop":
                 raise
             note_left_out(skipped, str(path), str(error))
             continue
-        yield str(path), label, data, (height, width)
+        yield str(path), label, data, size
 
 
 def _placed(
@@ -247,14 +258,8 @@ def _placed(
 def _read_object(filters: Filters, name: str, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     assert filters.colouring_in is not None
     path = Path(filters.colouring_in.objects) / PurePosixPath(name).with_suffix(".png")
-    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    if grey is None:
+    if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no mask of the object there; put it there, or set colouring_in: null"
         )
-    if grey.shape != size:
-        raise ValueError(
-            f"{path}: a mask of {grey.shape[0]} x {grey.shape[1]} of an image of {size[0]} x "
-            f"{size[1]}; take the masks of these images"
-        )
-    return grey >= max(1, int(grey.max()) / 2)
+    return read_mask(path, size=size)

@@ -25,7 +25,7 @@ from attnlabels.pipeline.pointers import refuse_pointer
 
 REQUIRED, OPTIONAL = ("image_path", "clicks", "user_id"), ("user_catch_trial", "is_mobile")
 ARRAYS = ("file_pointer", "clickmap_x", "clickmap_y", "n_clicks", "user_id")
-FLAGS = {"true": True, "false": False, "1": True, "0": False}
+FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 AS_PLAIN = (
     "where you trust it, write it anew without objects: np.savez(NEW, clickmap_x="
     "np.concatenate(x), clickmap_y=np.concatenate(y), n_clicks=[len(each) for each in x], the "
@@ -57,7 +57,9 @@ def read_csv(path: Path) -> Iterator[Submission]:
                 if None in row or None in row.values():
                     raise ValueError(f"{where}: not as many cells as the header names; mend it")
                 yield _submission(row, where)
-    except (csv.Error, UnicodeError) as error:
+    except csv.Error as error:
+        raise ValueError(f"{path}: no whole CSV ({error}); fetch it again, or mend it") from error
+    except UnicodeError as error:
         raise ValueError(f"{path}: no CSV in UTF-8 ({error}); save it as one") from error
 
 
@@ -71,7 +73,7 @@ def read_npz(path: Path) -> Iterator[Submission]:
     except (BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path}: no whole npz ({error}); fetch it again") from error
     if missing := [key for key in ARRAYS if key not in columns]:
-        cure = f"; {AS_PLAIN}" if missing == ["n_clicks"] else ""
+        cure = f"; {AS_PLAIN}" if missing == ["n_clicks"] else "; ClickMe 2.0's files have all"
         raise ValueError(f"{path}: has no {', '.join(missing)}{cure}")
     lengths = columns["n_clicks"]
     n = len(lengths)
@@ -87,7 +89,7 @@ def read_npz(path: Path) -> Iterator[Submission]:
             player=str(columns["user_id"][i]),
             clicks=_finite(xy[start:end], where),
             catch_trial=None if catch is None else _share(str(catch), where),
-            is_mobile=None if mobile is None else bool(mobile),
+            is_mobile=None if mobile is None else _flag(str(mobile), where),
             where=where,
         )
 
@@ -111,8 +113,8 @@ def _submission(row: Mapping[str, str], where: str) -> Submission:
         image=row["image_path"].strip(),
         player=row["user_id"].strip(),
         clicks=_clicks(row["clicks"], where),
-        catch_trial=None if catch is None else _share(catch, where),
-        is_mobile=None if mobile is None else _flag(mobile, where),
+        catch_trial=_share(catch, where) if catch and catch.strip() else None,
+        is_mobile=_flag(mobile, where) if mobile and mobile.strip() else None,
         where=where,
     )
 

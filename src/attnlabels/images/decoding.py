@@ -73,14 +73,19 @@ def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     return _decode(data, name)
 
 
-def fault_of(path: Path) -> str:
-    """Why `decode` refuses the photograph at `path`, which it begins with, or an empty string.
+def require_whole(data: bytes, *, name: str) -> tuple[int, int]:
+    """Height and width of the encoded photograph; raises ValueError where `decode` does.
 
     A JPEG is read as far as all its damage shows and not drawn in full, for 0.4 of the time.
     """
+    _decode(data, name, REDUCED[-1] if kind_of(data) == "jpg" else 1)
+    return read_size(data, name=name)
+
+
+def fault_of(path: Path) -> str:
+    """Why `decode` refuses the photograph at `path`, which it begins with, or an empty string."""
     try:
-        data = path.read_bytes()
-        _decode(data, str(path), REDUCED[-1] if kind_of(data) == "jpg" else 1)
+        require_whole(path.read_bytes(), name=str(path))
     except FileNotFoundError:
         return f"{path}: no longer there; put it back"
     except ValueError as error:

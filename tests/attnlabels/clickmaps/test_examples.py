@@ -91,7 +91,7 @@ def test_a_photograph_that_nobody_painted_on_has_no_map(changed: dict[str, Any])
         ({"image": [raw(pixels() - 300.0)]}, "an image from -300 to -"),
         ({"image": [raw(np.full((S, S, 3), np.inf))]}, "image with values that are no numbers"),
         ({"image": [jpeg(pixels())[:60]]}, "its image"),
-        ({"label": None}, "label None; expected 0 to 9"),
+        ({"label": None}, "no 'label'"),
         ({"label": number(10)}, "label 10; expected 0 to 9"),
         ({"label": [b"4"]}, "'label' is not one whole number"),
         ({"heatmap": [raw(np.ones((4, 4)))]}, "a map of 4 x 4 on an image of 8 x 8"),

@@ -37,6 +37,9 @@ def test_what_is_none_of_the_forms_is_refused(tmp_path):
     path.write_bytes(gzip.compress(b"x"))
     with pytest.raises(ValueError, match="is compressed; unpack it first: gzip -d"):
         form_of([path])
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="a.tfrecords: is empty; fetch it again"):
+        form_of([path])
     path.write_bytes(bytes(40))
     with pytest.raises(ValueError, match="none of ClickMe's forms"):
         form_of([path])

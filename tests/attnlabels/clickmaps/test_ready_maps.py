@@ -29,6 +29,7 @@ def test_maps_are_read_with_the_path_of_their_image(tmp_path):
     [
         ({"a": np.ones(4)}, r"clickmaps/a: clickmap is \[4\]; expected one map"),
         ({"a": np.ones((2, 3, 4))}, r"clickmap is \[2, 3, 4\]"),
+        ({"a": np.ones((0, 3))}, r"clickmap is \[0, 3\]; expected one map"),
         ({"a": -np.ones((2, 2))}, "clickmaps/a: a map from -1 to -1; expected 0 and more"),
         ({"a": np.full((2, 2), np.nan)}, "a map from nan"),
         ({"a": b"text"}, "clickmaps/a: has no numbers 'clickmap'"),

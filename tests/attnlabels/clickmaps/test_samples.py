@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 
 import cv2
@@ -11,7 +12,7 @@ from attnlabels.images.decoding import resize_map
 SIZE = (32, 40)
 IMAGE = bytes(cv2.imencode(".png", np.zeros((*SIZE, 3), np.uint8))[1])
 POINTS = np.array([[3, 5], [20, 30]])
-MAPS = Maps(blur="box_49", size=(16, 20), share=1.0, unpainted="keep")
+MAPS = Maps(blur="box_49", size=(16, 20), share=1.0, unpainted="keep", broken="stop")
 
 
 def an_image(name: str = "a/1.jpg", *, painted: bool = True, **changes) -> Painted:
@@ -26,7 +27,9 @@ def an_image(name: str = "a/1.jpg", *, painted: bool = True, **changes) -> Paint
 
 def samples(*painted: Painted, maps: Maps = MAPS) -> tuple[list, dict]:
     counts: Counter[str] = Counter()
-    return list(as_samples(painted, counts, maps=maps, source="csv")), dict(counts)
+    skipped: list[str] = []
+    found = as_samples(painted, counts, skipped, maps=maps, source="csv", where="a.csv")
+    return list(found), dict(counts)
 
 
 def test_a_map_is_blurred_at_the_images_size_and_then_reduced():
@@ -39,12 +42,31 @@ def test_a_map_is_blurred_at_the_images_size_and_then_reduced():
 
 
 def test_an_image_that_nobody_painted_on_stays_without_a_map_or_is_dropped():
-    (found,), counts = samples(an_image(painted=False))
+    (found, _), counts = samples(an_image(painted=False), an_image())
     assert found["source"] == "nobody" and not found["map"].any()
     assert found["map"].shape == (16, 20) and not len(found["points"])
-    dropping = Maps(blur="none", size=(16, 20), share=1.0, unpainted="drop")
-    assert samples(an_image(painted=False), maps=dropping) == ([], counts)
-    assert counts == {"without_map": 1}
+    dropping = Maps(blur="none", size=(16, 20), share=1.0, unpainted="drop", broken="stop")
+    dropped, again = samples(an_image(painted=False), an_image(), maps=dropping)
+    assert len(dropped) == 1 and again == counts == {"with_map": 1, "without_map": 1}
+
+
+def test_where_no_image_has_a_map_it_is_said():
+    message = r"a\.csv: no image has a map \(without_map 1\); see what the row asks"
+    with pytest.raises(ValueError, match=message):
+        samples(an_image(painted=False))
+    withheld = Maps(blur="none", size=(16, 20), share=0.0, unpainted="keep", broken="stop")
+    assert len(samples(an_image(), maps=withheld)[0]) == 1
+
+
+def test_a_map_that_is_the_same_everywhere_may_be_left_out_and_is_named():
+    flat, skipping = (
+        an_image(map=np.ones(SIZE, np.float32)),
+        dataclasses.replace(MAPS, broken="skip"),
+    )
+    skipped: list[str] = []
+    given = iter([flat, an_image("a/2.jpg")])
+    (found,) = as_samples(given, Counter(), skipped, maps=skipping, source="csv", where="a.csv")
+    assert found["name"] == "a/2.jpg" and skipped == ["a/1.jpg"]
 
 
 def test_maps_of_a_share_are_used_and_the_other_images_stay():
@@ -54,7 +76,7 @@ def test_maps_of_a_share_are_used_and_the_other_images_stay():
     used = {each for each in names if is_used(each, share=0.16)}
     assert 0.1 < len(used) / 400 < 0.22
     assert used < {each for each in names if is_used(each, share=0.5)}
-    some = Maps(blur="none", size=(16, 20), share=0.16, unpainted="drop")
+    some = Maps(blur="none", size=(16, 20), share=0.16, unpainted="drop", broken="stop")
     found, counts = samples(*map(an_image, names), maps=some)
     assert len(found) == 400
     assert {each["name"] for each in found if each["map"].any()} == used

@@ -95,6 +95,15 @@ def test_clicks_are_brought_to_their_images_by_the_end_of_the_path():
     }
 
 
+def test_a_path_without_a_class_is_found_by_its_name_where_there_is_one_of_it():
+    Path("images/b/2.png").write_bytes(an_image(7))  # now two of that name
+    painted, _, _ = read(write_csv(("imagenet/val/3.png", "[(1, 2)]", "p")))
+    assert [each.name for each in painted if each.map is not None] == ["b/3.png"]
+    for name in ("imagenet/val/2.png", "val/a/3.png"):  # which of two, and one of another class
+        with pytest.raises(FileNotFoundError, match=f"{name} is not in images"):
+            read(write_csv((name, "[(1, 2)]", "p")))
+
+
 def test_two_spellings_of_an_image_are_one_image_to_a_filter():
     rows = [("a/1.png", "[(1, 1)]", "p"), ("x/a/1.png", "[(2, 2)]", "p")]
     (first, *_), told, _ = read(write_csv(*rows))

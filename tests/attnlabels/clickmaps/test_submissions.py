@@ -64,7 +64,6 @@ def test_what_a_csv_does_not_tell_is_none_and_other_columns_are_passed_over(tmp_
         ("a.jpg,__import__('os'),p,1,0", "expected a list of pairs"),
         ('a.jpg,"[(1, NaN)]",p,1,0', "line 2: click 0 is no place"),
         ("a.jpg,[],p,1.2,0", "user_catch_trial is '1.2'; expected a share"),
-        ("a.jpg,[],p,,0", "user_catch_trial is ''"),
         ("a.jpg,[],p,1,maybe", "is_mobile is 'maybe'; expected true, false"),
         (",[],p,1,0", "image_path is empty"),
         ("a.jpg,[],,1,0", "user_id is empty"),
@@ -90,12 +89,27 @@ def test_another_header_is_refused(tmp_path, header, message):
         list(read_csv(a_csv(tmp_path, header=header)))
 
 
+def test_an_empty_cell_tells_nothing(tmp_path):
+    (found,) = read_csv(a_csv(tmp_path, "a.jpg,[],p,, "))
+    assert found.catch_trial is None and found.is_mobile is None
+
+
+def test_a_csv_that_ends_inside_of_a_cell_is_not_whole(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"no whole CSV \(unexpected end of data\); fetch it again"
+    ):
+        list(read_csv(a_csv(tmp_path, 'a.jpg,"[(1, 2)')))
+
+
 def test_columns_of_an_npz_are_submissions(tmp_path):
     found = list(read_npz(an_npz(tmp_path)))
     assert [each.image for each in found] == ["a/1.jpg", "b/2.jpg", "a/1.jpg"]
     assert [each.clicks.tolist() for each in found] == [[[1, 4], [2, 5]], [], [[3, 6]]]
     assert [each.player for each in found] == ["p", "p", "q"]
     assert found[2].catch_trial == 0.5 and found[2].is_mobile is True
+    for told in (["False", "false", "True"], [0, 0, 1], [0.0, 0.0, 1.0], [False, False, True]):
+        spelt = read_npz(an_npz(tmp_path, is_mobile=np.array(told)))
+        assert [each.is_mobile for each in spelt] == [False, False, True]
     bare = list(read_npz(an_npz(tmp_path, user_catch_trial=None, is_mobile=None)))
     assert bare[0].catch_trial is None and bare[0].is_mobile is None
 
@@ -115,7 +129,8 @@ def test_a_pickle_is_never_read_and_the_cure_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"user_id": None}, "has no user_id"),
+        ({"user_id": None}, "has no user_id; ClickMe 2.0's files have all"),
+        ({"is_mobile": np.array([0, 1, np.nan])}, "submission 2: is_mobile is 'nan'"),
         ({"n_clicks": None}, "has no n_clicks; where you trust it, write it anew"),
         ({"n_clicks": np.array([2.0, 0, 1])}, "n_clicks is no list of counts"),
         ({"n_clicks": np.array([3, -1, 1])}, "n_clicks is no list of counts"),
