@@ -8,6 +8,7 @@ gets the tables as CSV, as Markdown and as tables.json, REPORT their numbers, an
 that needs nothing beside it, the finding, the tables and the pictures.
 """
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,9 @@ from attnlabels.studies.likeness import (
     TESTED,
     TEXTS,
     contrast,
+    measured,
     read_scored,
+    require_comparable,
     require_runs,
     tabulate,
     tabulate_people,
@@ -51,15 +54,18 @@ class CompareLikeness:
 def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page: Path) -> None:
     p, tree = load(CompareLikeness, "compare_likeness"), read()
     runs = runs_of(study, tree)
-    require_runs([*p.contrasts, *p.gradients, *((name, name) for name in p.pictured)], runs)
+    require_runs("contrasts", chain(*p.contrasts), runs)
+    require_runs("gradients", chain(*p.gradients), runs)
+    require_runs("pictured", p.pictured, runs)
     scored = {
         name: read_scored(each, metrics / STAGE, data / "scores") for name, each in runs.items()
     }
+    require_comparable(scored)
     people = read_json(metrics / "measure_reliability.json", stage="measure_reliability")
     drawn = {"permutations": p.permutations, "seed": p.seed}
     contrasts = {
         measure: contrast(measure, scored, p.contrasts, level=p.level, **drawn)
-        for measure in TESTED
+        for measure in measured(TESTED, scored)
     }
     pairs = [(runs[a], runs[b]) for a, b in p.contrasts]
     first = next(iter(scored.values()))
@@ -69,8 +75,9 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
     for measure, table in contrasts.items():
         key = f"contrasts_{measure.replace(' ', '_')}"
         made[key], texts[key] = table, words("contrasts", values | {"measure": measure})
-    made["overlaps"] = contrast_overlaps(pairs, data / "examples", **drawn)
-    texts["overlaps"] = words("overlaps", values)
+    if measured(["IoU object"], scored):  # else there were no masks
+        made["overlaps"] = contrast_overlaps(pairs, data / "examples", **drawn)
+        texts["overlaps"] = words("overlaps", values)
     with replacing_folder(tables) as aside:
         aside.mkdir()
         write_tables(aside, made, texts=texts)
@@ -79,7 +86,10 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
         page,
         Page(
             title="Does attention, or do people's maps, make a network look where people look?",
-            finding=[summed_up(m, tell(t, level=p.level)) for m, t in contrasts.items()],
+            finding=[
+                summed_up(m, *tell(t, level=p.level), n_seeds=len(first.seeds))
+                for m, t in contrasts.items()
+            ],
             tables=read_tables(tables / "tables.json"),
             pictures=[
                 show_attention([runs[name] for name in p.pictured], data / "examples"),
@@ -97,10 +107,12 @@ def words(key: str, values: dict[str, Any]) -> tuple[str, str]:
     return title.format(**values), caption.format(**values)
 
 
-def summed_up(measure: str, told: list[str]) -> str:
-    """What is found of a measure, in a sentence."""
-    found = "; ".join(told) if told else "no difference is found"
-    return f"{measure[0].upper()}{measure[1:]}: {found}."
+def summed_up(measure: str, found: list[str], others: list[str], *, n_seeds: int) -> str:
+    """What is found of a measure, and what is not, in two sentences."""
+    nothing = "no difference is found" if n_seeds > 1 else "one seed, which tests nothing"
+    told = "; ".join(found) or nothing
+    rest = f" Not found: {'; '.join(others)}." if found and others else ""
+    return f"{measure[0].upper()}{measure[1:]}: {told}.{rest}"
 
 
 def rows_words(row: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
     python src/score_likeness.py WEIGHTS PEOPLE OBJECTS PARTS SCORES EXAMPLES REPORT
 
 PEOPLE are shards of players' maps of test images, OBJECTS and PARTS folders of their masks,
-`<class>/<stem>.png`; "none" in place of a folder leaves these out. SCORES (CSV) tells of each image
+`<class>/<stem>.png`; a folder that is empty leaves these out. SCORES (CSV) tells of each image
 whether it is classified wrongly, and of some that people painted on how maps go with the players'
 (`rho`), with those of another image (the null) and with the masks (`iou`): SmoothGrad of the true
 class, attention of the last unit and of all, these of random weights, and a centre prior. REPORT
@@ -23,6 +23,7 @@ from attnlabels.interpretation.likeness import (
     ceilings_of,
     draw_partners,
     errors,
+    folders_of_masks,
     measure_ceilings,
     of_masks,
     read_masks,
@@ -75,21 +76,23 @@ def main(
     report: Path,
 ) -> None:
     threads, p = take_threads(), load(ScoreLikeness, "score_likeness")
-    given = {"object": objects, "part": parts}.items()
-    folders = {name: folder for name, folder in given if folder != Path("none")}
+    folders = folders_of_masks({"object": objects, "part": parts})
     frozen = open_classifier(weights, n_classes=len(Shards(people).classes))
     blur, count = manner_of(people)
-    every = read_people(people, blur_by=blur, count=count, map_size=p.map_size, crop=frozen.crop)
-    painted = every.some(p.images, seed=p.seed)
+    crop, seed = frozen.crop, p.seed
+    painted = read_people(
+        people, blur_by=blur, count=count, map_size=p.map_size, crop=crop, some=p.images, seed=seed
+    )
     classified = classify(frozen, painted.shards, batch_size=p.batch_size)
     rows = [row for logits, classes in classified for row in errors(logits, classes)]
-    partners = draw_partners(painted.players.labels, seed=p.seed)
-    ceilings = measure_ceilings(painted, splits=p.splits, seed=p.seed)
+    partners = draw_partners(painted.players.labels, seed=seed)
+    ceilings = measure_ceilings(painted, splits=p.splits, seed=seed)
     for i, told in ceilings_of(ceilings).items():
         rows[painted.numbers[i]] |= told
     kept: dict[str, list[Any]] = {}
     for i, seen in enumerate(maps_of(frozen, painted, p)):
-        masks = read_masks(folders, painted.players.names[i], crop=frozen.crop)
+        size = painted.shards[painted.numbers[i]]["image_size"]
+        masks = read_masks(folders, painted.players.names[i], size=size, crop=crop)
         rows[painted.numbers[i]] |= of_masks(masks) | {
             f"{key}.{measure}": value
             for key, map in seen.maps.items()
@@ -104,7 +107,7 @@ def main(
     columns = dict.fromkeys(key for row in named for key in row)
     write_rows(scores, named, columns=[*columns])
     about: dict[str, Any] = {"attention": frozen.attention, "blur": blur, "map_size": p.map_size}
-    about |= {"images": len(rows), "nobody": every.nobody, "painted": len(painted.numbers)}
+    about |= {"images": len(rows), "nobody": painted.nobody, "painted": len(painted.numbers)}
     write_metrics(report, about | summarise(rows, painted, ceilings), threads=threads)
 
 
@@ -113,12 +116,7 @@ def maps_of(frozen: Frozen, painted: People, p: ScoreLikeness) -> Iterator[Looke
     smooth = p.smoothgrad
     manner = Manner(smooth.level, smooth.order, smooth.channels, smooth.chunk)
     return look(
-        frozen,
-        painted,
-        manner=manner,
-        count=smooth.count,
-        seed=p.seed,
-        batch_size=p.batch_size,
+        frozen, painted, manner=manner, count=smooth.count, seed=p.seed, batch_size=p.batch_size
     )
 
 

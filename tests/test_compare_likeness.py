@@ -1,9 +1,11 @@
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import compare_likeness
@@ -72,11 +74,30 @@ def test_tables_numbers_and_a_page_are_left(compare):
     overlap = numbers["overlaps"]["gala_minus_resnet"]
     assert 0 < overlap["first"]["mean"] < 1 and 0 < overlap["p images"] <= 1
     page = (out / "page.html").read_text()
-    assert re.search(r"Rho gradient: gala maps minus gala \+0\.\d+ ± 0\.\d+\.", page)
+    found = r"Rho gradient: gala maps minus gala \+0\.\d+ ± 0\.\d+\. Not found: gala minus resnet\."
+    assert re.search(found, page)
     HTMLParser().feed(page)
     assert page.count("data:image/jpeg") == 3 * 2 + 5  # images, two runs; one pair of gradients
     assert "http" not in page.replace("http://www.w3.org", "")
     assert not re.search(r"\{\w+\}", re.sub(r"<style>.*?</style>", "", page, flags=re.S))
+
+
+def test_without_masks_there_is_no_overlap_and_all_the_rest(compare):
+    for path in Path("data/scores").iterdir():
+        table = pd.read_csv(path)
+        table.loc[:, [key for key in table if "iou" not in key]].to_csv(path, index=False)
+    for path in Path("metrics/score_likeness").iterdir():
+        tree = json.loads(path.read_text())
+        for each in (each for each in tree.values() if isinstance(each, dict)):
+            for key in [key for key in each if "iou" in key]:
+                del each[key]
+        told = {key: each for key, each in tree.items() if "chance" not in key}
+        path.write_text(json.dumps(told))
+    numbers = json.loads((compare() / "report.json").read_text())
+    contrasts = [f"contrasts_{each.replace(' ', '_')}" for each in TESTED if "IoU" not in each]
+    assert [*numbers] == ["networks", "people", *contrasts]
+    assert "chance" not in numbers["networks"]
+    assert not any("IoU" in key for row in numbers["networks"].values() for key in row)
 
 
 def test_the_same_input_leaves_the_same_bytes(compare):
@@ -84,8 +105,62 @@ def test_the_same_input_leaves_the_same_bytes(compare):
     assert first == {path: path.read_bytes() for path in compare().rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("key", ["contrasts", "gradients"])
-def test_what_is_no_run_is_named_and_nothing_is_left(compare, key):
-    with pytest.raises(ValueError, match="names 'cbam', which is no run; expected some of resnet"):
-        compare(**{key: [["cbam", "gala"]]})
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("contrasts", [["cbam", "gala"]]),
+        ("gradients", [["gala", "cbam"]]),
+        ("pictured", ["cbam"]),
+    ],
+)
+def test_what_is_no_run_is_named_and_nothing_is_left(compare, key, names):
+    message = rf"compare_likeness\.{key} names 'cbam', which is no run; expected some of resnet"
+    with pytest.raises(ValueError, match=message):
+        compare(**{key: names})
     assert not Path("out").exists()
+
+
+def harm_json(**changed):
+    path = Path("metrics/score_likeness/gala-0.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def harm_csv(run: str, harm):
+    for path in Path("data/scores").glob(f"{run}.csv"):
+        harm(pd.read_csv(path)).to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda: harm_json(blur="disc_twice"), "runs resnet and gala were .* another blur; run"),
+        (lambda: harm_csv("gala-*", lambda rows: rows[:-1]), "resnet and gala .* another images"),
+        (lambda: harm_csv("gala-1", lambda rows: rows[1:]), "gala-1.csv: of other images than"),
+        (
+            lambda: harm_csv("gala-*", lambda rows: pd.concat([rows, rows[:1]])),
+            "gala-0.csv: of other images than .* one twice",
+        ),
+        (lambda: harm_csv("gala-2", lambda rows: rows[["image"]]), "gala-2.csv: .* other columns"),
+        (lambda: harm_json(top1_error={}), "the run gala has no top1_error; run the stage score"),
+        (
+            lambda: Path("metrics/score_likeness/gala-0.json").write_text("{"),
+            "gala-0.json: no whole JSON .* run the stage score_likeness again",
+        ),
+        (
+            lambda: Path("data/examples/gala-0.npz").write_bytes(b"no archive"),
+            "gala-0.npz: no whole npz of numbers; run the stage score_likeness again",
+        ),
+    ],
+)
+def test_scores_that_do_not_compare_are_refused(compare, harm, message):
+    harm()
+    with pytest.raises(ValueError, match=message):
+        compare()
+    assert not Path("out").exists()
+
+
+def test_one_seed_tests_nothing_and_the_page_says_so(compare, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "SEEDS", (0,))
+    page = (compare() / "page.html").read_text()
+    assert page.count("one seed, which tests nothing") == len(TESTED)
+    assert "no difference is found" not in page

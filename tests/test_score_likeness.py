@@ -13,7 +13,7 @@ from attnlabels.clickmaps.blurring import blur
 from attnlabels.images.decoding import resize_map
 from attnlabels.interpretation.looking import MAPS
 from attnlabels.interpretation.overlap import chance, iou_above_half, iou_of_mask_size
-from attnlabels.interpretation.people import read_mask
+from attnlabels.interpretation.people import read_cut_mask
 from attnlabels.shards.shards import Shards
 from painted import SIDE, write_classifier, write_painted
 
@@ -85,7 +85,7 @@ def test_a_row_is_what_the_maps_in_the_examples_score(score, painted) -> None:
     samples = {shards[i]["name"]: shards[i] for i in range(12)}
     for i, name in enumerate(arrays["names"]):
         sample, row = samples[name], by_name.loc[name]
-        mask = read_mask(painted / "part", name, crop=1.0)
+        mask = read_cut_mask(painted / "part", name, size=(SIDE, SIDE), crop=1.0)
         for key in ("smoothgrad", "attention_last"):
             assert row[f"{key}.iou_part"] == pytest.approx(iou_of_mask_size(arrays[key][i], mask))
             above = iou_above_half(arrays[key][i], mask)
@@ -166,16 +166,21 @@ def test_a_second_run_leaves_the_same_bytes(score) -> None:
 
 
 def test_masks_may_be_left_out(score) -> None:
-    report, scores, arrays = score(objects=Path("none"))
+    Path("nothing/a").mkdir(parents=True)
+    Path("nothing/.gitignore").touch()
+    report, scores, arrays = score(objects=Path("nothing"))
     assert not arrays["object"].any()
     assert "iou_object" not in report["smoothgrad"] and "iou_part" in report["smoothgrad"]
     assert "share_object" not in scores
 
 
 def test_a_mask_that_is_missing_is_named_and_nothing_is_written(score, tmp_path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="empty/./image.*png: no mask of"):
-        score(objects=tmp_path / "empty")
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few/another.png").touch()
+    with pytest.raises(FileNotFoundError, match="few/./image.*png: no mask there"):
+        score(objects=tmp_path / "few")
+    with pytest.raises(FileNotFoundError, match="none: .* leave out the object, .* mkdir -p none"):
+        score(objects=Path("none"))
     assert not Path("out").exists()
 
 
@@ -200,5 +205,5 @@ def test_single_players_have_no_ceiling(score, tmp_path) -> None:
 def test_chance_is_printed(score, painted) -> None:
     _, scores, _ = score()
     name = scores["image"][3]
-    expected = chance(read_mask(painted / "object", name, crop=1.0))
+    expected = chance(read_cut_mask(painted / "object", name, size=(SIDE, SIDE), crop=1.0))
     assert scores["chance_object"][3] == pytest.approx(expected)

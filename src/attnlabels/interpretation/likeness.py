@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from attnlabels.images.decoding import resize_map
 from attnlabels.interpretation.overlap import chance, iou_above_half, iou_of_mask_size
-from attnlabels.interpretation.people import People, read_mask
+from attnlabels.interpretation.people import People, read_cut_mask
 from attnlabels.metrics.linear_probe import among_largest
 from attnlabels.metrics.ranks import spearman
 from attnlabels.metrics.reliability import (
@@ -78,11 +78,24 @@ def score_image(
     return scores
 
 
+def folders_of_masks(given: Mapping[str, Path]) -> dict[str, Path]:
+    """Those of masks that hold any; raises FileNotFoundError for one that is not there."""
+    for name, folder in given.items():
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder}: no folder of masks there; put them there, or, to leave out the {name}, "
+                f"make it empty: mkdir -p {folder}"
+            )
+    return {name: folder for name, folder in given.items() if any(folder.rglob("*.png"))}
+
+
 def read_masks(
-    folders: Mapping[str, Path], name: str, *, crop: float
+    folders: Mapping[str, Path], name: str, *, size: tuple[int, int], crop: float
 ) -> dict[str, Bool[np.ndarray, "_ _"]]:
-    """The masks of an image, by what they are of; none that has nothing inside the crop."""
-    found = {of: read_mask(folder, name, crop=crop) for of, folder in folders.items()}
+    """The masks of an image of that size, by what they are of; none of nothing inside the crop."""
+    found = {
+        of: read_cut_mask(folder, name, size=size, crop=crop) for of, folder in folders.items()
+    }
     return {of: mask for of, mask in found.items() if mask.any()}
 
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from tqdm import tqdm
 
 from attnlabels.clickmaps.blurring import Blur, player_maps
+from attnlabels.clickmaps.masks import read_mask
 from attnlabels.images.crops import centre_box, crop_map
 from attnlabels.images.decoding import decode
 from attnlabels.images.squares import resize_centre_crop
@@ -18,7 +18,7 @@ from attnlabels.recordings.density import Count
 from attnlabels.shards.index import KINDS, NOBODY
 from attnlabels.shards.shards import Sample, Shards
 
-MASKED = 128  # of 255, the share of a pixel from which on it is part of the object
+HALF = 0.5  # of a pixel of the mask, from which on it is part of the object
 
 
 class People(NamedTuple):
@@ -29,47 +29,46 @@ class People(NamedTuple):
     players: Players
     nobody: int  # images left out
 
-    def some(self, count: int, *, seed: int) -> "People":
-        """So many of the images, or all if there are no more, drawn at random, in their order."""
-        drawn = np.random.default_rng(seed).permutation(len(self.numbers))[:count]
-        chosen = sorted(drawn.tolist())
-        players = Players(
-            self.players.blur,
-            [self.players.names[i] for i in chosen],
-            self.players.labels[chosen],
-            [self.players.maps[i] for i in chosen],
-        )
-        return self._replace(numbers=[self.numbers[i] for i in chosen], players=players)
-
     def mean_map(self, i: int) -> Float[np.ndarray, "h w"]:
         """The mean of the maps of the players of image `i` of `numbers`."""
         return self.players.maps[i].mean(axis=0)
 
 
-def read_people(folder: Path, *, blur_by: Blur, count: Count, map_size: int, crop: float) -> People:
+def read_people(
+    folder: Path,
+    *,
+    blur_by: Blur,
+    count: Count,
+    map_size: int,
+    crop: float,
+    some: int | None = None,
+    seed: int = 0,
+) -> People:
     """The maps of single players of a folder of shards, blurred and then brought to `map_size`.
 
     Blurred on the grid that their clicks are counted on, and cut to the central square `crop`. Of
     an image of which no clicks are told it is the map that there is, as it is, as if of one player.
+    `some`: of so many of the images that somebody painted on, or of all if there are no more, drawn
+    by the seed, in their order.
 
     Raises ValueError for shards that are not of players, and where nobody painted on any image.
     """
     shards = _open(folder)
-    numbers, names, maps = [], [], []
-    for i in tqdm(range(len(shards)), desc=f"{folder.name} players", disable=None):
-        sample = shards[i]
-        if sample["source"] == NOBODY:
-            continue
+    each = tqdm(range(len(shards)), desc=f"{folder.name} players", disable=None)
+    painted = [i for i in each if shards[i]["source"] != NOBODY]
+    if not painted:
+        raise ValueError(f"{folder}: nobody painted on any of its {len(shards)} images")
+    drawn = np.random.default_rng(seed).permutation(len(painted))[:some]
+    numbers = painted if some is None else [painted[i] for i in sorted(drawn.tolist())]
+    names, maps = [], []
+    for sample in (shards[i] for i in numbers):
         box = centre_box(*sample["image_size"], crop)
         size = (map_size, map_size)
-        drawn = _of_each(sample, blur_by=blur_by, count=count)
-        maps.append(np.stack([crop_map(each, box, size=size) for each in drawn]))
-        numbers.append(i)
+        of_each = _of_each(sample, blur_by=blur_by, count=count)
+        maps.append(np.stack([crop_map(map, box, size=size) for map in of_each]))
         names.append(sample["name"])
-    if not numbers:
-        raise ValueError(f"{folder}: nobody painted on any of its {len(shards)} images")
     players = Players(blur_by, names, shards.labels[numbers], maps)
-    return People(shards, numbers, players, len(shards) - len(numbers))
+    return People(shards, numbers, players, len(shards) - len(painted))
 
 
 def manner_of(folder: Path) -> tuple[Blur, Count]:
@@ -96,22 +95,18 @@ def read_squares(
     return np.stack([resize_centre_crop(each, size=size, crop=crop) for each in images])
 
 
-def read_mask(folder: Path, name: str, *, crop: float) -> Bool[np.ndarray, "h w"]:
+def read_cut_mask(
+    folder: Path, name: str, *, size: tuple[int, int], crop: float
+) -> Bool[np.ndarray, "_ _"]:
     """The mask `<class>/<stem>.png` below `folder` of the image of that name, cut as the image is.
 
-    Its greys are shares of a pixel, of which half makes it a part of the object. Raises
-    FileNotFoundError or ValueError where there is none.
+    Raises what `attnlabels.clickmaps.masks.read_mask` does; `size` is the image's.
     """
-    path = folder / Path(name).with_suffix(".png")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no mask of {name} there; put it there")
-    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if grey is None:
-        raise ValueError(f"{path}: not a readable PNG; fetch it again")
-    h, w = grey.shape
+    mask = read_mask(folder / Path(name).with_suffix(".png"), size=size)
+    h, w = size
     box = centre_box(h, w, crop)
-    size = (max(1, round(box[2] * h)), max(1, round(box[3] * w)))
-    return crop_map(grey.astype(np.float32), box, size=size) >= MASKED
+    cut = (max(1, round(box[2] * h)), max(1, round(box[3] * w)))
+    return crop_map(mask.astype(np.float32), box, size=cut) >= HALF
 
 
 def _open(folder: Path) -> Shards:

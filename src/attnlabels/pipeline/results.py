@@ -6,9 +6,11 @@ of `study_seeds`, and under metrics/<study>/ and data/<study>/.
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -73,7 +75,10 @@ def baseline_of(run: Run, *, default: str, others: Mapping[str, str | None]) -> 
 
 def read_json(path: Path, *, stage: str) -> dict[str, Any]:
     """The nested numbers that `stage` wrote with `write_json`."""
-    return json.loads(_require(path, stage).read_text())
+    try:
+        return json.loads(_require(path, stage).read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: no whole JSON ({error}); run the stage {stage} again") from error
 
 
 def read_csv(path: Path, *, columns: tuple[str, ...], stage: str) -> pd.DataFrame:
@@ -93,12 +98,15 @@ def read_csv(path: Path, *, columns: tuple[str, ...], stage: str) -> pd.DataFram
 
 def read_arrays(path: Path, *, keys: tuple[str, ...], stage: str) -> dict[str, np.ndarray]:
     """The arrays `keys` of an npz file, all about the same n things, at least one."""
-    with np.load(_require(path, stage), allow_pickle=False) as file:
-        _require_keys(path, keys, list(file), stage)
-        try:
-            arrays = {key: file[key] for key in keys}
-        except ValueError as error:  # objects, which are pickled, are never read
-            raise ValueError(f"{path}: {error}; run the stage {stage} again") from error
+    _require(path, stage)
+    try:
+        # numpy leaves a file open that it opened itself and that is no whole archive
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            names = list(file)
+            arrays = {key: file[key] for key in keys if key in names}
+    except (ValueError, EOFError, BadZipFile, zlib.error) as error:  # or objects, never read
+        raise ValueError(f"{path}: no whole npz of numbers; run the stage {stage} again") from error
+    _require_keys(path, keys, names, stage)
     lengths = {key: len(array) for key, array in arrays.items()}
     if len({*lengths.values()}) != 1 or not lengths[keys[0]]:
         raise ValueError(f"{path} holds arrays of the lengths {lengths}, expected one and not 0")

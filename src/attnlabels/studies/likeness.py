@@ -5,7 +5,7 @@ Of a run there is a file of means a seed and a file of the images' scores, both 
 is tested over both, as either alone could be luck in the other (STUDIES §C.4).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +56,7 @@ CONTROLS = {
 }
 TESTED = ("top-1 error", "rho gradient", "rho attention", "IoU part")
 SEEDS, IMAGES = "p seeds", "p images"
+MANNER = ("blur", "map_size", "painted")  # of a run's scores; with another they do not compare
 PAPER = {  # Linsley et al. 2019, Table 1: top-1 and top-5 error and share of human variability, %
     "resnet": (63.68, 40.65, 43.61),
     "se": (66.17, 42.48, 64.36),
@@ -117,9 +118,35 @@ def read_scored(run: Run, metrics: Path, scores: Path) -> Scored:
         read_csv(scores / f"{run.name}-{seed}.csv", columns=("image",), stage=STAGE)
         for seed in run.seeds
     ]
+    for seed, frame in zip(run.seeds, images):
+        _require_like(images[0], frame, scores / f"{run.name}-{seed}.csv")
     averaged = pd.concat(images).groupby("image", sort=True).mean(numeric_only=True)
     first = next(iter(trees.values()))
     return Scored(pd.DataFrame.from_dict(means, orient="index"), averaged, first)
+
+
+def _require_like(first: pd.DataFrame, other: pd.DataFrame, path: Path) -> None:
+    """Raises ValueError unless two seeds tell the same of the same images, each once."""
+    names = other["image"].tolist()
+    if len({*names}) < len(names) or names != first["image"].tolist() or {*other} != {*first}:
+        raise ValueError(
+            f"{path}: of other images than the run's first seed, of one twice, or with other "
+            f"columns; run the stage {STAGE} again"
+        )
+
+
+def require_comparable(scored: Mapping[str, Scored]) -> None:
+    """Raises ValueError unless all runs were scored on the same images in the same manner."""
+    (first, one), *others = scored.items()
+    for name, other in others:
+        manner = [key for key in MANNER if one.about.get(key) != other.about.get(key)]
+        if not one.images.index.equals(other.images.index):
+            manner.append("images")
+        if manner:
+            raise ValueError(
+                f"the runs {first} and {name} were scored with another {' and '.join(manner)}; "
+                f"run the stage {STAGE} again for both"
+            )
 
 
 def tabulate(scored: Mapping[str, Scored]) -> Table:
@@ -129,7 +156,8 @@ def tabulate(scored: Mapping[str, Scored]) -> Table:
         paper = zip(("paper top-1 error", "paper top-5 error", "paper share"), PAPER.get(name, ()))
         table[name] = _row(each, columns) | {key: value / 100 for key, value in paper}
     first = next(iter(scored.values()))
-    return table | {title: _row(first, _means(each)) for title, each in CONTROLS.items()}
+    controls = {title: _row(first, _means(each)) for title, each in CONTROLS.items()}
+    return table | {title: row for title, row in controls.items() if row}
 
 
 def _means(measures: Mapping[str, str]) -> dict[str, str]:
@@ -141,6 +169,13 @@ def _row(scored: Scored, columns: Mapping[str, str]) -> Row:
     of = scored.seeds
     found = {key: path for key, path in columns.items() if path in of}
     return {key: mean_se(of[path].to_numpy(np.float64)) for key, path in found.items()}
+
+
+def measured(names: Iterable[str], scored: Mapping[str, Scored]) -> list[str]:
+    """Those of the MEASURES that all runs have; without masks there is no overlap."""
+    return [
+        name for name in names if all(MEASURES[name] in each.images for each in scored.values())
+    ]
 
 
 def contrast(
@@ -157,7 +192,11 @@ def contrast(
     for one, other in pairs:
         a, b = scored[one], scored[other]
         mean = f"{path}.mean"
-        over_seeds = (a.seeds[mean] - b.seeds[mean]).dropna().to_numpy(np.float64)
+        for name, each in ((one, a), (other, b)):
+            told = mean in each.seeds and each.seeds[mean].notna().all()
+            if not told or path not in each.images or each.images[path].isna().all():
+                raise ValueError(f"the run {name} has no {path}; run the stage {STAGE} again")
+        over_seeds = (a.seeds[mean] - b.seeds[mean]).to_numpy(np.float64)
         over_images = (a.images[path] - b.images[path]).dropna().to_numpy()
         row: Row = {"difference": mean_se(over_seeds)}
         if interval := t_interval(over_seeds, level=level):
@@ -185,23 +224,25 @@ def tabulate_people(reliability: Mapping[str, Any]) -> Table:
     }
 
 
-def require_runs(pairs: Sequence[tuple[str, str]], runs: Mapping[str, Run]) -> None:
-    """Raises ValueError for a contrast of what is no run."""
-    unknown = sorted({name for pair in pairs for name in pair} - {*runs})
+def require_runs(key: str, names: Iterable[str], runs: Mapping[str, Run]) -> None:
+    """Raises ValueError if `compare_likeness` names at `key` what is no run."""
+    unknown = sorted({*names} - {*runs})
     if unknown:
         raise ValueError(
-            f"params.yaml: compare_likeness.contrasts names {unknown[0]!r}, which is no run; "
+            f"params.yaml: compare_likeness.{key} names {unknown[0]!r}, which is no run; "
             f"expected some of {', '.join(runs)}"
         )
 
 
-def tell(table: Table, *, level: float) -> list[str]:
-    """The contrasts of a measure that are found, over seeds and over images alike, in words."""
-    told = []
+def tell(table: Table, *, level: float) -> tuple[list[str], list[str]]:
+    """The contrasts of a measure in words: those found, over seeds and images alike; the others."""
+    found, others = list[str](), list[str]()
     for name, row in table.items():
         ps = [_p_of(row, f"{column}, holm") for column in (SEEDS, IMAGES)]
         if all(p is not None and p < 1 - level for p in ps):
             difference = row["difference"]
             assert isinstance(difference, Mean)
-            told.append(f"{show(name)} {difference.mean:+.3f} ± {difference.se:.3f}")
-    return told
+            found.append(f"{show(name)} {difference.mean:+.3f} ± {difference.se:.3f}")
+        else:
+            others.append(show(name))
+    return found, others

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from attnlabels.interpretation.likeness import errors, of_masks, read_masks
-from painted import write_painted
+from painted import SIDE, write_painted
 
 
 def test_the_top_five_are_told_of_more_than_five_classes() -> None:
@@ -23,7 +23,8 @@ def test_the_top_five_are_told_of_more_than_five_classes() -> None:
 def test_a_mask_with_nothing_inside_the_crop_is_left_out(tmp_path) -> None:
     folder = write_painted(tmp_path)
     folders = {name: folder / name for name in ("object", "part")}
-    masks = [read_masks(folders, f"{'abc'[i % 3]}/image{i}.png", crop=0.2) for i in range(12)]
+    names = [f"{'abc'[i % 3]}/image{i}.png" for i in range(12)]
+    masks = [read_masks(folders, name, size=(SIDE, SIDE), crop=0.2) for name in names]
     assert {len(each) for each in masks} == {0, 1, 2}
 
 

@@ -1,13 +1,12 @@
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from attnlabels.clickmaps.blurring import blur
 from attnlabels.images.decoding import decode
 from attnlabels.images.squares import resize_centre_crop
-from attnlabels.interpretation.people import manner_of, read_mask, read_people, read_squares
+from attnlabels.interpretation.people import manner_of, read_cut_mask, read_people, read_squares
 from attnlabels.shards.shards import Shards, write_shards
 from painted import CLASSES, SIDE, write_painted
 
@@ -47,21 +46,22 @@ def test_maps_are_cut_as_the_image_is(painted) -> None:
     )
     inner = slice(SIDE // 4, 3 * SIDE // 4)
     np.testing.assert_allclose(cut.players.maps[3], whole.players.maps[3][:, inner, inner])
-    mask = read_mask(painted / "object", whole.players.names[3], crop=1.0)
-    halved = read_mask(painted / "object", whole.players.names[3], crop=0.5)
+    mask = read_cut_mask(painted / "object", whole.players.names[3], size=(SIDE, SIDE), crop=1.0)
+    halved = read_cut_mask(painted / "object", whole.players.names[3], size=(SIDE, SIDE), crop=0.5)
     assert (halved == mask[inner, inner]).all() and mask.sum() == 144
 
 
 def test_some_images_are_drawn_by_the_seed_in_order(painted) -> None:
-    found = read_people(painted / "people", blur_by="none", count="binary", map_size=8, crop=1.0)
-    some = found.some(5, seed=0)
-    assert len(some.numbers) == 5 and some.numbers == sorted(some.numbers)
-    assert some.numbers == found.some(5, seed=0).numbers != found.some(5, seed=1).numbers
+    how = {"blur_by": "none", "count": "binary", "map_size": 8, "crop": 1.0}
+    found = read_people(painted / "people", **how)
+    some, other = (read_people(painted / "people", **how, some=5, seed=seed) for seed in (0, 1))
+    assert len(some.numbers) == 5 and some.numbers == sorted(some.numbers) != other.numbers
+    assert some.nobody == found.nobody == 1
     for i, number in enumerate(some.numbers):
         assert some.players.names[i] == found.shards[number]["name"]
         assert some.players.labels[i] == found.shards[number]["label"]
         assert (some.players.maps[i] == found.players.maps[number]).all()
-    assert found.some(50, seed=0).numbers == found.numbers
+    assert read_people(painted / "people", **how, some=50).numbers == found.numbers
 
 
 def test_images_are_what_a_network_is_shown(painted) -> None:
@@ -101,17 +101,3 @@ def test_where_nobody_painted_there_is_nothing_to_compare(tmp_path) -> None:
     folder = write_painted(tmp_path, n=1)
     with pytest.raises(ValueError, match="people: nobody painted on any of its 1 images"):
         read_people(folder / "people", blur_by="none", count="binary", map_size=8, crop=1.0)
-
-
-def test_half_a_pixel_makes_it_part_of_the_object(tmp_path) -> None:
-    cv2.imwrite(str(tmp_path / "x.png"), np.array([[0, 127, 128, 255]], np.uint8))
-    found = read_mask(tmp_path, "x.jpg", crop=1.0)
-    assert found.tolist() == [[False, False, True, True]]
-
-
-def test_a_mask_that_is_none_is_named(tmp_path) -> None:
-    with pytest.raises(FileNotFoundError, match="x.png: no mask of a/x.jpg there"):
-        read_mask(tmp_path, "a/x.jpg", crop=1.0)
-    (tmp_path / "x.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match="x.png: not a readable PNG"):
-        read_mask(tmp_path, "x.jpg", crop=1.0)

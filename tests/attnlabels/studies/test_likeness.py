@@ -54,9 +54,8 @@ def test_a_contrast_is_tested_over_seeds_and_over_images(scored):
     assert row["low"] < row["difference"].mean < row["high"]
     null = table["se_minus_resnet"]
     assert null["p images"] > 0.05 and row["p images, holm"] == pytest.approx(2 * row["p images"])
-    assert tell(table, level=0.95) == [
-        f"gala minus resnet {row['difference'].mean:+.3f} ± {row['difference'].se:.3f}"
-    ]
+    found = f"gala minus resnet {row['difference'].mean:+.3f} ± {row['difference'].se:.3f}"
+    assert tell(table, level=0.95) == ([found], ["se minus resnet"])
 
 
 def test_one_seed_has_no_test_over_seeds_and_nothing_is_found(tmp_path):
@@ -66,7 +65,7 @@ def test_one_seed_has_no_test_over_seeds_and_nothing_is_found(tmp_path):
         for run in runs
     }
     table = contrast("top-1 error", scored, [("b", "a")], level=0.95, permutations=1000, seed=0)
-    assert "p seeds" not in table["b_minus_a"] and tell(table, level=0.95) == []
+    assert "p seeds" not in table["b_minus_a"] and tell(table, level=0.95) == ([], ["b minus a"])
 
 
 def test_people_are_tabulated_by_who_is_paired():
@@ -79,7 +78,7 @@ def test_people_are_tabulated_by_who_is_paired():
 def test_what_is_missing_or_no_run_is_named(tmp_path):
     run = write_run(tmp_path, "gala")
     with pytest.raises(ValueError, match="contrasts names 'galla', which is no run; .*of gala"):
-        require_runs([("galla", "gala")], {"gala": run})
+        require_runs("contrasts", ["galla", "gala"], {"gala": run})
     (tmp_path / "m" / "gala-1.json").unlink()
     with pytest.raises(FileNotFoundError, match="gala-1.json is missing; run the stage score_like"):
         read_scored(run, tmp_path / "m", tmp_path / "s")
