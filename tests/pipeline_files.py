@@ -8,6 +8,6 @@ FILES = sorted((ROOT / "params").glob("*.yaml"))  # of the root and of studies o
 
 
 def params_files_of(pipeline: Path) -> list[Path]:
-    """The one beside a study that has its own, else those of the root."""
-    own = pipeline.with_name("params.yaml")
-    return [own] if pipeline.parent != ROOT and own.exists() else FILES
+    """Those beside a study that has its own, else those of the root."""
+    own = sorted({*pipeline.parent.glob("*.yaml")} - {pipeline})
+    return own if pipeline.parent != ROOT and own else FILES
