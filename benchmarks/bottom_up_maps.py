@@ -25,7 +25,7 @@ import torch
 from ratios import machine
 from ruamel.yaml import YAML
 
-from attnlabels import Drawing, Work, label
+from attnlabels import Drawing, label
 from attnlabels.images.decoding import read_image, resize_map
 from attnlabels.images.squares import resize_centre_crop
 from attnlabels.interpretation.frozen import Frozen, open_classifier
@@ -97,7 +97,7 @@ def prepare(imagenette: Path, out: Path, *, epochs: int) -> None:
     for split in ("train", "val"):
         if not (out / split).exists():
             drawing = Drawing(map_size=SIDE)
-            label(imagenette / split, out=out / split, classes=True, drawing=drawing, work=Work())
+            label(imagenette / split, out=out / split, classes=True, drawing=drawing)
     if not (out / "shuffled").exists():
         stage(out, "relabel_images", "shuffled", "train", "none", "shuffled")
     stage(out, "list_images", "val", "val.csv")
@@ -139,7 +139,9 @@ def write_masks(coco: Path, folder: Path) -> list[str]:
     names = []
     for path in sorted((coco / "masks").glob("*.png")):
         mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if mask is not None and mask.any():
+        if mask is None:
+            raise SystemExit(f"{path}: not a readable PNG; fetch it again")
+        if mask.any():
             cv2.imwrite(str(folder / path.name), 255 * (mask > 0).astype(np.uint8))
             names.append(f"{path.stem}.jpg")
     return names

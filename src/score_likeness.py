@@ -91,8 +91,8 @@ def main(
         rows[painted.numbers[i]] |= told
     kept: dict[str, list[Any]] = {}
     for i, seen in enumerate(maps_of(frozen, painted, p)):
-        size = painted.shards[painted.numbers[i]]["image_size"]
-        masks = read_masks(folders, painted.players.names[i], size=size, crop=crop)
+        name, size = painted.players.names[i], painted.sizes[i]
+        masks = read_masks(folders, name, size=size, crop=crop)
         rows[painted.numbers[i]] |= of_masks(masks) | {
             f"{key}.{measure}": value
             for key, map in seen.maps.items()

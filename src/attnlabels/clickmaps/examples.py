@@ -23,11 +23,12 @@ ROUNDING = 1e-3  # of raw pixels beyond 0 and 255, or 0 and 1
 class Example(NamedTuple):
     """A photograph as an image file, what players painted on it, and its class.
 
-    `map` is >= 0 and of the photograph's shape; None: nobody painted on it. `n_clicks` is None
-    where the record does not tell.
+    `size` is its height and width. `map` is >= 0 and of that size; None: nobody painted on it.
+    `n_clicks` is None where the record does not tell.
     """
 
     image: bytes
+    size: tuple[int, int]
     map: Float[np.ndarray, "h w"] | None
     label: int
     n_clicks: int | None
@@ -38,19 +39,19 @@ def as_example(features: Mapping[str, Feature], *, classes: int) -> Example:
 
     Raw pixels, of which 0 is black, are of 1 or of 255 at the most; they become a PNG.
     """
-    image, side = _image(_one_of(features, "image"))
+    image, size = _image(_one_of(features, "image"))
     label = _integer(features, "label")
     if label is None:
         raise ValueError("no 'label'")
     if not 0 <= label < classes:
         raise ValueError(f"label {label}; expected 0 to {classes - 1}")
     map = _map(features.get("heatmap"))
-    if map is not None and map.shape != side:
+    if map is not None and map.shape != size:
         raise ValueError(
-            f"a map of {map.shape[0]} x {map.shape[1]} on an image of {side[0]} x {side[1]}"
+            f"a map of {map.shape[0]} x {map.shape[1]} on an image of {size[0]} x {size[1]}"
         )
     n_clicks = _integer(features, "click_count")
-    return Example(image, None if n_clicks == 0 else map, label, n_clicks)
+    return Example(image, size, None if n_clicks == 0 else map, label, n_clicks)
 
 
 def _one_of(features: Mapping[str, Feature], key: str) -> bytes:

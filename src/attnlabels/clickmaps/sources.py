@@ -23,7 +23,7 @@ from attnlabels.clickmaps.samples import Painted
 from attnlabels.clickmaps.submissions import Submission, read_csv, read_npz
 from attnlabels.clickmaps.tfrecord import Records, parse_example
 from attnlabels.images.broken import Broken, note_left_out
-from attnlabels.images.decoding import read_size, require_whole
+from attnlabels.images.decoding import require_whole
 from attnlabels.images.tree import ImageFiles
 from attnlabels.recordings.density import Count
 from attnlabels.recordings.points import Outside, place
@@ -64,7 +64,7 @@ def from_records(
             yield Painted(
                 name=name,
                 image=example.image,
-                size=read_size(example.image, name=where),
+                size=example.size,
                 label=example.label,
                 map=example.map,
                 points=NO_POINTS,
@@ -146,12 +146,9 @@ class _Names:
         self.names = {str(each) for each in images.listed.paths.tolist()}
         self.flat = {_flat(each): each for each in self.names}
         self.classes = {*images.listed.classes}
-        files = Counter(PurePosixPath(each).name for each in self.names)
-        self.bare = {
-            PurePosixPath(each).name: each
-            for each in self.names
-            if files[PurePosixPath(each).name] == 1
-        }
+        self.bare: dict[str, list[str]] = {}
+        for each in self.names:
+            self.bare.setdefault(PurePosixPath(each).name, []).append(each)
 
     def find(self, path: str) -> str | None:
         """The image's path below the class folders, whatever comes before; None if there is none.
@@ -163,9 +160,10 @@ class _Names:
         ends = ("/".join(parts[i:]) for i in range(len(parts)))
         found = next((each for each in ends if each in self.names), None)
         found = found or self.flat.get(_flat(path))
-        if found is None and not self.classes & {*parts[:-1]}:
-            return self.bare.get(parts[-1]) if parts else None
-        return found
+        if found or self.classes & {*parts[:-1]}:
+            return found
+        same = self.bare.get("".join(parts[-1:]), [])
+        return same[0] if len(same) == 1 else None
 
 
 def _flat(path: str) -> str:

@@ -26,6 +26,7 @@ class People(NamedTuple):
 
     shards: Shards
     numbers: list[int]
+    sizes: list[tuple[int, int]]  # of these images: height, width
     players: Players
     nobody: int  # images left out
 
@@ -60,15 +61,16 @@ def read_people(
         raise ValueError(f"{folder}: nobody painted on any of its {len(shards)} images")
     drawn = np.random.default_rng(seed).permutation(len(painted))[:some]
     numbers = painted if some is None else [painted[i] for i in sorted(drawn.tolist())]
-    names, maps = [], []
+    names, sizes, maps = [], [], []
     for sample in (shards[i] for i in numbers):
         box = centre_box(*sample["image_size"], crop)
         size = (map_size, map_size)
         of_each = _of_each(sample, blur_by=blur_by, count=count)
         maps.append(np.stack([crop_map(map, box, size=size) for map in of_each]))
         names.append(sample["name"])
+        sizes.append(sample["image_size"])
     players = Players(blur_by, names, shards.labels[numbers], maps)
-    return People(shards, numbers, players, len(shards) - len(painted))
+    return People(shards, numbers, sizes, players, len(shards) - len(painted))
 
 
 def manner_of(folder: Path) -> tuple[Blur, Count]:

@@ -8,7 +8,7 @@ sums the attention terms over the batch; that is these means with λ and β time
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -139,6 +139,13 @@ ATTENTION_TERMS = ("kld", "kld_reversed", "nss", "nss_unbiased")
 VIEW_TERMS = ("unit_distance", "harmonization")  # those of maps of the classified view itself
 
 
+def require_terms(weights: Iterable[str], *, without: Iterable[str] = ()) -> None:
+    """Raises ValueError for weights of what is no term, or one of those a method is `without`."""
+    known = TERMS.keys() - {*without}
+    if unknown := {*weights} - known:
+        raise ValueError(f"no such terms: {sorted(unknown)}; expected some of {sorted(known)}")
+
+
 def objective(
     outputs: Any, targets: Targets, *, weights: Mapping[str, float]
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
@@ -147,9 +154,7 @@ def objective(
     Raises ValueError if it names what is no term, or nothing, and FloatingPointError with all
     terms' values if one is not finite.
     """
-    unknown = weights.keys() - TERMS.keys()
-    if unknown:
-        raise ValueError(f"no such terms: {sorted(unknown)}; expected some of {sorted(TERMS)}")
+    require_terms(weights)
     if not weights:
         raise ValueError(f"the weights name no term; expected some of {sorted(TERMS)}")
     terms = {name: TERMS[name](outputs, targets) for name in weights}

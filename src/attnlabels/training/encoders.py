@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from attnlabels.losses.objective import TERMS, Targets, objective
+from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_head import Output, Select
 from attnlabels.models.encoder import Stem, Taps
 from attnlabels.models.files import write_weights
@@ -285,15 +285,6 @@ def summary(row: Row, history: list[Epoch]) -> dict[str, Any]:
     """The last epoch's losses, and how many steps there were."""
     last = history[-1]
     return {"loss": {key: last[key] for key in ("loss", *row.weights)}, "steps": last["step"]}
-
-
-def require_terms(weights: Iterable[str], *, without: Iterable[str]) -> None:
-    """Raises ValueError for weights of what is no term, or one of another method's."""
-    known = TERMS.keys() - {*without}
-    if unknown := {*weights} - known:
-        raise ValueError(
-            f"no such terms: {sorted(unknown)}; the weights of a run may name {sorted(known)}"
-        )
 
 
 def probed(p: Recipe, top1: float) -> dict[str, Any]:

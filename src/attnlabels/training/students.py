@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from attnlabels.losses.collapse import collapsed, spread
-from attnlabels.losses.objective import ATTENTION_TERMS, VIEW_TERMS
+from attnlabels.losses.objective import ATTENTION_TERMS, VIEW_TERMS, require_terms
 from attnlabels.models.attention_maps import Source
 from attnlabels.models.encoder import Backbone
 from attnlabels.models.student import Outputs, build_student
@@ -65,7 +65,7 @@ class Row(encoders.Row):
 
 def require_one_meaning(p: Recipe, row: Row) -> None:
     """Raises ValueError for a row that says two things, or asks for what cannot be had."""
-    encoders.require_terms(row.weights, without=VIEW_TERMS)
+    require_terms(row.weights, without=VIEW_TERMS)
     weighed = sorted(set(row.weights) & set(ATTENTION_TERMS))
     if row.attention == "none" and (weighed or row.cotrain):
         raise ValueError(
