@@ -7,6 +7,12 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def benchmarks_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripts can be imported by name, as they import each other."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+
+
 @pytest.fixture
 def write_osie(tmp_path: Path) -> Callable[[int], Path]:
     """Writes a folder like OSIE's, of so many photographs of noise with two observers each."""

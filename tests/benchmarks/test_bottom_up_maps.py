@@ -14,7 +14,6 @@ SIDE = 64
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path / "scratch"))
     return importlib.import_module("bottom_up_maps")

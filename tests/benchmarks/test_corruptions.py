@@ -27,7 +27,6 @@ def gaussian_blur(x, severity):
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     monkeypatch.setattr(np, "float_", None, raising=False)  # given back, and gone again after
     return importlib.import_module("corruptions")
 

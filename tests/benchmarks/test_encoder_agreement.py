@@ -15,7 +15,6 @@ from attnlabels.shards.shards import Shards
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     monkeypatch.chdir(tmp_path)
     return importlib.import_module("encoder_agreement")
 

@@ -10,8 +10,7 @@ import pytest
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+def benchmark() -> ModuleType:
     return importlib.import_module("features")
 
 

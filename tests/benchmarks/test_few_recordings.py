@@ -19,7 +19,6 @@ N = 40
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path / "scratch"))
     return importlib.import_module("few_recordings")

@@ -7,7 +7,6 @@ import pytest
 
 @pytest.fixture
 def growth(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     import growth
 
     monkeypatch.setattr(growth, "N_IMAGENET", 3000)

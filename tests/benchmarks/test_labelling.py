@@ -15,7 +15,6 @@ from attnlabels.teachers.network import Teacher
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATTNLABELS_SCRATCH", "scratch")
     return importlib.import_module("labelling")

@@ -1,7 +1,6 @@
 """Runs the benchmark on a few features."""
 
 import importlib
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -9,8 +8,7 @@ import pytest
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+def benchmark() -> ModuleType:
     return importlib.import_module("probe")
 
 

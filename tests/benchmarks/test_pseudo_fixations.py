@@ -1,7 +1,6 @@
 """Runs the benchmark on a few small maps."""
 
 import importlib
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -9,8 +8,7 @@ import torch
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+def benchmark() -> ModuleType:
     return importlib.import_module("pseudo_fixations")
 
 

@@ -1,13 +1,11 @@
 import importlib
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 
 @pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+def module() -> ModuleType:
     return importlib.import_module("ratios")
 
 

@@ -1,7 +1,6 @@
 """Runs the benchmark on a few features."""
 
 import importlib
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -12,7 +11,6 @@ from attnlabels.metrics import retrieval
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
     return importlib.import_module("retrieval")
 

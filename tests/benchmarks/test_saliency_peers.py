@@ -15,8 +15,7 @@ from attnlabels.teachers.released import WEIGHTS
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+def benchmark() -> ModuleType:
     return importlib.import_module("saliency_peers")
 
 
