@@ -13,7 +13,7 @@ import torch
 
 from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_maps import Source, build_attention
-from attnlabels.models.classifier import Classifier, build_classifier
+from attnlabels.models.classifier import Classifier
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.projector import projector
 from attnlabels.models.student import Student
@@ -25,14 +25,27 @@ N, SIZE, MAP = 12, 24, 6
 WEIGHTS = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
 
 
-def student(source: Source = "readout", block: str = "none") -> Student:
+def encoder(**slots: Any) -> Encoder:
+    """The same weights each time, those of the slots aside."""
     torch.manual_seed(0)
-    encoder = Encoder(
-        "resnet10", width=8, stem="small", taps="stages", zero_init=False, block=block
-    )
-    head = projector(encoder.n_features, layers=2, n_outputs=8)
-    attention = build_attention(source, select="local_mean_max", output="spatial_softmax", size=MAP)
-    return Student(encoder, head, attention, torch.nn.Linear(encoder.n_features, 3)).double()
+    shape = {"width": 8, "stem": "small", "taps": "stages", "zero_init": False}
+    return Encoder("resnet10", **shape, **slots)
+
+
+def attention(source: Source) -> torch.nn.Module:
+    return build_attention(source, select="local_mean_max", output="spatial_softmax", size=MAP)
+
+
+def student(source: Source = "readout", block: str = "none") -> Student:
+    body = encoder(block=block)
+    head = projector(body.n_features, layers=2, n_outputs=8)
+    probe = torch.nn.Linear(body.n_features, 3)
+    return Student(body, head, attention(source), probe).double()
+
+
+def classifier(unit_attention: str) -> Classifier:
+    body = encoder(unit_attention=unit_attention, attended_stage=2)
+    return Classifier(body, attention("none"), torch.nn.Linear(body.n_features, 3)).double()
 
 
 def batch(attended: int = N) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -46,28 +59,6 @@ def batch(attended: int = N) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     fixations = (torch.rand(attended, MAP, MAP, generator=generator) > 0.8).double()
     fixations[: attended // 3] = 0
     return images, [torch.arange(N) % 3, maps, fixations]
-
-
-def classifier(unit_attention: str) -> Classifier:
-    config = {
-        "encoder": {
-            "backbone": "resnet10",
-            "width": 8,
-            "stem": "small",
-            "taps": "stages",
-            "zero_init": False,
-            "unit_attention": unit_attention,
-            "attended_stage": 2,
-        },
-        "attention": {
-            "source": "none",
-            "select": "local_mean_max",
-            "output": "spatial_softmax",
-            "size": MAP,
-        },
-    }
-    torch.manual_seed(0)
-    return build_classifier(config, n_classes=3).double()
 
 
 def make_step(
