@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from attnlabels.images.crops import Box, centre_box, count_points, crop_map
 from attnlabels.images.decoding import decode, decode_reduced, reduction
 from attnlabels.images.squares import resize_centre_crop, resize_square
+from attnlabels.shards.index import NOBODY
 from attnlabels.shards.shards import Sample, Shards
 from attnlabels.training.views import Drawn, crop, draw_view, view
 
@@ -54,7 +55,8 @@ class Views(Dataset[dict[str, Any]]):
     Images are uint8 [h, w, 3]. The draws depend on (seed, epoch, index) alone, so they are the
     same in whichever process and after whichever interruption a sample is made. `chosen` are the
     numbers of the samples that there are to train on. With a `map_size`, `map0` is the map of the
-    first view, float32 [map_size, map_size], cropped and mirrored as that is.
+    first view, float32 [map_size, map_size], cropped and mirrored as that is. Raises ValueError
+    where maps are asked for and none of the samples has any: nothing would be learnt from them.
     """
 
     def __init__(
@@ -72,6 +74,14 @@ class Views(Dataset[dict[str, Any]]):
         self.samples, self.chosen, self.n_views, self.seed = samples, chosen, n_views, seed
         self.map_size = map_size
         self.augmentation, self.image_size, self.clean = augmentation, image_size, clean
+        if (clean is not None or map_size is not None) and not self._any_map():
+            raise ValueError(
+                f"{samples.folder}: none of the {len(chosen)} images to train on has a map, and "
+                "the run's weights ask for maps; take shards with maps, or remove those terms"
+            )
+
+    def _any_map(self) -> bool:
+        return any(self.samples[i]["source"] != NOBODY for i in self.chosen.tolist())
 
     def __len__(self) -> int:
         return len(self.chosen)

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from attnlabels.shards.index import NOBODY
 from attnlabels.shards.shards import Sample, Shards, write_shards
 from attnlabels.training.samples import Augmentation, Clean, Views
 
@@ -31,6 +32,16 @@ def blob(tmp_path) -> Shards:
     maps_by = {"kind": "masks"}
     write_shards(tmp_path / "s", [sample], maximum_count=1, maps_by=maps_by, classes=["hill"])
     return Shards(tmp_path / "s")
+
+
+@pytest.fixture
+def unpainted(tmp_path, blob) -> Shards:
+    """The same photograph, on which nobody painted."""
+    nothing = {"map": np.zeros((8, 8)), "points": np.zeros((0, 2), np.int16), "source": NOBODY}
+    sample = Sample(**{**blob[0], **nothing})
+    maps_by = {"kind": "players"}
+    write_shards(tmp_path / "n", [sample], maximum_count=1, maps_by=maps_by, classes=["hill"])
+    return Shards(tmp_path / "n")
 
 
 def views(shards: Shards, *, map_size: int | None, clean: Clean | None = None) -> Views:
@@ -71,3 +82,10 @@ def test_the_clean_parts_are_as_without_it(blob):
         blob[0], cv2.imdecode(np.frombuffer(blob[0]["image"], np.uint8), cv2.IMREAD_COLOR)
     ).items():
         np.testing.assert_array_equal(parts[key], part)
+
+
+@pytest.mark.parametrize("clean", [None, Clean(image_size=24, map_size=6, crop=1.0)])
+def test_maps_that_no_image_has_are_not_learnt_from_in_silence(unpainted, clean):
+    assert len(views(unpainted, map_size=None)) == 1
+    with pytest.raises(ValueError, match="none of the 1 images to train on has a map"):
+        views(unpainted, map_size=None if clean else 8, clean=clean)
