@@ -22,13 +22,14 @@ from tqdm import tqdm
 from attnlabels.clickmaps.blurring import Blur
 from attnlabels.clickmaps.filters import Filters
 from attnlabels.clickmaps.reading import read_painted, summary
-from attnlabels.clickmaps.samples import Maps, Unpainted, as_samples
+from attnlabels.clickmaps.samples import Maps, Unpainted, as_samples, draw_all
 from attnlabels.clickmaps.sources import Manner
 from attnlabels.images.broken import Broken
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_metrics
+from attnlabels.processes.memory import keep_freed_memory
 from attnlabels.recordings.density import Count
 from attnlabels.recordings.points import Outside
 from attnlabels.shards.shards import write_shards
@@ -52,19 +53,28 @@ class PrepareClickme:
     outside: Outside  # what becomes of clicks outside of their image
     broken: Broken  # at an image that is missing or unreadable, or a record that is damaged
     shard_size: Amount
+    workers: Annotated[int, Field(ge=0)]  # processes beside this one that read, decode and blur
 
 
 def main(name: str, images: Path, clicks: Path, out: Path, report: Path) -> None:
     p = load(PrepareClickme, "prepare_clickme", name)
     threads = take_threads()
+    keep_freed_memory()
     manner = Manner(broken=p.broken, outside=p.outside, count=p.count, filters=p.filters)
     counts: Counter[str] = Counter()
     skipped: list[str] = []
     found = read_painted(images, clicks, counts, skipped, n_classes=p.classes, manner=manner)
-    maps = Maps(blur=p.blur, size=p.map_size, share=p.share, unpainted=p.unpainted, broken=p.broken)
-    painted = iter(tqdm(found.painted, desc=name, disable=None))
+    maps = Maps(blur=p.blur, size=p.map_size, share=p.share, source=found.form)
+    drawn = draw_all(found.images, maps, workers=p.workers)
     told = {key: getattr(p, key) for key in TOLD}
-    samples = as_samples(painted, counts, skipped, maps=maps, source=found.form, where=str(clicks))
+    samples = as_samples(
+        iter(tqdm(drawn, desc=name, total=len(found.images), disable=None)),
+        counts,
+        skipped,
+        unpainted=p.unpainted,
+        broken=p.broken,
+        where=str(clicks),
+    )
     with replacing_folder(out) as aside:
         write_shards(
             aside,

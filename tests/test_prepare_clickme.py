@@ -29,6 +29,7 @@ RECORDS = {
     "outside": "refuse",
     "broken": "stop",
     "shard_size": 10,
+    "workers": 0,
 }
 CLICKS = RECORDS | {
     "filters": {
@@ -166,11 +167,13 @@ def test_csv_and_npz_give_the_same_shards_but_for_their_source(scenes):
         assert np.array_equal(a["map"], b["map"]) and a["key"] == b["key"]
 
 
-def test_a_second_run_is_byte_identical(scenes):
+def test_a_second_run_is_byte_identical_whatever_the_workers(scenes):
     from_clicks(scenes, out="first")
     from_clicks(scenes, out="second")
+    from_clicks(scenes, out="beside", workers=2)
     for path in Path("first").iterdir():
-        assert path.read_bytes() == Path("second", path.name).read_bytes()
+        for other in ("second", "beside"):
+            assert path.read_bytes() == Path(other, path.name).read_bytes()
 
 
 def test_the_maps_of_a_share_are_used_and_the_other_images_stay(scenes):

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from attnlabels.clickmaps.tfrecord import Feature
-from attnlabels.images.decoding import require_whole
+from attnlabels.images.decoding import decode_grey, require_whole
 
 ENCODED = (b"\xff\xd8", b"\x89PNG")  # how a JPEG and a PNG begin
 FLOAT = 4  # bytes
@@ -97,12 +97,9 @@ def _map(feature: Feature | None) -> Float[np.ndarray, "h w"] | None:
     if not data:
         return None
     if data.startswith(ENCODED):
-        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if grey is None:
-            raise ValueError("a map that cannot be decoded")
-        map = grey.astype(np.float32) / 255
-    else:
-        map = _raw(data, channels=1, what="map")[..., 0]
+        grey = decode_grey(data, name="its map")
+        return np.divide(grey, 255, dtype=np.float32) if grey.any() else None
+    map = _raw(data, channels=1, what="map")[..., 0]
     if map.min() < 0:
         raise ValueError(f"a map with values of {map.min():g}; expected 0 and more")
     return map if map.any() else None

@@ -1,13 +1,13 @@
 """Read what players painted, in whichever of ClickMe's forms, and what came of it."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from attnlabels.clickmaps.forms import Form, files_of, form_of
-from attnlabels.clickmaps.samples import Painted
-from attnlabels.clickmaps.sources import Manner, from_clicks, from_maps, from_records
+from attnlabels.clickmaps.samples import PaintedImages
+from attnlabels.clickmaps.sources import ClickedImages, Manner, MappedImages, RecordedImages
 from attnlabels.images.folder import list_images
 from attnlabels.images.tree import ImageFiles
 
@@ -24,6 +24,7 @@ LEFT_OUT = (
     "few_players",
     "few_players_images",
     "not_there",
+    "broken_images",
     "clicks_clipped",
     "clicks_dropped",
 )
@@ -31,11 +32,11 @@ IMAGES = ("with_map", "withheld", "without_map")
 
 
 class Found(NamedTuple):
-    """Images with what was painted on them, read as they are taken."""
+    """Images with what was painted on them, each read when it is asked for."""
 
     form: Form
     classes: list[str]
-    painted: Iterator[Painted]
+    images: PaintedImages
 
 
 def read_painted(
@@ -50,8 +51,9 @@ def read_painted(
     """The images, in class folders at `images`, with what the file or folder `clicks` holds.
 
     Records bring their images, and class folders only name the classes; where `images` is `clicks`
-    there are none, and the names are numbers. `counts` and `skipped` grow as images are taken.
-    Raises ValueError or OSError for what does not fit, here or there.
+    there are none, and the names are numbers. `counts` and `skipped` get what the file tells of
+    players, and of images that are not there; the rest comes with the images. Raises ValueError or
+    OSError for what does not fit, here or there.
     """
     files = files_of(clicks)
     form = form_of(files)
@@ -60,18 +62,18 @@ def read_painted(
         numbers = [str(k) for k in range(n_classes)]
         named = images != clicks
         classes = list_images(images, classes=n_classes).classes if named else numbers
-        painted = from_records(files, skipped, n_classes=n_classes, manner=manner)
-        return Found(form, classes, painted)
+        return Found(form, classes, RecordedImages(files, n_classes=n_classes, manner=manner))
     if images == clicks:
         raise ValueError(f"{clicks}: {form} brings no images; name their class folders")
     if len(files) > 1:
         raise ValueError(f"{clicks}: {len(files)} files of {form}; name the one that is meant")
     photographs = ImageFiles(images, list_images(images, classes=n_classes))
+    classes = photographs.listed.classes
     if form == "hdf5":
-        painted = from_maps(files[0], photographs, skipped, manner=manner)
-    else:
-        painted = from_clicks(form, files[0], photographs, counts, skipped, manner=manner)
-    return Found(form, photographs.listed.classes, painted)
+        mapped = MappedImages(files[0], photographs, skipped, manner=manner)
+        return Found(form, classes, mapped)
+    clicked = ClickedImages(form, files[0], photographs, counts, skipped, manner=manner)
+    return Found(form, classes, clicked)
 
 
 def _require_filters(form: Form, path: Path, manner: Manner) -> None:

@@ -5,8 +5,8 @@ path; its dataset `clickmap` is the map, already blurred, and `bin_clickmaps` th
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -17,45 +17,52 @@ from attnlabels.pipeline.pointers import refuse_pointer
 GROUP, MAP, PATH = "clickmaps", "clickmap", "original_path"
 
 
-class ReadyMap(NamedTuple):
-    """A map, >= 0, of the image of a name."""
+def list_maps(path: Path) -> dict[str, str]:
+    """The groups' names, in their order, and the path of the image that each is of.
 
-    name: str
-    map: Float32[np.ndarray, "h w"] | None  # None: of nothing but zeros
-    where: str  # for messages
-
-
-def read_hdf5(path: Path) -> Iterator[ReadyMap]:
-    """The maps of a file in the order of their groups' names.
-
-    Raises ValueError, naming the group, for what is no map and for a file that is cut short.
+    Raises ValueError for another file and for one that is cut short.
     """
     refuse_pointer(path)
-    try:
-        with h5py.File(path, "r") as file:
-            groups = file.get(GROUP)
-            if not isinstance(groups, h5py.Group):
-                raise ValueError(
-                    f"{path}: has no group {GROUP!r}; expected HDF5 of ClickMe 2.0's pipeline"
-                )
-            for name in groups:
-                yield _ready_map(groups[name], name, f"{path}: {GROUP}/{name}")
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"{path}: no whole HDF5 ({error}); fetch it again") from error
+    with _opened(path) as file:
+        groups = file.get(GROUP)
+        if not isinstance(groups, h5py.Group):
+            raise ValueError(
+                f"{path}: has no group {GROUP!r}; expected HDF5 of ClickMe 2.0's pipeline"
+            )
+        return {name: _path_of(each, name) for name, each in groups.items()}
 
 
-def _ready_map(group: h5py.Group | h5py.Dataset, name: str, where: str) -> ReadyMap:
-    data = group.get(MAP) if isinstance(group, h5py.Group) else None
-    if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "iufb":
-        raise ValueError(f"{where}: has no numbers {MAP!r}; expected a map a group")
-    map = np.squeeze(data[()]).astype(np.float32)
+def read_map(path: Path, name: str) -> Float32[np.ndarray, "h w"] | None:
+    """The map, >= 0, of a group of the file; None for one of nothing but zeros.
+
+    Raises ValueError, naming the group, for what is no map.
+    """
+    where = f"{path}: {GROUP}/{name}"
+    with _opened(path) as file:
+        group = file[GROUP][name]
+        data = group.get(MAP) if isinstance(group, h5py.Group) else None
+        if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "iufb":
+            raise ValueError(f"{where}: has no numbers {MAP!r}; expected a map a group")
+        shape, map = data.shape, np.squeeze(data[()]).astype(np.float32)
     if map.ndim != 2 or not map.size:
-        raise ValueError(f"{where}: {MAP} is {list(data.shape)}; expected one map [h, w]")
+        raise ValueError(f"{where}: {MAP} is {list(shape)}; expected one map [h, w]")
     if not np.isfinite(map).all() or map.min() < 0:
         raise ValueError(
             f"{where}: a map from {map.min():g} to {map.max():g}; expected 0 and more: mend it, or "
             "remove the group"
         )
+    return map if map.any() else None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{path}: no whole HDF5 ({error}); fetch it again") from error
+
+
+def _path_of(group: h5py.Group | h5py.Dataset, name: str) -> str:
     path = group.attrs.get(PATH, name)
-    path = path.decode() if isinstance(path, bytes) else str(path)
-    return ReadyMap(path, map if map.any() else None, where)
+    return path.decode() if isinstance(path, bytes) else str(path)

@@ -1,23 +1,28 @@
 """Samples of shards from images and what players painted on them."""
 
 import zlib
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from torch.utils.data import Dataset
 
 from attnlabels.clickmaps.blurring import Blur, blur
 from attnlabels.images.broken import Broken, note_left_out
 from attnlabels.images.decoding import resize_map
+from attnlabels.processes.loading import load
 from attnlabels.shards.index import NOBODY
 from attnlabels.shards.keys import key_of
 from attnlabels.shards.shards import Sample
 
 Unpainted = Literal["keep", "drop"]
+Use = Literal["with_map", "withheld", "without_map"]
+AT_ONCE = 64  # images that a worker hands on together; with 16 it takes a tenth longer
 
 
 class Painted(NamedTuple):
@@ -33,6 +38,36 @@ class Painted(NamedTuple):
     where: str  # for messages
 
 
+class Read(NamedTuple):
+    """What came of reading an image, or a record."""
+
+    name: str
+    painted: Painted | None  # None: it cannot be used
+    why: str = ""  # it cannot, and where
+    counts: Mapping[str, int] | None = None  # of its clicks: used, or left out and by what
+
+
+class PaintedImages(ABC):
+    """The images of a source by number; each is read when it is asked for, in any process."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, number: int) -> Read: ...
+
+
+class Drawn(NamedTuple):
+    """What came of making a sample of an image."""
+
+    name: str
+    sample: Sample | None  # None: it cannot be used
+    use: Use = "without_map"
+    why: str = ""
+    counts: Mapping[str, int] | None = None
+    error: Exception | None = None  # at which all ends
+
+
 @dataclass(frozen=True, kw_only=True)
 class Maps:
     """What becomes of the maps."""
@@ -40,43 +75,79 @@ class Maps:
     blur: Blur
     size: tuple[int, int]  # height and width that they are reduced to
     share: float  # of the images whose map is used; a checksum of an image's name decides
-    unpainted: Unpainted  # what becomes of an image that nobody painted on
-    broken: Broken  # at an image whose map is the same everywhere
+    source: str  # what a sample with a map says of where it is from
+
+
+class DrawnImages(Dataset[Drawn]):
+    """A sample of each of the images, drawn in whichever process asks for it."""
+
+    def __init__(self, images: PaintedImages, maps: Maps) -> None:
+        self.images, self.maps = images, maps
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> Drawn:
+        try:
+            return draw(self.images[number], self.maps)
+        except (ValueError, OSError) as error:  # raised in a worker, it would get torch's words
+            return Drawn("", None, error=error)
+
+
+def draw_all(images: PaintedImages, maps: Maps, *, workers: int) -> Iterator[Drawn]:
+    """The images' samples in their order, drawn by so many processes beside this one."""
+    drawn = DrawnImages(images, maps)
+    for some in load(drawn, workers=workers, batch_size=AT_ONCE, collate_fn=list):
+        yield from some
+
+
+def draw(read: Read, maps: Maps) -> Drawn:
+    """The sample of an image that was read; one whose map is withheld is as nobody's."""
+    if read.painted is None:
+        return Drawn(read.name, None, why=read.why, counts=read.counts)
+    each, map = read.painted, read.painted.map
+    used = map is not None and is_used(each.name, share=maps.share)
+    if map is None or not used:
+        use: Use = "without_map" if map is None else "withheld"
+        nothing = np.zeros(maps.size, np.float32)
+        sample = _sample(each, nothing, each.points[:0], each.players[:0], NOBODY)
+        return Drawn(read.name, sample, use, counts=read.counts)
+    if map.min() == map.max():
+        why = f"{each.where}: the map is the same everywhere"
+        return Drawn(read.name, None, why=why, counts=read.counts)
+    drawn = resize_map(blur(map, maps.blur), *maps.size)
+    sample = _sample(each, drawn, each.points, each.players, maps.source)
+    return Drawn(read.name, sample, "with_map", counts=read.counts)
 
 
 def as_samples(
-    painted: Iterable[Painted],
+    drawn: Iterable[Drawn],
     counts: Counter[str],
     skipped: list[str],
     *,
-    maps: Maps,
-    source: str,
+    unpainted: Unpainted,
+    broken: Broken,
     where: str,
 ) -> Iterator[Sample]:
-    """A sample for each image, unless nobody painted on it and such are dropped.
+    """The samples, but for images that nobody painted on where such are dropped.
 
-    One whose map is withheld, by `maps.share`, stays as one that nobody painted on. `counts` gets
-    how many images had their map used, withheld, or none. Raises ValueError for a map that is the
-    same everywhere, unless what is broken is skipped, and, after the last image, naming `where`
-    they are from, if none had any map.
+    `counts` gets how many images had their map used, withheld, or none, and what became of clicks;
+    `skipped` the names of images that cannot be used. Raises ValueError for such a one unless what
+    is broken is skipped, and, after the last image, naming `where` they are from, if none had any
+    map.
     """
-    for each in painted:
-        map, used = each.map, is_used(each.name, share=maps.share)
-        if map is not None and used and map.min() == map.max():
-            why = f"{each.where}: the map is the same everywhere"
-            if maps.broken == "stop":
-                raise ValueError(f"{why}; mend it, or leave out such images: `broken: skip`")
-            note_left_out(skipped, each.name, why)
+    for each in drawn:
+        if each.error is not None:
+            raise each.error
+        counts.update(each.counts or {})
+        if each.sample is None:
+            if broken == "stop":
+                raise ValueError(f"{each.why}; mend it, or leave such out: `broken: skip`")
+            note_left_out(skipped, each.name, each.why)
             continue
-        counts["without_map" if map is None else "with_map" if used else "withheld"] += 1
-        if map is None and maps.unpainted == "drop":
-            continue
-        if map is not None and used:
-            drawn = resize_map(blur(map, maps.blur), *maps.size)
-            yield _sample(each, drawn, each.points, each.players, source)
-        else:
-            nothing = np.zeros(maps.size, np.float32)
-            yield _sample(each, nothing, each.points[:0], each.players[:0], NOBODY)
+        counts[each.use] += 1
+        if each.use != "without_map" or unpainted == "keep":
+            yield each.sample
     if not counts["with_map"] + counts["withheld"]:
         told = ", ".join(f"{key} {n}" for key, n in counts.items() if n)
         raise ValueError(

@@ -5,10 +5,11 @@ TFRecord's records bring their images and maps; the images of clicks (CSV, npz) 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -18,8 +19,8 @@ from attnlabels.clickmaps.examples import as_example
 from attnlabels.clickmaps.filters import Filters, of_images, of_players
 from attnlabels.clickmaps.forms import Form
 from attnlabels.clickmaps.masks import read_mask
-from attnlabels.clickmaps.ready_maps import read_hdf5
-from attnlabels.clickmaps.samples import Painted
+from attnlabels.clickmaps.ready_maps import GROUP, list_maps, read_map
+from attnlabels.clickmaps.samples import Painted, PaintedImages, Read
 from attnlabels.clickmaps.submissions import Submission, read_csv, read_npz
 from attnlabels.clickmaps.tfrecord import Records, parse_example
 from attnlabels.images.broken import Broken, note_left_out
@@ -42,26 +43,37 @@ class Manner:
     filters: Filters | None
 
 
-def from_records(
-    files: Sequence[Path], skipped: list[str], *, n_classes: int, manner: Manner
-) -> Iterator[Painted]:
-    """The images and maps of TFRecord files; a damaged record stops, or is skipped and named."""
-    for path in files:
-        records = Records(path)
-        for number in range(len(records)):
-            name = f"{path.name.replace('.', '_')}-{number:07d}"
-            where = f"{path}: record {number}"
-            try:
-                example = as_example(parse_example(records[number]), classes=n_classes)
-            except ValueError as error:
-                why = str(error) if str(path) in str(error) else f"{where}: {error}"
-                if manner.broken == "stop":
-                    raise ValueError(
-                        f"{why}; mend it, or leave out such records: `broken: skip`"
-                    ) from error
-                note_left_out(skipped, name, why)
-                continue
-            yield Painted(
+class RecordedImages(PaintedImages):
+    """The images and maps of TFRecord files, in the order of the files.
+
+    Where what is broken is skipped, a file that is damaged at a record's length ends there: where
+    the next one begins cannot be known. That is told in the place of what is lost.
+    """
+
+    def __init__(self, files: Sequence[Path], *, n_classes: int, manner: Manner) -> None:
+        self.n_classes = n_classes
+        self.files = [Records(each, whole=manner.broken == "stop") for each in files]
+        self.ends = np.cumsum([len(each) + bool(each.lost) for each in self.files])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def __getitem__(self, number: int) -> Read:
+        file = int(np.searchsorted(self.ends, number, side="right"))
+        records = self.files[file]
+        number -= int(self.ends[file - 1]) if file else 0
+        name = f"{records.path.name.replace('.', '_')}-{number:07d}"
+        where = f"{records.path}: record {number}"
+        if number == len(records):
+            return Read(name, None, f"{records.lost}; it and all behind it are left out")
+        try:
+            example = as_example(parse_example(records[number]), classes=self.n_classes)
+        except ValueError as error:
+            told = str(error)
+            return Read(name, None, told if str(records.path) in told else f"{where}: {told}")
+        return Read(
+            name,
+            Painted(
                 name=name,
                 image=example.image,
                 size=example.size,
@@ -70,36 +82,54 @@ def from_records(
                 points=NO_POINTS,
                 players=NO_PLAYERS,
                 where=where,
-            )
+            ),
+        )
 
 
-def from_clicks(
-    form: Form,
-    path: Path,
-    images: ImageFiles,
-    counts: Counter[str],
-    skipped: list[str],
-    *,
-    manner: Manner,
-) -> Iterator[Painted]:
-    """The images of the class folders with the clicks of a CSV or an npz on them.
+class ClickedImages(PaintedImages):
+    """The images of class folders with the clicks of a CSV or an npz.
 
-    `counts` gets the numbers of submissions, clicks and players, and what each filter left out.
+    `counts` gets the numbers of submissions, clicks and players that were read, and what the
+    filters of players left out; those of images, and what was used, come with each image.
     """
-    assert manner.filters is not None
-    read = (read_csv if form == "csv" else read_npz)(path)
-    there = _there(read, images, skipped, manner.broken, counts)
-    submissions: dict[str, list[Submission]] = {}
-    for each in of_players(there, manner.filters, counts):
-        submissions.setdefault(each.image, []).append(each)
-    numbers: dict[str, int] = {}
-    for name, label, data, size in _photographs(images, skipped, manner.broken):
-        placed = _placed(submissions.get(name, []), size, numbers, counts, manner.outside)
+
+    def __init__(
+        self,
+        form: Form,
+        path: Path,
+        images: ImageFiles,
+        counts: Counter[str],
+        skipped: list[str],
+        *,
+        manner: Manner,
+    ) -> None:
+        assert manner.filters is not None
+        self.path, self.images, self.manner, self.filters = path, images, manner, manner.filters
+        read = (read_csv if form == "csv" else read_npz)(path)
+        there = _there(read, images, skipped, manner.broken, counts)
+        self.submissions: dict[str, list[Submission]] = {}
+        for each in of_players(there, self.filters, counts):
+            self.submissions.setdefault(each.image, []).append(each)
+        self.players: dict[str, int] = {}  # their numbers, in the order of the images
+        for name in images.listed.paths.tolist():
+            for each in self.submissions.get(name, ()):
+                self.players.setdefault(each.player, len(self.players))
+
+    def __len__(self) -> int:
+        return len(self.images.listed.paths)
+
+    def __getitem__(self, number: int) -> Read:
+        photograph = _photograph(self.images, number)
+        submissions = self.submissions.get(photograph.name, [])
+        if photograph.why:
+            lost = {"broken_images": len(submissions)}
+            return Read(photograph.name, None, photograph.why, lost)
+        name, size, counts = photograph.name, photograph.size, Counter[str]()
         kept = of_images(
-            placed,
-            manner.filters,
+            _placed(submissions, size, self.players, counts, self.manner.outside),
+            self.filters,
             counts,
-            read_object=partial(_read_object, manner.filters, name, size),
+            read_object=partial(_read_object, self.filters, name, size),
         )
         points = np.concatenate([NO_POINTS, *(points for points, _ in kept)])
         players = np.repeat(
@@ -107,36 +137,52 @@ def from_clicks(
         )
         counts["submissions_used"] += len(kept)
         counts["clicks_used"] += len(points)
-        map = mean_map(points, players, size=size, count=manner.count) if kept else None
-        yield Painted(name, data, size, label, map, points, players, f"{path}: {name}")
+        count = self.manner.count
+        map = mean_map(points, players, size=size, count=count) if kept else None
+        where = f"{self.path}: {name}"
+        painted = Painted(
+            name, photograph.data, size, photograph.label, map, points, players, where
+        )
+        return Read(name, painted, counts=counts)
 
 
-def from_maps(
-    path: Path, images: ImageFiles, skipped: list[str], *, manner: Manner
-) -> Iterator[Painted]:
-    """The images of the class folders with the maps of an HDF5 file."""
-    known = _Names(images)
-    maps = {}
-    for ready in read_hdf5(path):
-        name = known.find(ready.name)
-        if name in maps:
-            raise ValueError(f"{ready.where}: a second map of {name}; remove one")
-        if name is not None:
-            maps[name] = ready
-        elif manner.broken == "stop":
-            raise FileNotFoundError(_not_there(ready.where, ready.name, images.root))
-        else:
-            note_left_out(skipped, ready.name, _not_there(ready.where, ready.name, images.root))
-    for name, label, data, size in _photographs(images, skipped, manner.broken):
-        ready_map = maps.get(name)
-        where = ready_map.where if ready_map else f"{path}: {name}"
-        map = ready_map.map if ready_map else None
+class MappedImages(PaintedImages):
+    """The images of class folders with the finished maps of HDF5."""
+
+    def __init__(
+        self, path: Path, images: ImageFiles, skipped: list[str], *, manner: Manner
+    ) -> None:
+        self.path, self.images = path, images
+        known, self.groups = _Names(images), dict[str, str]()
+        for group, original in list_maps(path).items():
+            name, where = known.find(original), f"{path}: {GROUP}/{group}"
+            if name in self.groups:
+                raise ValueError(f"{where}: a second map of {name}; remove one")
+            if name is not None:
+                self.groups[name] = group
+            elif manner.broken == "stop":
+                raise FileNotFoundError(_not_there(where, original, images.root))
+            else:
+                note_left_out(skipped, original, _not_there(where, original, images.root))
+
+    def __len__(self) -> int:
+        return len(self.images.listed.paths)
+
+    def __getitem__(self, number: int) -> Read:
+        photograph = _photograph(self.images, number)
+        name, size = photograph.name, photograph.size
+        if photograph.why:
+            return Read(name, None, photograph.why)
+        group = self.groups.get(name)
+        where = f"{self.path}: {GROUP}/{group}" if group else f"{self.path}: {name}"
+        map = read_map(self.path, group) if group else None
         if map is not None and map.shape != size:
             raise ValueError(
                 f"{where}: a map of {map.shape[0]} x {map.shape[1]} on an image of {size[0]} x "
                 f"{size[1]}; cut and resize the images as their maps were"
             )
-        yield Painted(name, data, size, label, map, NO_POINTS, NO_PLAYERS, where)
+        label, data = photograph.label, photograph.data
+        return Read(name, Painted(name, data, size, label, map, NO_POINTS, NO_PLAYERS, where))
 
 
 class _Names:
@@ -203,26 +249,30 @@ def _not_there(where: str, name: str, root: Path) -> str:
     )
 
 
-def _photographs(
-    images: ImageFiles, skipped: list[str], broken: Broken
-) -> Iterator[tuple[str, int, bytes, tuple[int, int]]]:
-    """Name, label, file and size of each image that is whole."""
-    for i, (path, label) in enumerate(zip(images.listed.paths, images.listed.labels.tolist())):
-        data = images.read(i)
-        try:
-            size = require_whole(data, name=str(images.root / str(path)))
-        except ValueError as error:
-            if broken == "stop":
-                raise
-            note_left_out(skipped, str(path), str(error))
-            continue
-        yield str(path), label, data, size
+class _Photograph(NamedTuple):
+    """An image file of the class folders; `why` it cannot be used, or "", and then its size."""
+
+    name: str
+    label: int
+    data: bytes
+    size: tuple[int, int]
+    why: str
+
+
+def _photograph(images: ImageFiles, number: int) -> _Photograph:
+    name, label = str(images.listed.paths[number]), int(images.listed.labels[number])
+    data = images.read(number)
+    try:
+        size = require_whole(data, name=str(images.root / name))
+    except ValueError as error:
+        return _Photograph(name, label, data, (0, 0), str(error))
+    return _Photograph(name, label, data, size, "")
 
 
 def _placed(
     submissions: Iterable[Submission],
     size: tuple[int, int],
-    numbers: dict[str, int],
+    players: Mapping[str, int],
     counts: Counter[str],
     outside: Outside,
 ) -> Iterator[tuple[Int[np.ndarray, "_ 2"], int]]:
@@ -248,7 +298,7 @@ def _placed(
         counts["clicks_clipped"] += found.n_clipped
         counts["clicks_dropped"] += found.n_dropped
         if len(found.points):
-            yield found.points, numbers.setdefault(each.player, len(numbers))
+            yield found.points, players[each.player]
         else:
             counts["few_clicks"] += 1
 

@@ -23,19 +23,32 @@ READ_AT_ONCE = 1 << 20
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protocol buffers' wire types
 
 
+class Lost(ValueError):
+    """A file goes on, and where its next record begins cannot be known."""
+
+
 class Records:
     """The records of a file, by number; one pass over their lengths finds where each begins.
 
     `checked`: a payload whose checksum is wrong is refused, too; lengths are always checked.
-    Raises FileNotFoundError, or ValueError for a file that is none or is cut short.
+    `whole`: so is a file that is cut off, or damaged at a record's length; else its records end
+    there, and `lost` says why. Raises FileNotFoundError, or ValueError for a file that is none or
+    not whole.
     """
 
-    def __init__(self, path: Path, *, checked: bool = True) -> None:
+    def __init__(self, path: Path, *, checked: bool = True, whole: bool = True) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; put the records there")
         refuse_pointer(path)
-        self.path, self.checked = path, checked
-        self.offsets = np.fromiter(_offsets(path), np.int64)
+        self.path, self.checked, self.lost = path, checked, ""
+        offsets: list[int] = []
+        try:
+            offsets.extend(_offsets(path))
+        except Lost as error:
+            if whole:
+                raise
+            self.lost = str(error)
+        self.offsets = np.array(offsets, np.int64)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -94,16 +107,16 @@ def _offsets(path: Path) -> Iterator[int]:
             head = file.read(HEAD.size)
             number = "the first record" if not at else f"the record at byte {at}"
             if len(head) < HEAD.size:
-                raise ValueError(f"{path}: {number} is cut off; fetch it again")
+                raise Lost(f"{path}: {number} is cut off; fetch it again")
             length, crc = HEAD.unpack(head)
             if masked_crc(head[:8]) != crc:
-                what = "no TFRecord file" if not at else f"{number} is damaged"
-                raise ValueError(
-                    f"{path}: {what}, its length's checksum is another; fetch it again"
-                )
+                why = "its length's checksum is another; fetch it again"
+                if not at:
+                    raise ValueError(f"{path}: no TFRecord file, {why}")
+                raise Lost(f"{path}: {number} is damaged, {why}")
             end = at + HEAD.size + length + FOOT.size
             if end > size:
-                raise ValueError(
+                raise Lost(
                     f"{path}: {number} is cut off, {end - size} bytes are missing; fetch it again"
                 )
             yield at

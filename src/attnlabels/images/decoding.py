@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -71,6 +72,19 @@ def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
     pixels, before they take any memory.
     """
     return _decode(data, name)
+
+
+def decode_grey(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w"]:
+    """The encoded map as 8-bit grey; raises ValueError, which begins with `name`, as `decode`."""
+    if (
+        kind_of(data) == "jpg"
+        and (found := _decode_jpeg(data, name, colorspace="GRAY")) is not None
+    ):
+        return found[..., 0]
+    grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        raise ValueError(f"{name}: damaged or not an image ({len(data)} bytes); fetch it again")
+    return grey
 
 
 def require_whole(data: bytes, *, name: str) -> tuple[int, int]:
@@ -186,7 +200,7 @@ def _decode(data: bytes, name: str, reduction: int = 1) -> UInt8[np.ndarray, "h 
     return pixels
 
 
-def _decode_jpeg(data: bytes, name: str, **size: int) -> UInt8[np.ndarray, "h w 3"] | None:
+def _decode_jpeg(data: bytes, name: str, **manner: Any) -> UInt8[np.ndarray, "h w c"] | None:
     """The pixels of a JPEG that libjpeg warns of nothing in; None for one it cannot decode at all.
 
     Of damage only the decoder's warnings tell: what is lost it fills with grey. The bits are those
@@ -197,10 +211,10 @@ def _decode_jpeg(data: bytes, name: str, **size: int) -> UInt8[np.ndarray, "h w 
         at += len(JFIF)
         data = data[:at] + b"\1" + data[at + 1 :]  # a version that is not 1 harms nothing
     try:
-        return simplejpeg.decode_jpeg(data, **size)
+        return simplejpeg.decode_jpeg(data, **manner)
     except ValueError as error:
         try:
-            simplejpeg.decode_jpeg(data, **size, strict=False)
+            simplejpeg.decode_jpeg(data, **manner, strict=False)
         except ValueError:
             return None  # no warning but an end: Pillow and OpenCV say whether it is an image
         raise ValueError(

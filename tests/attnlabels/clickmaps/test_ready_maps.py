@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from attnlabels.clickmaps.ready_maps import read_hdf5
+from attnlabels.clickmaps.ready_maps import list_maps, read_map
 
 
 def a_file(tmp_path: Path, *, group: str = "clickmaps", **data) -> Path:
@@ -18,10 +18,10 @@ def a_file(tmp_path: Path, *, group: str = "clickmaps", **data) -> Path:
 
 def test_maps_are_read_with_the_path_of_their_image(tmp_path):
     map = np.arange(6.0).reshape(2, 3)
-    found = list(read_hdf5(a_file(tmp_path, a_1=map, b_2=map[None], c=np.zeros((2, 3)))))
-    assert [each.name for each in found] == ["val/a/1.jpg", "b_2", "c"]
-    assert np.array_equal(found[0].map, map) and np.array_equal(found[1].map, map)
-    assert found[2].map is None
+    path = a_file(tmp_path, a_1=map, b_2=map[None], c=np.zeros((2, 3)))
+    assert list_maps(path) == {"a_1": "val/a/1.jpg", "b_2": "b_2", "c": "c"}
+    assert np.array_equal(read_map(path, "a_1"), map) and np.array_equal(read_map(path, "b_2"), map)
+    assert read_map(path, "c") is None
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,14 @@ def test_maps_are_read_with_the_path_of_their_image(tmp_path):
 )
 def test_what_is_no_map_is_named(tmp_path, data, message):
     with pytest.raises(ValueError, match=message):
-        list(read_hdf5(a_file(tmp_path, **data)))
+        path = a_file(tmp_path, **data)
+        for name in list_maps(path):
+            read_map(path, name)
 
 
 def test_a_file_that_is_cut_short_is_named(tmp_path):
     path = a_file(tmp_path, a=np.ones((64, 64)))
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(ValueError, match="maps.h5: no whole HDF5"):
-        list(read_hdf5(path))
+        for name in list_maps(path):
+            read_map(path, name)

@@ -1,7 +1,6 @@
 """Images with clicks, maps and records on them, right and with one thing wrong."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from attnlabels.clickmaps.filters import ColouringIn, Filters
 from attnlabels.clickmaps.reading import read_painted, summary
-from attnlabels.clickmaps.samples import Painted
+from attnlabels.clickmaps.samples import Maps, as_samples, draw_all
 from attnlabels.clickmaps.sources import Manner
 from attnlabels.clickmaps.tfrecord import encode_example, write_records
 
@@ -51,23 +50,32 @@ def write_csv(*rows: tuple[str, str, str]) -> Path:
 
 
 def read(
-    clicks: Path | str, *, images: str = "images", n_classes: int = 2, **changes: Any
+    clicks: Path | str,
+    *,
+    images: str = "images",
+    n_classes: int = 2,
+    workers: int = 0,
+    **changes: Any,
 ) -> tuple[list, dict, list]:
     """What was painted, the summary and the names that were skipped."""
     filters = FILTERS if str(clicks).endswith("csv") else None
-    manner = {"broken": "stop", "outside": "refuse", "count": "binary", "filters": filters}
+    manner: Any = {"broken": "stop", "outside": "refuse", "count": "binary", "filters": filters}
     counts: Counter[str] = Counter()
     skipped: list[str] = []
+    manner = Manner(**manner | changes)
     found = read_painted(
-        Path(images),
-        Path(clicks),
-        counts,
-        skipped,
-        n_classes=n_classes,
-        manner=Manner(**manner | changes),
+        Path(images), Path(clicks), counts, skipped, n_classes=n_classes, manner=manner
     )
-    painted: Iterator[Painted] = found.painted
-    return list(painted), summary(found.form, counts, skipped), skipped
+    maps = Maps(blur="none", size=SIZE, share=1.0, source=found.form)
+    drawn = draw_all(found.images, maps, workers=workers)
+    made = as_samples(
+        drawn, counts, skipped, unpainted="keep", broken=manner.broken, where=str(clicks)
+    )
+    names = [each["name"] for each in made]
+    painted = [found.images[k].painted for k in range(len(found.images))]
+    kept = [each for each in painted if each is not None]
+    assert [each.name for each in kept] == names
+    return kept, summary(found.form, counts, skipped), skipped
 
 
 ROWS = [
@@ -139,6 +147,28 @@ def test_an_image_that_is_damaged_stops_or_is_skipped():
     found, told, skipped = read(write_csv(*ROWS), broken="skip")
     assert [each.name for each in found] == ["a/1.png", "b/3.png"]
     assert skipped == ["a/2.png"] and told["images"]["skipped"] == 1
+    assert told["left_out"]["broken_images"] == 0
+
+
+def test_submissions_of_an_image_that_is_skipped_are_counted():
+    Path("images/b/3.png").write_bytes(an_image(1)[:-30])
+    _, told, skipped = read(write_csv(*ROWS), broken="skip")
+    assert skipped == ["b/3.png"] and told["left_out"]["broken_images"] == 1
+    assert told["read"]["submissions_read"] == 3 == told["read"]["submissions_used"] + 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_find_the_same_and_fail_in_the_same_words(workers):
+    rows = write_csv(*ROWS)
+    for alone, beside in zip(read(rows)[0], read(rows, workers=workers)[0], strict=True):
+        for a, b in zip(alone, beside, strict=True):
+            assert np.array_equal(a, b)
+    Path("images/a/2.png").write_bytes(an_image(1)[:-30])
+    with pytest.raises(ValueError, match=r"^images/a/2.png: .*`broken: skip`$"):
+        read(rows, workers=workers)
+    outside = write_csv(("a/1.png", "[(30, 4)]", "p"))
+    with pytest.raises(ValueError, match=r"^clicks.csv: line 2: click 0"):
+        read(outside, workers=workers)
 
 
 def test_objects_are_read_where_who_colours_in_is_left_out():
@@ -237,6 +267,24 @@ def test_a_damaged_record_is_named_once():
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"^records/b.tfrecords: record 0 is damaged: .*skip"):
         read("records")
+
+
+@pytest.mark.parametrize("damage", ["length", "cut"])
+def test_a_file_whose_next_record_cannot_be_found_stops_or_ends_there_and_is_named(damage):
+    path = write_two_files(a_record(4, label=0), a_record(5, label=0)) / "b.tfrecords"
+    whole = path.read_bytes()
+    first = 16 + len(a_record(2, label=1))  # bytes of a record: its payload and 16 more
+    if damage == "length":
+        path.write_bytes(whole[:first] + bytes([whole[first] ^ 1]) + whole[first + 1 :])
+        said = f"b.tfrecords: the record at byte {first} is damaged"
+    else:
+        path.write_bytes(whole[: first + 40])
+        said = f"b.tfrecords: the record at byte {first} is cut off"
+    with pytest.raises(ValueError, match=said):
+        read("records")
+    found, told, skipped = read("records", broken="skip")
+    assert [each.label for each in found] == [0, 1, 1] and skipped == ["b_tfrecords-0000001"]
+    assert told["images"]["skipped"] == 1
 
 
 def test_filters_belong_to_clicks_and_images_to_all_but_records():
