@@ -29,6 +29,7 @@ from attnlabels.models.files import read_config
 from attnlabels.processes.world import own_device
 from attnlabels.readouts.intermediates import Eye, Seen
 from attnlabels.readouts.readouts import READOUTS, HeadShape, Linear, Prior, Readout, Refit
+from attnlabels.readouts.ridge import Line
 from attnlabels.readouts.scoring import (
     Compared,
     Draw,
@@ -68,10 +69,10 @@ class Watched(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """Readouts that are fitted, the penalties of the linear ones, and on what."""
+    """Readouts that are fitted, the lines of the linear ones, and on what."""
 
     draws: list[Draw]
-    penalties: dict[str, list[float]]
+    lines: dict[str, list[Line]]
     on: str
 
 
@@ -124,6 +125,7 @@ class Agreement:
         compared = score(folder, draws, crop=crop, batch_size=self.batch_size)
         if self.watched.student:
             compared = _joined(align(self.watched.student, folder), compared)
+        lines = fitted.lines.items()
         halves, why = _halves(folder, crop=crop, seed=self.seed)
         return {
             **{name: mean_scores(rows) for name, rows in compared.scores.items()},
@@ -134,7 +136,10 @@ class Agreement:
             "fitted_on": fitted.on,
             "se": {name: _errors(rows) for name, rows in compared.scores.items()},
             "constant": compared.constant,
-            "penalty": fitted.penalties,
+            "penalty": {name: [each.penalty for each in fits] for name, fits in lines},
+            "penalty_at_end": {
+                name: sum(each.why_ended is not None for each in fits) for name, fits in lines
+            },
             "left_out": {**self.left_out, **why},
         }
 
@@ -148,7 +153,7 @@ class Agreement:
         # Spread over the set, which may be ordered by class.
         rows = np.linspace(0, len(shards) - 1, count).astype(int).tolist()
         n_parts = min(PARTS, count)
-        draws, penalties = [], {}
+        draws, lines = [], {}
         for prefix, eye in self.watched.eyes.items():
             readouts: dict[str, Readout] = {
                 name: READOUTS[name](self.watched.head, REFIT) for name in self.readouts
@@ -160,11 +165,11 @@ class Agreement:
             draws.append(drawing(eye, fitted, prefix=prefix))
             for name, each in readouts.items():
                 if isinstance(each, Linear):
-                    penalties[prefix + name] = each.penalties
+                    lines[prefix + name] = each.lines
         kind = shards.index["maps_by"]["kind"]
         of_labels = f"{count} images of {shards.folder.name}, maps by {kind}"
         of_folds = f"these recordings, {n_parts} folds by image, each read by a fit to the others"
-        return Fitted(draws, penalties, of_folds if across else of_labels)
+        return Fitted(draws, lines, of_folds if across else of_labels)
 
 
 def _require(people: People) -> None:

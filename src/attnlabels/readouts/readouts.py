@@ -118,7 +118,7 @@ class Linear:
 
     def __init__(self) -> None:
         self.sums: dict[int, Sums] = {}  # by part
-        self.penalties: list[float] = []  # of the fits, in turn
+        self.lines: list[Line] = []  # of the fits, in turn
 
     def learn(self, seen: Seen, looked: Sequence[Looked], parts: Sequence[int]) -> None:
         grid = _finest(seen)
@@ -139,7 +139,7 @@ class Linear:
         if development not in there:
             raise ValueError("no image to choose a penalty by has a map inside the crop; crop less")
         line = fit_best([self.sums[part] for part in there], development=there.index(development))
-        self.penalties.append(line.penalty)
+        self.lines.append(line)
         return lambda seen: _of_line(seen, line)
 
 

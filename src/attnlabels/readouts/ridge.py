@@ -50,6 +50,9 @@ class Line(NamedTuple):
     weight: Float64[Tensor, "d"]
     bias: Float64[Tensor, ""]
     penalty: float
+    why_ended: str | None = (
+        None  # of the search for it, where the best may lie beyond what it tried
+    )
 
     def error(self, sums: Sums) -> float:
         """The mean of squared residuals over the rows."""
@@ -118,4 +121,4 @@ def fit_best(parts: Sequence[Sums], *, development: int, grid: Sequence[float] =
             yield penalty, -rest.fit(penalty).error(parts[development])
 
     best = search(sorted(grid, reverse=True), score, least=LEAST, most=MOST)
-    return Standardised(total(parts)).fit(best.value)
+    return Standardised(total(parts)).fit(best.value)._replace(why_ended=best.why_ended)

@@ -88,6 +88,8 @@ def test_any_encoder_is_read_across_folds_of_the_recordings(name, weights, eye):
         "linear": 4,
         "random_linear": 4,
     }
+    assert found["penalty_at_end"].keys() == found["penalty"].keys()
+    assert all(0 <= each <= 4 for each in found["penalty_at_end"].values())
     assert 0 < found["split_half"]["cc"] < found["split_half"]["cc_all_observers"] < 1
 
 

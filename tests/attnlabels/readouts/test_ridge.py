@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
+from attnlabels.readouts import ridge
 from attnlabels.readouts.ridge import Standardised, Sums, fit_best, total
 
 
@@ -60,14 +61,22 @@ def test_an_exact_line_is_found_with_hardly_a_penalty(rows):
     y = x @ torch.tensor([2.0, -1.0, 0.05], dtype=torch.float64) + 7
     line = fit_best([sums_of(x[i::5], y[i::5]) for i in range(5)], development=2)
     torch.testing.assert_close(x @ line.weight + line.bias, y, atol=1e-5, rtol=1e-5)
-    assert line.penalty < 1e-6
+    assert line.penalty < 1e-6 and line.why_ended is None
+
+
+def test_a_search_that_ends_at_its_limit_says_so(rows, monkeypatch):
+    monkeypatch.setattr(ridge, "LEAST", 1e-4)  # of an exact line the best is as near 0 as can be
+    x, _ = rows
+    y = x @ torch.tensor([2.0, -1.0, 0.05], dtype=torch.float64)
+    line = fit_best([sums_of(x[i::5], y[i::5]) for i in range(5)], development=2)
+    assert line.penalty == pytest.approx(1e-4) and line.why_ended == "the search ends at 0.0001"
 
 
 def test_noise_asks_for_a_penalty_beyond_the_grid(rows):
     rng = np.random.default_rng(1)
     x, y = torch.from_numpy(rng.normal(size=(60, 40))), torch.from_numpy(rng.normal(size=60))
     line = fit_best([sums_of(x[i::2], y[i::2]) for i in range(2)], development=0)
-    assert line.penalty > 1
+    assert line.penalty > 1 and line.why_ended is None
 
 
 def test_dependent_columns_end_the_search_and_are_fitted(rows):
