@@ -29,7 +29,7 @@ def list_maps(path: Path) -> dict[str, str]:
             raise ValueError(
                 f"{path}: has no group {GROUP!r}; expected HDF5 of ClickMe 2.0's pipeline"
             )
-        return {name: _path_of(each, name) for name, each in groups.items()}
+        return {name: _path_of(groups[name], name) for name in groups}
 
 
 def read_map(path: Path, name: str) -> Float32[np.ndarray, "h w"] | None:
@@ -59,7 +59,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, LookupError, UnicodeError) as error:
         raise ValueError(f"{path}: no whole HDF5 ({error}); fetch it again") from error
 
 

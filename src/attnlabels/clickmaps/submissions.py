@@ -12,19 +12,19 @@ Clicks are (x, y) in pixels of the image, from 0, in the order they were made.
 import csv
 import json
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float
 
 from attnlabels.pipeline.pointers import refuse_pointer
+from attnlabels.pipeline.unreadable import NO_ARRAY, reason
 
 REQUIRED, OPTIONAL = ("image_path", "clicks", "user_id"), ("user_catch_trial", "is_mobile")
 ARRAYS = ("file_pointer", "clickmap_x", "clickmap_y", "n_clicks", "user_id")
+ZIP = b"PK\3\4"  # how an archive begins
 FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 AS_PLAIN = (
     "where you trust it, write it anew without objects: np.savez(NEW, clickmap_x="
@@ -66,12 +66,18 @@ def read_csv(path: Path) -> Iterator[Submission]:
 def read_npz(path: Path) -> Iterator[Submission]:
     """The submissions of an npz in their order; never unpickles. Raises ValueError likewise."""
     refuse_pointer(path)
-    try:
-        # numpy leaves a file open that it opened itself and that is no whole archive
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            columns = {key: _column(file, key, path) for key in file.files}
-    except (BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{path}: no whole npz ({error}); fetch it again") from error
+    # numpy leaves a file open that it opened itself and that is no whole archive
+    with path.open("rb") as stream:
+        if stream.read(len(ZIP)) != ZIP:  # numpy would speak of pickles
+            raise ValueError(f"{path}: no npz, which is a zip archive; fetch it again")
+        stream.seek(0)
+        try:
+            with np.load(stream, allow_pickle=False) as file:
+                columns = {key: _column(file, key, path) for key in file.files}
+        except NO_ARRAY as error:
+            if str(path) in str(error):  # from below, of a column
+                raise
+            raise ValueError(f"{path}: no whole npz ({reason(error)}); fetch it again") from error
     if missing := [key for key in ARRAYS if key not in columns]:
         cure = f"; {AS_PLAIN}" if missing == ["n_clicks"] else "; ClickMe 2.0's files have all"
         raise ValueError(f"{path}: has no {', '.join(missing)}{cure}")

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from tqdm import tqdm
 
+from attnlabels.pipeline.unreadable import NO_ARRAY, reason
 from attnlabels.testsets.corruptions import SEVERITIES
 
 TYPES = (np.float16, np.float32)
@@ -105,5 +106,7 @@ def _read(path: Path, *, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
         raise FileNotFoundError(f"{path} is missing; {CURE}")
     try:
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: cut short or no plain array ({error}); {CURE}") from error
+    except NO_ARRAY as error:
+        raise ValueError(
+            f"{path}: cut short or no plain array ({reason(error)}); {CURE}"
+        ) from error

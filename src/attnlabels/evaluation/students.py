@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from attnlabels.models.encoder import Encoder, features
-from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.files import building, load_weights, read_config
 from attnlabels.models.folding import fold_batch_norm
 
 Precision = Literal["fp32", "bf16"]
@@ -23,7 +23,9 @@ def read_encoder(
 
     The function takes images of 0 to 255 from any device and returns float32 features.
     """
-    encoder = Encoder(**read_config(weights, "encoder")["encoder"])
+    config = read_config(weights, "encoder")
+    with building(weights):
+        encoder = Encoder(**config["encoder"])
     load_weights(weights, encoder, prefix="encoder.")
     encoder.eval()
     fold_batch_norm(encoder)

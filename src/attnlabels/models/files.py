@@ -1,13 +1,16 @@
 """Weights on disk: safetensors with the constructor's arguments beside them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+from attnlabels.pipeline.unreadable import reason
 
 
 def write_weights(path: Path, module: nn.Module, config: Mapping[str, Any]) -> None:
@@ -34,6 +37,21 @@ def read_config(path: Path, *expected: str) -> dict[str, Any]:
     if missing := [key for key in expected if key not in config]:
         raise ValueError(f"{path} holds no {missing[0]}: these are the weights of another network")
     return config
+
+
+@contextmanager
+def building(path: Path) -> Iterator[None]:
+    """For a block that builds what the config of the file `path` describes.
+
+    Raises ValueError, naming the file, where that is no description of it, as after damage.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise ValueError(
+            f"{path}: the config in its header describes no network of ours ({reason(error)}); "
+            "fetch the file again, or train again"
+        ) from error
 
 
 def load_weights(path: Path, module: nn.Module, *, prefix: str = "") -> None:

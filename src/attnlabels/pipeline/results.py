@@ -6,14 +6,14 @@ of `study_seeds`, and under metrics/<study>/ and data/<study>/.
 """
 
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+
+from attnlabels.pipeline.unreadable import NO_ARRAY
 
 MAIN = "main"
 PARAMS = "params.yaml"
@@ -104,7 +104,7 @@ def read_arrays(path: Path, *, keys: tuple[str, ...], stage: str) -> dict[str, n
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             names = list(file)
             arrays = {key: file[key] for key in keys if key in names}
-    except (ValueError, EOFError, BadZipFile, zlib.error) as error:  # or objects, never read
+    except NO_ARRAY as error:  # or objects, never read
         raise ValueError(f"{path}: no whole npz of numbers; run the stage {stage} again") from error
     _require_keys(path, keys, names, stage)
     lengths = {key: len(array) for key, array in arrays.items()}

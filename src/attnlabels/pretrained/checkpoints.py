@@ -8,7 +8,6 @@ torch.compile puts into names is left out, and a network that was saved as a lis
 as lightly's are, is known by their places.
 """
 
-import pickle
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from attnlabels.pipeline.unreadable import NO_STATE
 
 COMPILED = "_orig_mod."
 # Of two networks in a file, those that the trainers' own evaluations leave aside: means of the
@@ -115,16 +116,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"{path}: no weights here")
     try:
         tree = load_file(path) if path.suffix == ".safetensors" else _load(path)
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-    ) as error:
+    except (SafetensorError, *NO_STATE) as error:
         raise ValueError(
             f"{path}: no weights that can be read safely ({_why(error)}); save the state dict as "
             "safetensors, or its tensors alone with torch.save"

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from attnlabels.pipeline.unreadable import NO_STATE
 
 ELSEWHERE = "set ATTNLABELS_SCRATCH to a folder that can be written"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -105,7 +106,7 @@ class Scratch:
             return None
         try:
             return torch.load(self.file, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except NO_STATE as error:
             why = (str(error).splitlines() or ["it ends"])[0]
             raise ValueError(
                 f"{self.file} is no whole training state ({why}); remove it to begin again"

@@ -27,6 +27,7 @@ UNREADABLE = (  # what SciPy and h5py raise on broken files
     LookupError,
     ArithmeticError,
     AttributeError,
+    NameError,
     RuntimeError,
     MemoryError,
     EOFError,

@@ -19,9 +19,9 @@ import numpy as np
 from attnlabels.images.decoding import read_size
 from attnlabels.images.formats import KINDS as IMAGES
 from attnlabels.images.tars import fault_of
+from attnlabels.pipeline.unreadable import NO_ARRAY
 from attnlabels.shards.index import (
     FORMAT,
-    NO_ARRAY,
     NOBODY,
     PEOPLE,
     SAMPLE,

@@ -4,10 +4,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
+
+from attnlabels.pipeline.unreadable import NO_ARRAY
 
 FORMAT = 1
 KINDS = {  # of who drew the maps, in words
@@ -28,7 +29,6 @@ SAMPLE = np.dtype(
 INDEX = {"maps_by": dict, "samples": int, "shards": list, "skipped": list, "classes": list}
 ENTRY = {"name": str, "count": int, "bytes": int, "sha256": str}  # of a shard in the index
 # What numpy raises for a file that is no array, or whose header lies.
-NO_ARRAY = (OSError, ValueError, EOFError, MemoryError, RecursionError, TokenError)
 CURE = "write the shards again with the stage that made them"
 
 

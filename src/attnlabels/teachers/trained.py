@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.files import building, load_weights, read_config
 from attnlabels.teachers.network import Teacher
 
 GEOMETRY = ("image_size", "sigma_px", "fitted_sigma_px")  # of `Trained`, in the header of its file
@@ -32,6 +32,10 @@ def read_trained(weights: Path) -> Trained:
             f"{weights} does not say {' and '.join(missing)} of its teacher: an earlier version "
             "wrote it; train the teacher again"
         )
-    teacher = Teacher(**config["teacher"])
+    with building(weights):
+        teacher = Teacher(**config["teacher"])
+        height, width = map(int, config["image_size"])
+        sigmas = (tuple(map(float, config[key])) for key in GEOMETRY[1:])
+        (down, across), (fitted_down, fitted_across) = sigmas
     load_weights(weights, teacher)
-    return Trained(teacher.eval(), *(tuple(config[key]) for key in GEOMETRY))
+    return Trained(teacher.eval(), (height, width), (down, across), (fitted_down, fitted_across))

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -18,8 +17,7 @@ from tqdm import tqdm
 
 from attnlabels.images.names import as_text, is_hidden, is_image
 from attnlabels.pipeline.pointers import refuse_pointer
-
-UNREADABLE = (tarfile.TarError, EOFError, zlib.error, LZMAError, OSError, ValueError)
+from attnlabels.pipeline.unreadable import NO_ARCHIVE, reason
 
 
 class Member(NamedTuple):
@@ -118,8 +116,9 @@ def _read(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes
 def _reading(archive: Path) -> Iterator[None]:
     try:
         yield
-    except UNREADABLE as error:
-        raise ValueError(f"{archive}: cut short or no archive ({error}); fetch it again") from error
+    except NO_ARCHIVE as error:
+        why = reason(error)
+        raise ValueError(f"{archive}: cut short or no archive ({why}); fetch it again") from error
 
 
 def _checksum(name: str, file: str) -> int:

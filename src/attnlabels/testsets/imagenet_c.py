@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from attnlabels.images.folder import fault_of, note_hidden, scan
+from attnlabels.pipeline.unreadable import NO_ARRAY, reason
 
 # The downloads of ImageNet-C. Those of `extra` are meant for validation and may be absent.
 GROUPS = {
@@ -145,8 +146,9 @@ def _read_labels(path: Path) -> Int64[np.ndarray, "n"]:
         raise FileNotFoundError(f"{path} is missing; it belongs to the arrays beside it")
     try:
         labels = np.load(path)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: cut short or no array ({error}); fetch it again") from error
+    except NO_ARRAY as error:
+        why = reason(error)
+        raise ValueError(f"{path}: cut short or no array ({why}); fetch it again") from error
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers [5n]")
     if len(labels) == 0 or len(labels) % 5:
@@ -160,8 +162,9 @@ def _read_labels(path: Path) -> Int64[np.ndarray, "n"]:
 def _open_array(path: Path, *, n_rows: int) -> UInt8[np.ndarray, "m h w 3"]:
     try:
         array = np.load(path, mmap_mode="r")
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: cut short or no array ({error}); fetch it again") from error
+    except NO_ARRAY as error:
+        why = reason(error)
+        raise ValueError(f"{path}: cut short or no array ({why}); fetch it again") from error
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         raise ValueError(f"{path}: {array.dtype} {array.shape}, expected uint8 [5n, h, w, 3]")
     if len(array) != n_rows:

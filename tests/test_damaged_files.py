@@ -1,0 +1,245 @@
+"""Files with bytes changed, cut out or put in are read, or refused in a line that names them."""
+
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from scipy.io import savemat
+
+from attnlabels.clickmaps.masks import read_mask
+from attnlabels.clickmaps.ready_maps import list_maps, read_map
+from attnlabels.clickmaps.submissions import read_csv, read_npz
+from attnlabels.evaluation.features import read_features
+from attnlabels.images.listed import read_listed
+from attnlabels.models.files import write_weights
+from attnlabels.pipeline.results import read_arrays
+from attnlabels.pretrained.checkpoints import read_state
+from attnlabels.processes.checkpoint import Scratch
+from attnlabels.recordings.osie import read_eye, read_mouse
+from attnlabels.teachers.network import Teacher
+from attnlabels.teachers.trained import read_trained
+from attnlabels.testsets.archives import unpack_classes
+from attnlabels.testsets.corruptions import CORRUPTIONS
+from attnlabels.testsets.imagenet_c import open_corrupted
+
+EXAMPLES = 40  # of each kind of file, drawn anew in each run
+
+
+class Kind(NamedTuple):
+    """A whole file, and what reads it."""
+
+    path: Path
+    read: Callable[[Path], object]
+
+
+def osie_eye(folder: Path) -> Kind:
+    subject = {"fix_x": np.array([1.0, 5]), "fix_y": np.array([2.0, 600])}
+    image = {"img": "1001.jpg", "subjects": cell(subject, subject)}
+    # Compressed, as MATLAB writes it: of what is not, scipy reads lengths without a look at them.
+    savemat(folder / "a.mat", {"fixations": cell(image)}, do_compression=True)
+    return Kind(folder / "a.mat", read_eye)
+
+
+def osie_mouse(folder: Path) -> Kind:
+    fixations = {"coord": np.array([[1.0, 2], [3, 4]]), "subj": np.array([[1.0, 2]])}
+    savemat(folder / "a.mat", {"fixations": fixations}, do_compression=True)
+    return Kind(folder / "a.mat", lambda path: read_mouse(path.parent))
+
+
+def cell(*values: object) -> np.ndarray:
+    array = np.empty((len(values), 1), object)
+    array[:, 0] = values
+    return array
+
+
+def archive(folder: Path, mode: str) -> Kind:
+    image = cv2.imencode(".jpg", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    with tarfile.open(folder / "a.tar", mode) as tar:
+        for name in ("train/a", "train/b", "val/a", "val/b"):
+            member = tarfile.TarInfo(f"set/{name}/1.jpg")
+            member.size = len(image)
+            tar.addfile(member, io.BytesIO(image))
+    take = {"train": None, "val": 1}
+    return Kind(folder / "a.tar", lambda path: unpack_classes(path, path.parent / "out", take))
+
+
+def state(folder: Path, *, zipped: bool) -> Kind:
+    tree = {"state_dict": {"a": torch.ones(3, 3), "b": torch.zeros(2)}, "epoch": 3}
+    torch.save(tree, folder / "a.pth", _use_new_zipfile_serialization=zipped)
+    return Kind(folder / "a.pth", read_state)
+
+
+def safetensors(folder: Path) -> Kind:
+    save_file({"a": torch.ones(3, 3), "b": torch.zeros(2)}, folder / "a.safetensors")
+    return Kind(folder / "a.safetensors", read_state)
+
+
+def training_state(folder: Path) -> Kind:
+    scratch = Scratch("damaged")
+    scratch.folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"step": 3, "a": torch.ones(3)}, scratch.file)
+    return Kind(scratch.file, lambda path: scratch.read())
+
+
+def clicks(folder: Path) -> Kind:
+    head = "image_path,clicks,user_id,user_catch_trial,is_mobile"
+    rows = ['a/1.jpg,"[(1,2),(3,4)]",u,0.97,False', 'b/2.jpg,"[(5, 6)]",v,1.0,True']
+    (folder / "a.csv").write_text("\n".join([head, *rows, ""]))
+    return Kind(folder / "a.csv", lambda path: list(read_csv(path)))
+
+
+def clicks_npz(folder: Path) -> Kind:
+    columns = {"file_pointer": ["a", "b"], "user_id": ["u", "v"], "n_clicks": [1, 2]}
+    np.savez(folder / "a.npz", clickmap_x=np.ones(3), clickmap_y=np.ones(3), **columns)
+    return Kind(folder / "a.npz", lambda path: list(read_npz(path)))
+
+
+def finished_maps(folder: Path) -> Kind:
+    with h5py.File(folder / "a.h5", "w") as file:
+        group = file.create_group("clickmaps/a_1")
+        group.create_dataset("clickmap", data=np.eye(4))
+        group.attrs["original_path"] = "a/1.jpg"
+    return Kind(folder / "a.h5", lambda path: [read_map(path, name) for name in list_maps(path)])
+
+
+def mask(folder: Path) -> Kind:
+    cv2.imwrite(str(folder / "a.png"), np.eye(8, dtype=np.uint8) * 255)
+    return Kind(folder / "a.png", lambda path: read_mask(path, size=(8, 8)))
+
+
+def arrays(folder: Path) -> Kind:
+    np.savez(folder / "a.npz", images=np.ones((2, 2)), x=np.arange(2))
+    return Kind(folder / "a.npz", lambda path: read_arrays(path, keys=("x",), stage="any"))
+
+
+def features(folder: Path, damaged: str) -> Kind:
+    np.save(folder / "features.npy", np.ones((2, 2), np.float16))
+    np.save(folder / "labels.npy", np.zeros(2, np.int64))
+    return Kind(folder / damaged, lambda path: read_features(path.parent))
+
+
+def corrupted(folder: Path, damaged: str) -> Kind:
+    for name in CORRUPTIONS:
+        np.save(folder / f"{name}.npy", np.zeros((5, 4, 4, 3), np.uint8))
+    np.save(folder / "labels.npy", np.zeros(5, np.int64))
+    return Kind(folder / damaged, lambda path: open_corrupted(path.parent, layout="arrays"))
+
+
+def listed(folder: Path) -> Kind:
+    names = ["train/a.jpg", "train/b.jpg", "val/a.jpg", "val/b.jpg"]
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    rows = [f"{name},{label}" for name, label in zip(names, ["cat", "dog"] * 2)]
+    (folder / "a.csv").write_text("\n".join(["image,label", *rows, ""]))
+    return Kind(folder / "a.csv", lambda path: read_listed(path, path.parent))
+
+
+KINDS: dict[str, Callable[[Path], Kind]] = {
+    "osie_eye": osie_eye,
+    "osie_mouse": osie_mouse,
+    "tar": lambda folder: archive(folder, "w"),
+    "tar_gz": lambda folder: archive(folder, "w:gz"),
+    "tar_xz": lambda folder: archive(folder, "w:xz"),
+    "torch": lambda folder: state(folder, zipped=True),
+    "torch_before_1.6": lambda folder: state(folder, zipped=False),
+    "safetensors": safetensors,
+    "training_state": training_state,
+    "clicks": clicks,
+    "clicks_npz": clicks_npz,
+    "finished_maps": finished_maps,
+    "mask": mask,
+    "arrays": arrays,
+    "features": lambda folder: features(folder, "features.npy"),
+    "labels": lambda folder: features(folder, "labels.npy"),
+    "cifar_c": lambda folder: corrupted(folder, f"{next(iter(CORRUPTIONS))}.npy"),
+    "cifar_c_labels": lambda folder: corrupted(folder, "labels.npy"),
+    "listed": listed,
+}
+
+
+@st.composite
+def damage(draw: st.DrawFn) -> Callable[[bytes], bytes]:
+    """A few bytes changed, what follows a place cut off, some put in or some taken out."""
+    places = st.floats(0, 1, exclude_max=True)
+    harms = draw(
+        st.lists(
+            st.tuples(st.sampled_from(["change", "change", "cut", "insert", "remove"]), places),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    put = draw(st.binary(min_size=1, max_size=8))
+
+    def harm(data: bytes) -> bytes:
+        for kind, place in harms:
+            at = int(place * len(data))
+            after = {"change": at + 1, "cut": len(data), "insert": at, "remove": at + len(put)}
+            filled = {"change": put[:1], "insert": put}.get(kind, b"")
+            data = data[:at] + filled + data[after[kind] :]
+        return data
+
+    return harm
+
+
+def refused_by_name(kind: Kind) -> None:
+    try:
+        kind.read(kind.path)
+    except (ValueError, FileNotFoundError) as error:
+        said = str(error)
+        assert str(kind.path) in said or str(kind.path.parent) in said, said
+        assert "\n" not in said, said
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", KINDS)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(harm=damage())
+def test_a_damaged_file_is_read_or_refused_by_its_name(name, harm, tmp_path):
+    kind = KINDS[name](tmp_path)
+    kind.path.write_bytes(harm(kind.path.read_bytes()))
+    refused_by_name(kind)
+
+
+HEADER = {
+    "teacher": {"taps": [3, 5], "output": "learnt_offset", "pool_stride": 1},
+    "image_size": [32, 48],
+    "sigma_px": [1.0, 1.0],
+    "fitted_sigma_px": [1.0, 1.0],
+}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"teacher": {"tapz": [3, 5]}},
+        {"teacher": 3},
+        {"teacher": {"taps": 3, "output": "learnt_offset", "pool_stride": 1}},
+        {"image_size": 32},
+        {"image_size": None},
+        {"sigma_px": [1.0]},
+        {"sigma_px": ["a", "b"]},
+        {"fitted_sigma_px": {}},
+    ],
+)
+def test_a_teachers_header_that_describes_none_is_refused(changed, tmp_path):
+    path = tmp_path / "teacher.safetensors"
+    write_weights(path, Teacher(**HEADER["teacher"]), HEADER)
+    assert read_trained(path).image_size == (32, 48)
+    write_weights(path, Teacher(**HEADER["teacher"]), HEADER | changed)
+    with pytest.raises(ValueError, match=r"teacher\.safetensors: the config in its header desc"):
+        read_trained(path)
