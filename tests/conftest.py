@@ -53,6 +53,20 @@ torch.set_num_threads(1)
 # The same examples each time, however long one takes and whatever was found before.
 settings.register_profile("same", deadline=None, database=None, derandomize=True)
 settings.load_profile("same")
+# Files of minutes begin first, the longest at the head: one that began last would be waited for, on
+# one core. (xdist's own order is by how many tests a file has, and these have few.)
+LONG = (
+    "test_pipeline",
+    "test_docs",
+    "test_interruptions",
+    "test_draw_figures",
+    "test_exporting",
+    "test_lint",
+    "test_bottom_up_maps",
+    "test_train_simclr",
+    "test_evaluate",
+    "test_train_supervised",
+)
 CLASSES = ["n00000001", "n00000002", "n00000003"]
 SETS = ("train", "dev", "val", "eye")
 DATA = ROOT.parent / "shared" / "data"
@@ -170,6 +184,12 @@ def write_params(folder: Path, changes: dict[str, Any]) -> None:
         node[key] = value
     with (folder / "params.yaml").open("w") as file:
         YAML().dump(json.loads(json.dumps(tree)), file)  # without the anchors
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of LONG first, all others in their order."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture
