@@ -51,7 +51,8 @@ class PrepareClickme:
     share: Share  # of the images whose map is used
     unpainted: Unpainted  # what becomes of images that nobody painted on
     outside: Outside  # what becomes of clicks outside of their image
-    broken: Broken  # at an image that is missing or unreadable, or a record that is damaged
+    broken: Broken  # at an image that is missing or unreadable, or a record that is damaged; behind
+    # one of damaged length the rest of its file is skipped too
     shard_size: Amount
     workers: Annotated[int, Field(ge=0)]  # processes beside this one that read, decode and blur
 

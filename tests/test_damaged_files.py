@@ -1,5 +1,9 @@
-"""Files with bytes changed, cut out or put in are read, or refused in a line that names them."""
+"""Files with bytes changed, cut out or put in are read, or refused in a line that names them.
 
+Not HDF5: the library itself can crash on damage.
+"""
+
+import errno
 import io
 import tarfile
 from collections.abc import Callable
@@ -7,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -17,12 +20,17 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 
 from attnlabels.clickmaps.masks import read_mask
-from attnlabels.clickmaps.ready_maps import list_maps, read_map
+from attnlabels.clickmaps.sources import Manner, RecordedImages
 from attnlabels.clickmaps.submissions import read_csv, read_npz
+from attnlabels.clickmaps.tfrecord import encode_example, write_records
 from attnlabels.evaluation.features import read_features
+from attnlabels.evaluation.students import read_encoder
+from attnlabels.images.decoding import decode_grey
 from attnlabels.images.listed import read_listed
+from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
 from attnlabels.pipeline.results import read_arrays
+from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
 from attnlabels.pretrained.checkpoints import read_state
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.recordings.osie import read_eye, read_mouse
@@ -32,14 +40,15 @@ from attnlabels.testsets.archives import unpack_classes
 from attnlabels.testsets.corruptions import CORRUPTIONS
 from attnlabels.testsets.imagenet_c import open_corrupted
 
-EXAMPLES = 40  # of each kind of file, drawn anew in each run
+EXAMPLES = 40  # of each kind of file, the same in each run
 
 
 class Kind(NamedTuple):
-    """A whole file, and what reads it."""
+    """A whole file, and what reads it; of `several` files, one may tell what another lacks."""
 
     path: Path
     read: Callable[[Path], object]
+    several: bool = False
 
 
 def osie_eye(folder: Path) -> Kind:
@@ -85,7 +94,9 @@ def safetensors(folder: Path) -> Kind:
 
 
 def training_state(folder: Path) -> Kind:
-    scratch = Scratch("damaged")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATTNLABELS_SCRATCH", str(folder))
+        scratch = Scratch("damaged")
     scratch.folder.mkdir(parents=True, exist_ok=True)
     torch.save({"step": 3, "a": torch.ones(3)}, scratch.file)
     return Kind(scratch.file, lambda path: scratch.read())
@@ -104,12 +115,25 @@ def clicks_npz(folder: Path) -> Kind:
     return Kind(folder / "a.npz", lambda path: list(read_npz(path)))
 
 
-def finished_maps(folder: Path) -> Kind:
-    with h5py.File(folder / "a.h5", "w") as file:
-        group = file.create_group("clickmaps/a_1")
-        group.create_dataset("clickmap", data=np.eye(4))
-        group.attrs["original_path"] = "a/1.jpg"
-    return Kind(folder / "a.h5", lambda path: [read_map(path, name) for name in list_maps(path)])
+def records(folder: Path) -> Kind:
+    jpeg = cv2.imencode(".jpg", np.arange(192, dtype=np.uint8).reshape(8, 8, 3))[1].tobytes()
+    example = encode_example({"image": [jpeg], "heatmap": [jpeg], "label": np.array([1])})
+    write_records(folder / "a.tfrecords", [example] * 2)
+    manner = Manner(broken="stop", outside="refuse", count="binary", filters=None)
+
+    def read(path: Path) -> None:
+        images = RecordedImages([path], n_classes=3, manner=manner)
+        for each in map(images.__getitem__, range(len(images))):
+            if each.painted is None:
+                raise ValueError(each.why)
+
+    return Kind(folder / "a.tfrecords", read)
+
+
+def a_map(folder: Path) -> Kind:
+    """A JPEG within a record, whose checksum is right."""
+    (folder / "a.jpg").write_bytes(cv2.imencode(".jpg", np.eye(16, dtype=np.uint8) * 255)[1])
+    return Kind(folder / "a.jpg", lambda path: decode_grey(path.read_bytes(), name=str(path)))
 
 
 def mask(folder: Path) -> Kind:
@@ -125,14 +149,18 @@ def arrays(folder: Path) -> Kind:
 def features(folder: Path, damaged: str) -> Kind:
     np.save(folder / "features.npy", np.ones((2, 2), np.float16))
     np.save(folder / "labels.npy", np.zeros(2, np.int64))
-    return Kind(folder / damaged, lambda path: read_features(path.parent))
+    return Kind(folder / damaged, lambda path: read_features(path.parent), several=True)
 
 
 def corrupted(folder: Path, damaged: str) -> Kind:
     for name in CORRUPTIONS:
         np.save(folder / f"{name}.npy", np.zeros((5, 4, 4, 3), np.uint8))
     np.save(folder / "labels.npy", np.zeros(5, np.int64))
-    return Kind(folder / damaged, lambda path: open_corrupted(path.parent, layout="arrays"))
+
+    def read(path: Path) -> object:
+        return open_corrupted(path.parent, layout="arrays")
+
+    return Kind(folder / damaged, read, several=True)
 
 
 def listed(folder: Path) -> Kind:
@@ -157,7 +185,8 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "training_state": training_state,
     "clicks": clicks,
     "clicks_npz": clicks_npz,
-    "finished_maps": finished_maps,
+    "records": records,
+    "map": a_map,
     "mask": mask,
     "arrays": arrays,
     "features": lambda folder: features(folder, "features.npy"),
@@ -197,7 +226,7 @@ def refused_by_name(kind: Kind) -> None:
         kind.read(kind.path)
     except (ValueError, FileNotFoundError) as error:
         said = str(error)
-        assert str(kind.path) in said or str(kind.path.parent) in said, said
+        assert str(kind.path.parent if kind.several else kind.path) in said, said
         assert "\n" not in said, said
 
 
@@ -230,9 +259,13 @@ HEADER = {
         {"teacher": 3},
         {"teacher": {"taps": 3, "output": "learnt_offset", "pool_stride": 1}},
         {"image_size": 32},
+        {"image_size": "32"},
+        {"image_size": [-3, 0]},
+        {"image_size": [32.7, 48]},
         {"image_size": None},
         {"sigma_px": [1.0]},
         {"sigma_px": ["a", "b"]},
+        {"sigma_px": [0.0, 1.0]},
         {"fitted_sigma_px": {}},
     ],
 )
@@ -241,5 +274,40 @@ def test_a_teachers_header_that_describes_none_is_refused(changed, tmp_path):
     write_weights(path, Teacher(**HEADER["teacher"]), HEADER)
     assert read_trained(path).image_size == (32, 48)
     write_weights(path, Teacher(**HEADER["teacher"]), HEADER | changed)
-    with pytest.raises(ValueError, match=r"teacher\.safetensors: the config in its header desc"):
+    with pytest.raises(ValueError, match=r"teacher\.safetensors: the config in its header"):
         read_trained(path)
+
+
+ENCODER = {
+    "backbone": "resnet10",
+    "width": 4,
+    "stem": "small",
+    "taps": "stages",
+    "zero_init": False,
+}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"width": -1}, {"width": "4"}, {"backbone": "resnet99"}, {"stem": None}, {"tap": 3}]
+)
+def test_an_encoders_header_that_describes_none_is_refused(changed, tmp_path):
+    path, how = tmp_path / "a.safetensors", {"device": torch.device("cpu"), "precision": "fp32"}
+    network = torch.nn.ModuleDict({"encoder": Encoder(**ENCODER)})
+    write_weights(path, network, {"encoder": ENCODER})
+    read_encoder(path, **how)
+    write_weights(path, network, {"encoder": ENCODER | changed})
+    with pytest.raises(ValueError, match=r"a\.safetensors: the config in its header builds no"):
+        read_encoder(path, **how)
+
+
+def test_what_the_system_refuses_keeps_its_own_words(tmp_path):
+    with (
+        pytest.raises(PermissionError, match="no entry"),
+        refusing(NO_ARRAY, tmp_path, what="cut short", cure="fetch it again"),
+    ):
+        raise PermissionError(errno.EACCES, "no entry")
+    with (
+        pytest.raises(ValueError, match=r"cut short \(lies\); fetch it again"),
+        refusing(NO_ARRAY, tmp_path, what="cut short", cure="fetch it again"),
+    ):
+        raise MemoryError("lies")

@@ -171,6 +171,7 @@ def test_a_second_run_is_byte_identical_whatever_the_workers(scenes):
     from_clicks(scenes, out="first")
     from_clicks(scenes, out="second")
     from_clicks(scenes, out="beside", workers=2)
+    assert Path("first.json").read_bytes() == Path("beside.json").read_bytes()
     for path in Path("first").iterdir():
         for other in ("second", "beside"):
             assert path.read_bytes() == Path(other, path.name).read_bytes()

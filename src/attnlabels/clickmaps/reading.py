@@ -12,6 +12,7 @@ from attnlabels.images.folder import list_images
 from attnlabels.images.tree import ImageFiles
 
 # What `summary` tells, in its order; 0 where nothing was. Players and clicks: of CSV and npz alone.
+# Left out are submissions, but for what is named after images or clicks.
 READ = ("players_read", "submissions_read", "submissions_used", "clicks_read", "clicks_used")
 LEFT_OUT = (
     "catch_trial",
@@ -24,7 +25,7 @@ LEFT_OUT = (
     "few_players",
     "few_players_images",
     "not_there",
-    "broken_images",
+    "of_broken_images",
     "clicks_clipped",
     "clicks_dropped",
 )

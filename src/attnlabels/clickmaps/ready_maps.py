@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from attnlabels.pipeline.pointers import refuse_pointer
+from attnlabels.pipeline.unreadable import NO_HDF5, refusing
 
 GROUP, MAP, PATH = "clickmaps", "clickmap", "original_path"
 
@@ -20,7 +21,8 @@ GROUP, MAP, PATH = "clickmaps", "clickmap", "original_path"
 def list_maps(path: Path) -> dict[str, str]:
     """The groups' names, in their order, and the path of the image that each is of.
 
-    Raises ValueError for another file and for one that is cut short.
+    Raises ValueError for another file and for one that is cut short. On damage within the file the
+    library HDF5 itself may crash.
     """
     refuse_pointer(path)
     with _opened(path) as file:
@@ -56,11 +58,11 @@ def read_map(path: Path, name: str) -> Float32[np.ndarray, "h w"] | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, RuntimeError, LookupError, UnicodeError) as error:
-        raise ValueError(f"{path}: no whole HDF5 ({error}); fetch it again") from error
+    with (
+        refusing(NO_HDF5, path, what="no whole HDF5", cure="fetch it again"),
+        h5py.File(path, "r") as file,
+    ):
+        yield file
 
 
 def _path_of(group: h5py.Group | h5py.Dataset, name: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,7 +22,10 @@ from attnlabels.shards.shards import Sample
 
 Unpainted = Literal["keep", "drop"]
 Use = Literal["with_map", "withheld", "without_map"]
-AT_ONCE = 64  # images that a worker hands on together; with 16 it takes a tenth longer
+# Images that a worker hands on together: with 16 it takes a tenth longer. Of each worker two times
+# as many files of images are in memory.
+AT_ONCE = 64
+USED = ("submissions_used", "clicks_used")  # of an image's counts
 
 
 class Painted(NamedTuple):
@@ -43,7 +46,7 @@ class Read(NamedTuple):
 
     name: str
     painted: Painted | None  # None: it cannot be used
-    why: str = ""  # it cannot, and where
+    why: str = ""  # it cannot, where, and what to do
     counts: Mapping[str, int] | None = None  # of its clicks: used, or left out and by what
 
 
@@ -54,10 +57,11 @@ class PaintedImages(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def __getitem__(self, number: int) -> Read: ...
+    def __getitem__(self, number: int) -> Read:
+        """One that cannot be used says why. Raises ValueError or OSError where all has to end."""
 
 
-class Drawn(NamedTuple):
+class Outcome(NamedTuple):
     """What came of making a sample of an image."""
 
     name: str
@@ -78,7 +82,7 @@ class Maps:
     source: str  # what a sample with a map says of where it is from
 
 
-class DrawnImages(Dataset[Drawn]):
+class DrawnImages(Dataset[Outcome]):
     """A sample of each of the images, drawn in whichever process asks for it."""
 
     def __init__(self, images: PaintedImages, maps: Maps) -> None:
@@ -87,41 +91,54 @@ class DrawnImages(Dataset[Drawn]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, number: int) -> Drawn:
+    def __getitem__(self, number: int) -> Outcome:
         try:
             return draw(self.images[number], self.maps)
-        except (ValueError, OSError) as error:  # raised in a worker, it would get torch's words
-            return Drawn("", None, error=error)
+        except (ValueError, OSError) as error:  # raised in a worker, it would get torch's words;
+            # so it is handed on, and what has been read beside it is thrown away
+            return Outcome("", None, error=error)
 
 
-def draw_all(images: PaintedImages, maps: Maps, *, workers: int) -> Iterator[Drawn]:
-    """The images' samples in their order, drawn by so many processes beside this one."""
-    drawn = DrawnImages(images, maps)
-    for some in load(drawn, workers=workers, batch_size=AT_ONCE, collate_fn=list):
+def draw_all(images: PaintedImages, maps: Maps, *, workers: int) -> Iterator[Outcome]:
+    """The images' samples in their order, drawn by so many processes beside this one.
+
+    What reading one raises is its `error`; raises OSError where workers cannot be had.
+    """
+    drawn, at_once = DrawnImages(images, maps), AT_ONCE if workers else 1
+    more: dict[str, Any] = {"prefetch_factor": 1} if workers else {}
+    for some in load(drawn, workers=workers, batch_size=at_once, collate_fn=list, **more):
         yield from some
 
 
-def draw(read: Read, maps: Maps) -> Drawn:
+def draw(read: Read, maps: Maps) -> Outcome:
     """The sample of an image that was read; one whose map is withheld is as nobody's."""
     if read.painted is None:
-        return Drawn(read.name, None, why=read.why, counts=read.counts)
+        return Outcome(read.name, None, why=read.why, counts=read.counts)
     each, map = read.painted, read.painted.map
     used = map is not None and is_used(each.name, share=maps.share)
     if map is None or not used:
         use: Use = "without_map" if map is None else "withheld"
         nothing = np.zeros(maps.size, np.float32)
         sample = _sample(each, nothing, each.points[:0], each.players[:0], NOBODY)
-        return Drawn(read.name, sample, use, counts=read.counts)
+        return Outcome(read.name, sample, use, counts=read.counts)
     if map.min() == map.max():
-        why = f"{each.where}: the map is the same everywhere"
-        return Drawn(read.name, None, why=why, counts=read.counts)
+        why = f"{each.where}: the map is the same everywhere; mend it"
+        return Outcome(read.name, None, why=why, counts=unused(read.counts))
     drawn = resize_map(blur(map, maps.blur), *maps.size)
     sample = _sample(each, drawn, each.points, each.players, maps.source)
-    return Drawn(read.name, sample, "with_map", counts=read.counts)
+    return Outcome(read.name, sample, "with_map", counts=read.counts)
+
+
+def unused(counts: Mapping[str, int] | None) -> Mapping[str, int] | None:
+    """The counts of an image that is left out after all."""
+    if counts is None:
+        return None
+    lost = {"of_broken_images": counts["submissions_used"]}
+    return Counter(counts) + Counter(lost) - Counter({key: counts[key] for key in USED})
 
 
 def as_samples(
-    drawn: Iterable[Drawn],
+    drawn: Iterable[Outcome],
     counts: Counter[str],
     skipped: list[str],
     *,
@@ -133,8 +150,8 @@ def as_samples(
 
     `counts` gets how many images had their map used, withheld, or none, and what became of clicks;
     `skipped` the names of images that cannot be used. Raises ValueError for such a one unless what
-    is broken is skipped, and, after the last image, naming `where` they are from, if none had any
-    map.
+    is broken is skipped, what reading one raised, and ValueError after the last image, naming
+    `where` they are from, if none had any map.
     """
     for each in drawn:
         if each.error is not None:
@@ -142,7 +159,7 @@ def as_samples(
         counts.update(each.counts or {})
         if each.sample is None:
             if broken == "stop":
-                raise ValueError(f"{each.why}; mend it, or leave such out: `broken: skip`")
+                raise ValueError(f"{each.why}, or leave such out: `broken: skip`")
             note_left_out(skipped, each.name, each.why)
             continue
         counts[each.use] += 1

@@ -46,13 +46,15 @@ class Manner:
 class RecordedImages(PaintedImages):
     """The images and maps of TFRecord files, in the order of the files.
 
-    Where what is broken is skipped, a file that is damaged at a record's length ends there: where
-    the next one begins cannot be known. That is told in the place of what is lost.
+    Where what is broken is skipped, a file that is cut off or damaged at a record's length ends
+    there: where the next one begins cannot be known. That is told in the place of what is lost.
     """
 
     def __init__(self, files: Sequence[Path], *, n_classes: int, manner: Manner) -> None:
         self.n_classes = n_classes
-        self.files = [Records(each, whole=manner.broken == "stop") for each in files]
+        self.files = [Records(each, whole=False) for each in files]
+        if (lost := [each.lost for each in self.files if each.lost]) and manner.broken == "stop":
+            raise ValueError(f"{lost[0]}, or leave out the rest of such a file: `broken: skip`")
         self.ends = np.cumsum([len(each) + bool(each.lost) for each in self.files])
 
     def __len__(self) -> int:
@@ -65,12 +67,13 @@ class RecordedImages(PaintedImages):
         name = f"{records.path.name.replace('.', '_')}-{number:07d}"
         where = f"{records.path}: record {number}"
         if number == len(records):
-            return Read(name, None, f"{records.lost}; it and all behind it are left out")
+            return Read(name, None, f"{records.lost} ({records.n_lost:,} bytes are left out)")
         try:
             example = as_example(parse_example(records[number]), classes=self.n_classes)
         except ValueError as error:
             told = str(error)
-            return Read(name, None, told if str(records.path) in told else f"{where}: {told}")
+            ours = str(records.path) in told  # of a damaged record, with its place and cure
+            return Read(name, None, told if ours else f"{where}: {told}; mend it")
         return Read(
             name,
             Painted(
@@ -122,7 +125,7 @@ class ClickedImages(PaintedImages):
         photograph = _photograph(self.images, number)
         submissions = self.submissions.get(photograph.name, [])
         if photograph.why:
-            lost = {"broken_images": len(submissions)}
+            lost = {"of_broken_images": len(submissions)}
             return Read(photograph.name, None, photograph.why, lost)
         name, size, counts = photograph.name, photograph.size, Counter[str]()
         kept = of_images(

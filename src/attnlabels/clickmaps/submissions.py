@@ -20,11 +20,11 @@ import numpy as np
 from jaxtyping import Float
 
 from attnlabels.pipeline.pointers import refuse_pointer
-from attnlabels.pipeline.unreadable import NO_ARRAY, reason
+from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
 
 REQUIRED, OPTIONAL = ("image_path", "clicks", "user_id"), ("user_catch_trial", "is_mobile")
 ARRAYS = ("file_pointer", "clickmap_x", "clickmap_y", "n_clicks", "user_id")
-ZIP = b"PK\3\4"  # how an archive begins
+ZIP = (b"PK\3\4", b"PK\5\6")  # how an archive begins, and an empty one
 FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 AS_PLAIN = (
     "where you trust it, write it anew without objects: np.savez(NEW, clickmap_x="
@@ -68,16 +68,14 @@ def read_npz(path: Path) -> Iterator[Submission]:
     refuse_pointer(path)
     # numpy leaves a file open that it opened itself and that is no whole archive
     with path.open("rb") as stream:
-        if stream.read(len(ZIP)) != ZIP:  # numpy would speak of pickles
+        if stream.read(4) not in ZIP:  # numpy would speak of pickles
             raise ValueError(f"{path}: no npz, which is a zip archive; fetch it again")
         stream.seek(0)
-        try:
-            with np.load(stream, allow_pickle=False) as file:
-                columns = {key: _column(file, key, path) for key in file.files}
-        except NO_ARRAY as error:
-            if str(path) in str(error):  # from below, of a column
-                raise
-            raise ValueError(f"{path}: no whole npz ({reason(error)}); fetch it again") from error
+        with (
+            refusing(NO_ARRAY, path, what="no whole npz", cure="fetch it again"),
+            np.load(stream, allow_pickle=False) as file,
+        ):
+            columns = {key: _column(file, key, path) for key in file.files}
     if missing := [key for key in ARRAYS if key not in columns]:
         cure = f"; {AS_PLAIN}" if missing == ["n_clicks"] else "; ClickMe 2.0's files have all"
         raise ValueError(f"{path}: has no {', '.join(missing)}{cure}")

@@ -7,6 +7,7 @@ is a protocol buffer `Example`: named lists of bytes, of floats or of integers
 """
 
 import struct
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
@@ -24,7 +25,11 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protocol buffers' wire types
 
 
 class Lost(ValueError):
-    """A file goes on, and where its next record begins cannot be known."""
+    """A file goes on for `n_bytes`, and where its next record begins cannot be known."""
+
+    def __init__(self, what: str, n_bytes: int) -> None:
+        super().__init__(what)
+        self.n_bytes = n_bytes
 
 
 class Records:
@@ -32,23 +37,24 @@ class Records:
 
     `checked`: a payload whose checksum is wrong is refused, too; lengths are always checked.
     `whole`: so is a file that is cut off, or damaged at a record's length; else its records end
-    there, and `lost` says why. Raises FileNotFoundError, or ValueError for a file that is none or
-    not whole.
+    there, `lost` says why and `n_lost` how many bytes are behind. Raises FileNotFoundError, or
+    ValueError for a file that is none or not whole.
     """
 
     def __init__(self, path: Path, *, checked: bool = True, whole: bool = True) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; put the records there")
         refuse_pointer(path)
-        self.path, self.checked, self.lost = path, checked, ""
-        offsets: list[int] = []
+        self.path, self.checked, self.lost, self.n_lost = path, checked, "", 0
+        offsets = array("q")
         try:
-            offsets.extend(_offsets(path))
+            for offset in _offsets(path):
+                offsets.append(offset)
         except Lost as error:
             if whole:
                 raise
-            self.lost = str(error)
-        self.offsets = np.array(offsets, np.int64)
+            self.lost, self.n_lost = str(error), error.n_bytes
+        self.offsets = np.frombuffer(offsets, np.int64) if offsets else np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -107,18 +113,17 @@ def _offsets(path: Path) -> Iterator[int]:
             head = file.read(HEAD.size)
             number = "the first record" if not at else f"the record at byte {at}"
             if len(head) < HEAD.size:
-                raise Lost(f"{path}: {number} is cut off; fetch it again")
+                raise Lost(f"{path}: {number} is cut off; fetch it again", size - at)
             length, crc = HEAD.unpack(head)
             if masked_crc(head[:8]) != crc:
                 why = "its length's checksum is another; fetch it again"
                 if not at:
                     raise ValueError(f"{path}: no TFRecord file, {why}")
-                raise Lost(f"{path}: {number} is damaged, {why}")
+                raise Lost(f"{path}: {number} is damaged, {why}", size - at)
             end = at + HEAD.size + length + FOOT.size
             if end > size:
-                raise Lost(
-                    f"{path}: {number} is cut off, {end - size} bytes are missing; fetch it again"
-                )
+                missing = f"{end - size} bytes are missing; fetch it again"
+                raise Lost(f"{path}: {number} is cut off, {missing}", size - at)
             yield at
             at = end
 

@@ -25,7 +25,7 @@ from attnlabels.metrics.alignment import mean_scores
 from attnlabels.metrics.saliency import floor
 from attnlabels.metrics.statistics import mean_se, spearman_brown
 from attnlabels.models.encoder import Encoder
-from attnlabels.models.files import read_config
+from attnlabels.models.files import building, read_config
 from attnlabels.processes.world import own_device
 from attnlabels.readouts.intermediates import Eye, Seen
 from attnlabels.readouts.readouts import READOUTS, HeadShape, Linear, Prior, Readout, Refit
@@ -227,8 +227,9 @@ def _student(path: Path, *, batch_size: int, seed: int) -> Watched:
         )
         for prefix, each in ((OWN, student.encoder), (RANDOM, twin))
     }
-    about = config["attention"]
-    head = HeadShape(select=about["select"], output=about["output"], size=about["size"])
+    with building(path):
+        about = config["attention"]
+        head = HeadShape(select=about["select"], output=about["output"], size=about["size"])
     return Watched(eyes, head, student)
 
 

@@ -24,7 +24,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from attnlabels.evaluation.students import DTYPE, Precision, read_encoder
-from attnlabels.models.files import read_config
+from attnlabels.models.files import building, read_config
 from attnlabels.pretrained.checkpoints import fill
 from attnlabels.pretrained.timm_networks import N_NAMED, create, heads_of
 from attnlabels.readouts.intermediates import Eye, of_timm, of_torchvision
@@ -350,13 +350,14 @@ def _student(
 ) -> FrozenEncoder:
     config = read_config(file, "encoder", "image_size", "eval_crop")
     mean, std = NORMALISATIONS["none"]
-    view = View(
-        size=config["image_size"],
-        crop=config["eval_crop"],
-        mean=mean,
-        std=std,
-        interpolation="bicubic",
-    )
+    with building(file):
+        view = View(
+            size=int(config["image_size"]),
+            crop=float(config["eval_crop"]),
+            mean=mean,
+            std=std,
+            interpolation="bicubic",
+        )
     if shown.normalise not in (None, "none"):
         raise ValueError(
             f"{file}: trained on pixels in [0, 1]; leave out --normalise {shown.normalise}"

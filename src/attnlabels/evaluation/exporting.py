@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from attnlabels.evaluation.cards import PIXELS, data_card, encoder_card, teacher_card
 from attnlabels.models.encoder import Encoder, features
-from attnlabels.models.files import load_weights, read_config, write_weights
+from attnlabels.models.files import building, load_weights, read_config, write_weights
 from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.index import read_index
@@ -140,15 +140,10 @@ def difference_of(found: Float[np.ndarray, "..."], expected: Float[np.ndarray, "
 
 
 def _build(kind: str, config: Mapping[str, Any], checkpoint: Path) -> Encoder | Teacher:
-    try:
+    with building(checkpoint):
         network: Encoder | Teacher = (
             Teacher(**config[kind]) if kind == "teacher" else Encoder(**config[kind])
         )
-    except (TypeError, KeyError) as error:
-        raise ValueError(
-            f"{checkpoint}: its config builds no {kind} ({error!r}); was it written by another "
-            "version of this project?"
-        ) from error
     if config[kind].get("block", "none") != "none":
         raise ValueError(
             f"{checkpoint}: this encoder has the block {config[kind]['block']!r}, which timm's and "

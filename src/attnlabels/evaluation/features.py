@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from tqdm import tqdm
 
-from attnlabels.pipeline.unreadable import NO_ARRAY, reason
+from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
 from attnlabels.testsets.corruptions import SEVERITIES
 
 TYPES = (np.float16, np.float32)
@@ -104,9 +104,5 @@ def require_same_images(clean: Path, corrupted: Path) -> None:
 def _read(path: Path, *, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {CURE}")
-    try:
+    with refusing(NO_ARRAY, path, what="cut short or no plain array", cure=CURE):
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except NO_ARRAY as error:
-        raise ValueError(
-            f"{path}: cut short or no plain array ({reason(error)}); {CURE}"
-        ) from error

@@ -75,16 +75,13 @@ def decode(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def decode_grey(data: bytes, *, name: str) -> UInt8[np.ndarray, "h w"]:
-    """The encoded map as 8-bit grey; raises ValueError, which begins with `name`, as `decode`."""
-    if (
-        kind_of(data) == "jpg"
-        and (found := _decode_jpeg(data, name, colorspace="GRAY")) is not None
-    ):
+    """The encoded map, a JPEG or a PNG, as 8-bit grey; raises ValueError as `decode` does."""
+    read_size(data, name=name)
+    kind = kind_of(data)
+    if kind == "jpg" and (found := _decode_jpeg(data, name, colorspace="GRAY")) is not None:
         return found[..., 0]
-    grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if grey is None:
-        raise ValueError(f"{name}: damaged or not an image ({len(data)} bytes); fetch it again")
-    return grey
+    _by_pillow(data, kind, name)
+    return _by_opencv(data, cv2.IMREAD_GRAYSCALE, name)
 
 
 def require_whole(data: bytes, *, name: str) -> tuple[int, int]:
@@ -184,15 +181,27 @@ def _decode(data: bytes, name: str, reduction: int = 1) -> UInt8[np.ndarray, "h 
         found = _decode_jpeg(data, name, **least if reduction > 1 else {})
         if found is not None:
             return found
-    if kind not in ENDS or not data.endswith(ENDS[kind]):
-        # OpenCV 4 fills what is missing of a JPEG with grey and says nothing; Pillow raises.
-        with _opened(data, name) as image:
-            image.load()
-            if kind in BY_PILLOW:
-                return np.asarray(image.convert("RGB"))
+    if (found := _by_pillow(data, kind, name)) is not None:
+        return found
+    return _by_opencv(data, FLAGS[reduction], name)
+
+
+def _by_pillow(data: bytes, kind: str, name: str) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The pixels of what OpenCV does not read; else None, once Pillow has found no damage.
+
+    OpenCV 4 fills what is missing of a JPEG with grey and says nothing; Pillow raises.
+    """
+    if kind in ENDS and data.endswith(ENDS[kind]):
+        return None
+    with _opened(data, name) as image:
+        image.load()
+        return np.asarray(image.convert("RGB")) if kind in BY_PILLOW else None
+
+
+def _by_opencv(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w *c"]:
     encoded = np.frombuffer(data, np.uint8)
     try:
-        pixels = cv2.imdecode(encoded, FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         pixels = None
     if pixels is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from attnlabels.interpretation.smoothgrad import Manner, draw_noise, smoothgrad
 from attnlabels.models.classifier import Classifier, build_classifier
 from attnlabels.models.encoder import features
-from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.files import building, load_weights, read_config
 from attnlabels.processes.loading import as_input
 from attnlabels.processes.world import own_device
 
@@ -79,8 +79,10 @@ class Frozen:
 
 def open_classifier(weights: Path, *, n_classes: int) -> Frozen:
     """The classifier that `train_supervised` wrote; raises ValueError if it has other classes."""
-    config = _watched(read_config(weights, "encoder", "attention", "image_size", "eval_crop"))
-    network = build_classifier(config, n_classes=n_classes)
+    config = read_config(weights, "encoder", "attention", "image_size", "eval_crop")
+    with building(weights):
+        config = _watched(config)
+        network = build_classifier(config, n_classes=n_classes)
     load_weights(weights, network)
     return Frozen(network, config)
 

@@ -21,7 +21,7 @@ from attnlabels.images.decoding import resize
 from attnlabels.labelling.labeller import Manner
 from attnlabels.models.contracam import contracam, queries
 from attnlabels.models.encoder import Encoder
-from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.files import building, load_weights, read_config
 from attnlabels.models.projector import projector
 from attnlabels.pipeline.writing import replacing
 from attnlabels.processes.loading import as_input, load
@@ -281,8 +281,9 @@ def find_cells(
 def read_network(weights: Path) -> tuple[Encoder, nn.Module, int]:
     """An encoder with its projector, both to be looked at only, and the side of its images."""
     config = read_config(weights, "encoder", "projector", "image_size")
-    encoder = Encoder(**config["encoder"])
-    head = projector(encoder.n_features, **config["projector"])
+    with building(weights):
+        encoder = Encoder(**config["encoder"])
+        head = projector(encoder.n_features, **config["projector"])
     load_weights(weights, encoder, prefix="encoder.")
     load_weights(weights, head, prefix="projector.")
     return encoder.eval(), head.eval(), config["image_size"]

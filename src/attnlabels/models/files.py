@@ -12,6 +12,16 @@ from torch import nn
 
 from attnlabels.pipeline.unreadable import reason
 
+NO_NETWORK = (  # what constructors raise, ours and torch's, where arguments make no sense
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+)
+
 
 def write_weights(path: Path, module: nn.Module, config: Mapping[str, Any]) -> None:
     """Write all of `module`'s tensors, and `config` as JSON in the header."""
@@ -47,10 +57,10 @@ def building(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+    except NO_NETWORK as error:
         raise ValueError(
-            f"{path}: the config in its header describes no network of ours ({reason(error)}); "
-            "fetch the file again, or train again"
+            f"{path}: the config in its header builds no network here ({reason(error)}); fetch the "
+            "file again, train again, or install the versions it was written with"
         ) from error
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from attnlabels.pipeline.unreadable import NO_ARRAY
+from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
 
 MAIN = "main"
 PARAMS = "params.yaml"
@@ -99,13 +99,16 @@ def read_csv(path: Path, *, columns: tuple[str, ...], stage: str) -> pd.DataFram
 def read_arrays(path: Path, *, keys: tuple[str, ...], stage: str) -> dict[str, np.ndarray]:
     """The arrays `keys` of an npz file, all about the same n things, at least one."""
     _require(path, stage)
-    try:
-        # numpy leaves a file open that it opened itself and that is no whole archive
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            names = list(file)
-            arrays = {key: file[key] for key in keys if key in names}
-    except NO_ARRAY as error:  # or objects, never read
-        raise ValueError(f"{path}: no whole npz of numbers; run the stage {stage} again") from error
+    # numpy leaves a file open that it opened itself and that is no whole archive
+    with (
+        path.open("rb") as stream,
+        refusing(
+            NO_ARRAY, path, what="no whole npz of numbers", cure=f"run the stage {stage} again"
+        ),
+        np.load(stream, allow_pickle=False) as file,  # or objects, never read
+    ):
+        names = list(file)
+        arrays = {key: file[key] for key in keys if key in names}
     _require_keys(path, keys, names, stage)
     lengths = {key: len(array) for key, array in arrays.items()}
     if len({*lengths.values()}) != 1 or not lengths[keys[0]]:

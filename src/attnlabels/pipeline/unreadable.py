@@ -1,9 +1,10 @@
 """What libraries raise on files that are cut short or damaged: more kinds than they tell of.
 
-Found by reading files with bytes changed, cut out and put in. Of MATLAB's and of photographs see
-`attnlabels.recordings.matlab` and `attnlabels.images.decoding`.
+Found by reading files with bytes changed, cut out and put in. What is raised of photographs, of
+CIFAR's pickles and of remote tars stands where these alone are read.
 """
 
+import errno
 import lzma
 import pickle
 import struct
@@ -11,6 +12,9 @@ import tarfile
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 # numpy.load of npy and npz; objects, which are pickles, are refused by a ValueError.
 NO_ARRAY = (
@@ -34,7 +38,19 @@ NO_ARCHIVE = (
     zlib.error,
     lzma.LZMAError,
 )
-# torch.load of tensors alone, of either of its formats.
+# h5py. The library below it can crash on damage, which nothing here can help.
+NO_HDF5 = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+)
+# torch.load of tensors alone, of either of its formats. A lack of memory is not among them: the
+# file may be whole, and is worth much.
 NO_STATE = (
     pickle.UnpicklingError,
     struct.error,
@@ -47,7 +63,6 @@ NO_STATE = (
     AttributeError,
     AssertionError,
     ArithmeticError,
-    MemoryError,
     RuntimeError,
 )
 
@@ -55,3 +70,21 @@ NO_STATE = (
 def reason(error: BaseException) -> str:
     """What a library says, in one line, or what kind of error it is."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def refusing(
+    errors: tuple[type[Exception], ...], path: Path, *, what: str, cure: str
+) -> Iterator[None]:
+    """For a block that reads the file `path`: of `errors`, a ValueError that names it.
+
+    What the system refuses (no permission, a broken disk) keeps its own words: the file is not to
+    blame. So does a ValueError that begins with the path, which is ours.
+    """
+    try:
+        yield
+    except errors as error:
+        of_system = isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+        if of_system or (isinstance(error, ValueError) and str(error).startswith(str(path))):
+            raise
+        raise ValueError(f"{path}: {what} ({reason(error)}); {cure}") from error

@@ -117,6 +117,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         tree = load_file(path) if path.suffix == ".safetensors" else _load(path)
     except (SafetensorError, *NO_STATE) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's, not the file's
+            raise
         raise ValueError(
             f"{path}: no weights that can be read safely ({_why(error)}); save the state dict as "
             "safetensors, or its tensors alone with torch.save"

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from attnlabels.pipeline.unreadable import NO_STATE
+from attnlabels.pipeline.unreadable import NO_STATE, refusing
 
 ELSEWHERE = "set ATTNLABELS_SCRATCH to a folder that can be written"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -104,13 +104,10 @@ class Scratch:
         """The state last written, or None if this run has none."""
         if not self.file.is_file():
             return None
-        try:
-            return torch.load(self.file, map_location="cpu", weights_only=True)
-        except NO_STATE as error:
-            why = (str(error).splitlines() or ["it ends"])[0]
-            raise ValueError(
-                f"{self.file} is no whole training state ({why}); remove it to begin again"
-            ) from error
+        data = io.BytesIO(self.file.read_bytes())
+        cure = "remove it to begin again"
+        with refusing(NO_STATE, self.file, what="no whole training state", cure=cure):
+            return torch.load(data, map_location="cpu", weights_only=True)
 
     def write(self, state: dict[str, Any]) -> None:
         """Replace the state; a kill at any moment leaves the old one or the new one."""

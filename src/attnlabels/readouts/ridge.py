@@ -45,14 +45,15 @@ class Sums:
 
 
 class Line(NamedTuple):
-    """y = x · weight + bias, and the penalty that it was fitted with."""
+    """y = x · weight + bias, and the penalty that it was fitted with.
+
+    `why_ended`: of the search for the penalty, where the best may lie beyond what it tried.
+    """
 
     weight: Float64[Tensor, "d"]
     bias: Float64[Tensor, ""]
     penalty: float
-    why_ended: str | None = (
-        None  # of the search for it, where the best may lie beyond what it tried
-    )
+    why_ended: str | None = None
 
     def error(self, sums: Sums) -> float:
         """The mean of squared residuals over the rows."""

@@ -17,7 +17,7 @@ from attnlabels.metrics.alignment import mean_scores, score_maps
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.attention_maps import Contrast, alone, build_attention
 from attnlabels.models.encoder import Encoder
-from attnlabels.models.files import load_weights, read_config
+from attnlabels.models.files import building, load_weights, read_config
 from attnlabels.models.projector import projector
 from attnlabels.processes.world import own_device
 from attnlabels.readouts.head import fit_head
@@ -53,17 +53,19 @@ class FrozenStudent:
 
     def __init__(self, weights: Path, *, batch_size: int) -> None:
         config = read_config(weights, "encoder", "attention")
-        about = {"source": "readout"} | config["attention"]
-        self.source = about.pop("source")
-        self.encoder, self.readout = Encoder(**config["encoder"]), AttentionHead(**about)
-        self.attention = build_attention(self.source, **about)
         self.projector: nn.Module = nn.Identity()
+        with building(weights):
+            about = {"source": "readout"} | config["attention"]
+            self.source = about.pop("source")
+            self.encoder, self.readout = Encoder(**config["encoder"]), AttentionHead(**about)
+            self.attention = build_attention(self.source, **about)
+            if self.source.startswith("contracam"):
+                self.projector = projector(self.encoder.n_features, **config["projector"])
         load_weights(weights, self.encoder, prefix="encoder.")
         load_weights(weights, self.attention, prefix="attention.")
         if self.source == "readout":
             self.readout.load_state_dict(self.attention.state_dict())
         if self.source.startswith("contracam"):
-            self.projector = projector(self.encoder.n_features, **config["projector"])
             load_weights(weights, self.projector, prefix="projector.")
         self.refitted = False
         self.device = own_device()

@@ -16,20 +16,14 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from attnlabels.pipeline.pointers import refuse_pointer
+from attnlabels.pipeline.unreadable import NO_HDF5, refusing
 
 Value: TypeAlias = dict[str, Any] | list[Any] | str | np.ndarray  # of which it holds more
 UNREADABLE = (  # what SciPy and h5py raise on broken files
+    *NO_HDF5,
     MatReadError,
     NotImplementedError,
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
     NameError,
-    RuntimeError,
-    MemoryError,
     EOFError,
     zlib.error,
 )
@@ -44,15 +38,12 @@ def read_variables(path: Path, names: Iterable[str]) -> dict[str, Value]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no MAT file here; put the published one there")
     refuse_pointer(path)
-    try:
+    with refusing(UNREADABLE, path, what="not a readable MAT file", cure="fetch it again"):
         if h5py.is_hdf5(path):
             with h5py.File(path) as file:
                 return {name: _from_hdf5(file[name], file) for name in names if name in file}
         content = loadmat(path, variable_names=list(names))
         return {name: _from_scipy(content[name]) for name in names if name in content}
-    except UNREADABLE as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path}: not a readable MAT file ({why}); fetch it again") from error
 
 
 def list_mat(folder: Path, *, whose: str) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attnlabels.pipeline.unreadable import NO_ARRAY
+from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
 
 FORMAT = 1
 KINDS = {  # of who drew the maps, in words
@@ -28,7 +28,6 @@ SAMPLE = np.dtype(
 )
 INDEX = {"maps_by": dict, "samples": int, "shards": list, "skipped": list, "classes": list}
 ENTRY = {"name": str, "count": int, "bytes": int, "sha256": str}  # of a shard in the index
-# What numpy raises for a file that is no array, or whose header lies.
 CURE = "write the shards again with the stage that made them"
 
 
@@ -100,10 +99,8 @@ def read_table(folder: Path, index: Mapping[str, Any]) -> np.ndarray:
     path = folder / "samples.npy"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: not here; {CURE}")
-    try:
+    with refusing(NO_ARRAY, path, what="not a plain array", cure=CURE):  # or a pickle, never read
         table = np.load(path, allow_pickle=False)
-    except NO_ARRAY as error:  # cut short, or a pickle, which is never read
-        raise ValueError(f"{path}: not a plain array ({error}); {CURE}") from error
     if not isinstance(table, np.ndarray) or table.dtype != SAMPLE or table.ndim != 1:
         raise ValueError(f"{path}: not the table of samples: its columns are others; {CURE}")
     if len(table) != index["samples"]:

@@ -1,12 +1,29 @@
 """A trained teacher as its file holds it: weights, and the geometry of what they learnt."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from attnlabels.models.files import building, load_weights, read_config
+from attnlabels.pipeline.params import check, record
 from attnlabels.teachers.network import Teacher
 
-GEOMETRY = ("image_size", "sigma_px", "fitted_sigma_px")  # of `Trained`, in the header of its file
+Side = Annotated[int, Field(ge=1)]
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@record
+class Geometry:
+    """Of `Trained`, as the header of its file has it."""
+
+    image_size: tuple[Side, Side]
+    sigma_px: tuple[Length, Length]
+    fitted_sigma_px: tuple[Length, Length]
+
+
+GEOMETRY = tuple(each.name for each in fields(Geometry))
 
 
 class Trained(NamedTuple):
@@ -32,10 +49,9 @@ def read_trained(weights: Path) -> Trained:
             f"{weights} does not say {' and '.join(missing)} of its teacher: an earlier version "
             "wrote it; train the teacher again"
         )
+    told = {key: config[key] for key in GEOMETRY}
+    geometry = check(Geometry, told, where=f"{weights}: the config in its header")
     with building(weights):
         teacher = Teacher(**config["teacher"])
-        height, width = map(int, config["image_size"])
-        sigmas = (tuple(map(float, config[key])) for key in GEOMETRY[1:])
-        (down, across), (fitted_down, fitted_across) = sigmas
     load_weights(weights, teacher)
-    return Trained(teacher.eval(), (height, width), (down, across), (fitted_down, fitted_across))
+    return Trained(teacher.eval(), **vars(geometry))

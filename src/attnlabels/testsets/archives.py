@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from attnlabels.images.names import as_text, is_hidden, is_image
 from attnlabels.pipeline.pointers import refuse_pointer
-from attnlabels.pipeline.unreadable import NO_ARCHIVE, reason
+from attnlabels.pipeline.unreadable import NO_ARCHIVE, refusing
 
 
 class Member(NamedTuple):
@@ -114,11 +114,8 @@ def _read(archive: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes
 
 @contextmanager
 def _reading(archive: Path) -> Iterator[None]:
-    try:
+    with refusing(NO_ARCHIVE, archive, what="cut short or no archive", cure="fetch it again"):
         yield
-    except NO_ARCHIVE as error:
-        why = reason(error)
-        raise ValueError(f"{archive}: cut short or no archive ({why}); fetch it again") from error
 
 
 def _checksum(name: str, file: str) -> int:

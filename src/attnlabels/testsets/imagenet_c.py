@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from attnlabels.images.folder import fault_of, note_hidden, scan
-from attnlabels.pipeline.unreadable import NO_ARRAY, reason
+from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
 
 # The downloads of ImageNet-C. Those of `extra` are meant for validation and may be absent.
 GROUPS = {
@@ -144,11 +144,7 @@ def _open_arrays(root: Path) -> CorruptedArrays:
 def _read_labels(path: Path) -> Int64[np.ndarray, "n"]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; it belongs to the arrays beside it")
-    try:
-        labels = np.load(path)
-    except NO_ARRAY as error:
-        why = reason(error)
-        raise ValueError(f"{path}: cut short or no array ({why}); fetch it again") from error
+    labels = _load(path)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"{path}: {labels.dtype} {labels.shape}, expected whole numbers [5n]")
     if len(labels) == 0 or len(labels) % 5:
@@ -160,11 +156,7 @@ def _read_labels(path: Path) -> Int64[np.ndarray, "n"]:
 
 
 def _open_array(path: Path, *, n_rows: int) -> UInt8[np.ndarray, "m h w 3"]:
-    try:
-        array = np.load(path, mmap_mode="r")
-    except NO_ARRAY as error:
-        why = reason(error)
-        raise ValueError(f"{path}: cut short or no array ({why}); fetch it again") from error
+    array = _load(path, mmap_mode="r")
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         raise ValueError(f"{path}: {array.dtype} {array.shape}, expected uint8 [5n, h, w, 3]")
     if len(array) != n_rows:
@@ -172,6 +164,11 @@ def _open_array(path: Path, *, n_rows: int) -> UInt8[np.ndarray, "m h w 3"]:
             f"{path}: {len(array)} images but {n_rows} labels in labels.npy; fetch both again"
         )
     return array
+
+
+def _load(path: Path, *, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    with refusing(NO_ARRAY, path, what="cut short or no array", cure="fetch it again"):
+        return np.load(path, mmap_mode=mmap_mode)
 
 
 def _is_generated(root: Path) -> bool:

@@ -77,7 +77,7 @@ class Views(Dataset[dict[str, Any]]):
         if (clean is not None or map_size is not None) and not self._any_map():
             raise ValueError(
                 f"{samples.folder}: none of the {len(chosen)} images to train on has a map, and "
-                "the run's weights ask for maps; take shards with maps, or remove those terms"
+                "the run's weights ask for maps; take shards with maps, or a run without them"
             )
 
     def _any_map(self) -> bool:

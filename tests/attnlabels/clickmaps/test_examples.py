@@ -96,7 +96,7 @@ def test_a_photograph_that_nobody_painted_on_has_no_map(changed: dict[str, Any])
         ({"label": [b"4"]}, "'label' is not one whole number"),
         ({"heatmap": [raw(np.ones((4, 4)))]}, "a map of 4 x 4 on an image of 8 x 8"),
         ({"heatmap": [raw(np.full((S, S), -1))]}, "a map with values of -1"),
-        ({"heatmap": [b"\xff\xd8 no jpeg"]}, "its map: damaged or not an image"),
+        ({"heatmap": [b"\xff\xd8 no jpeg"]}, "its map: truncated or not an image"),
         ({"heatmap": [jpeg(pixels())[:-40]]}, "its map: truncated or damaged"),
     ],
 )

@@ -55,9 +55,10 @@ def read(
     images: str = "images",
     n_classes: int = 2,
     workers: int = 0,
+    as_made: bool = False,
     **changes: Any,
 ) -> tuple[list, dict, list]:
-    """What was painted, the summary and the names that were skipped."""
+    """What was painted, or the samples made of it, the summary, and the names that were skipped."""
     filters = FILTERS if str(clicks).endswith("csv") else None
     manner: Any = {"broken": "stop", "outside": "refuse", "count": "binary", "filters": filters}
     counts: Counter[str] = Counter()
@@ -71,11 +72,11 @@ def read(
     made = as_samples(
         drawn, counts, skipped, unpainted="keep", broken=manner.broken, where=str(clicks)
     )
-    names = [each["name"] for each in made]
+    samples = list(made)
     painted = [found.images[k].painted for k in range(len(found.images))]
     kept = [each for each in painted if each is not None]
-    assert [each.name for each in kept] == names
-    return kept, summary(found.form, counts, skipped), skipped
+    assert [each.name for each in kept] == [each["name"] for each in samples]
+    return (samples if as_made else kept), summary(found.form, counts, skipped), skipped
 
 
 ROWS = [
@@ -110,6 +111,23 @@ def test_a_path_without_a_class_is_found_by_its_name_where_there_is_one_of_it():
     for name in ("imagenet/val/2.png", "val/a/3.png"):  # which of two, and one of another class
         with pytest.raises(FileNotFoundError, match=f"{name} is not in images"):
             read(write_csv((name, "[(1, 2)]", "p")))
+
+
+def test_an_image_whose_map_is_flat_counts_as_broken_and_its_clicks_as_not_used():
+    everywhere = [(x, y) for x in range(SIZE[1]) for y in range(SIZE[0])]
+    path = write_csv(("a/1.png", str(everywhere), "p"), ROWS[1])
+    with pytest.raises(ValueError, match="a/1.png: the map is the same everywhere; mend it, or"):
+        read(path)
+    counts: Counter[str] = Counter()
+    skipped: list[str] = []
+    manner = Manner(broken="skip", outside="refuse", count="binary", filters=FILTERS)
+    found = read_painted(Path("images"), path, counts, skipped, n_classes=2, manner=manner)
+    drawn = draw_all(found.images, Maps(blur="none", size=SIZE, share=1.0, source="csv"), workers=0)
+    made = as_samples(drawn, counts, skipped, unpainted="keep", broken="skip", where="clicks.csv")
+    assert len(list(made)) == 2 and skipped == ["a/1.png"]
+    told = summary(found.form, counts, skipped)
+    assert told["left_out"]["of_broken_images"] == 1
+    assert (told["read"]["submissions_used"], told["read"]["clicks_used"]) == (1, 1)
 
 
 def test_two_spellings_of_an_image_are_one_image_to_a_filter():
@@ -147,22 +165,24 @@ def test_an_image_that_is_damaged_stops_or_is_skipped():
     found, told, skipped = read(write_csv(*ROWS), broken="skip")
     assert [each.name for each in found] == ["a/1.png", "b/3.png"]
     assert skipped == ["a/2.png"] and told["images"]["skipped"] == 1
-    assert told["left_out"]["broken_images"] == 0
+    assert told["left_out"]["of_broken_images"] == 0
 
 
 def test_submissions_of_an_image_that_is_skipped_are_counted():
     Path("images/b/3.png").write_bytes(an_image(1)[:-30])
     _, told, skipped = read(write_csv(*ROWS), broken="skip")
-    assert skipped == ["b/3.png"] and told["left_out"]["broken_images"] == 1
+    assert skipped == ["b/3.png"] and told["left_out"]["of_broken_images"] == 1
     assert told["read"]["submissions_read"] == 3 == told["read"]["submissions_used"] + 1
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_find_the_same_and_fail_in_the_same_words(workers):
     rows = write_csv(*ROWS)
-    for alone, beside in zip(read(rows)[0], read(rows, workers=workers)[0], strict=True):
-        for a, b in zip(alone, beside, strict=True):
-            assert np.array_equal(a, b)
+    alone, *told = read(rows, as_made=True)
+    beside, *told_beside = read(rows, as_made=True, workers=workers)
+    assert told == told_beside and told[0]["read"]["clicks_used"] == 4
+    for a, b in zip(alone, beside, strict=True):
+        assert a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
     Path("images/a/2.png").write_bytes(an_image(1)[:-30])
     with pytest.raises(ValueError, match=r"^images/a/2.png: .*`broken: skip`$"):
         read(rows, workers=workers)
@@ -270,7 +290,8 @@ def test_a_damaged_record_is_named_once():
 
 
 @pytest.mark.parametrize("damage", ["length", "cut"])
-def test_a_file_whose_next_record_cannot_be_found_stops_or_ends_there_and_is_named(damage):
+def test_a_file_whose_next_record_cannot_be_found_stops_or_ends_there_and_is_named(damage, caplog):
+    caplog.set_level("INFO")
     path = write_two_files(a_record(4, label=0), a_record(5, label=0)) / "b.tfrecords"
     whole = path.read_bytes()
     first = 16 + len(a_record(2, label=1))  # bytes of a record: its payload and 16 more
@@ -280,10 +301,11 @@ def test_a_file_whose_next_record_cannot_be_found_stops_or_ends_there_and_is_nam
     else:
         path.write_bytes(whole[: first + 40])
         said = f"b.tfrecords: the record at byte {first} is cut off"
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=f"{said}.*, or leave out the rest .* `broken: skip`"):
         read("records")
     found, told, skipped = read("records", broken="skip")
     assert [each.label for each in found] == [0, 1, 1] and skipped == ["b_tfrecords-0000001"]
+    assert f"({path.stat().st_size - first:,} bytes are left out)" in caplog.text
     assert told["images"]["skipped"] == 1
 
 

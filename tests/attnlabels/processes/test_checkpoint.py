@@ -141,7 +141,7 @@ def test_a_state_that_was_cut_short_is_named_with_the_cure(scratch):
     whole = scratch.file.read_bytes()
     for length in (0, 10, len(whole) // 2):
         scratch.file.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"state\.pt is no whole training state .*remove it"):
+        with pytest.raises(ValueError, match=r"state\.pt: no whole training state .*remove it"):
             scratch.read()
 
 

@@ -54,7 +54,7 @@ def test_linear_decoding_recovers_a_map_that_is_linear_in_the_features(decodable
     )
     found = readout.fitted(range(5), development=0)(seen.of(range(15, 20)))
     torch.testing.assert_close(found, maps[15:], atol=1e-3, rtol=0)
-    assert readout.penalties[0] < 1e-5
+    assert readout.lines[0].penalty < 1e-5
 
 
 def test_linear_decoding_of_batches_is_that_of_all_at_once(decodable):
