@@ -25,12 +25,12 @@ from attnlabels.clickmaps.submissions import read_csv, read_npz
 from attnlabels.clickmaps.tfrecord import encode_example, write_records
 from attnlabels.evaluation.features import read_features
 from attnlabels.evaluation.students import read_encoder
+from attnlabels.files.damage import NO_ARRAY, refusing
 from attnlabels.images.decoding import decode_grey
 from attnlabels.images.listed import read_listed
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
 from attnlabels.pipeline.results import read_arrays
-from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
 from attnlabels.pretrained.checkpoints import read_state
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.recordings.osie import read_eye, read_mouse
@@ -311,3 +311,8 @@ def test_what_the_system_refuses_keeps_its_own_words(tmp_path):
         refusing(NO_ARRAY, tmp_path, what="cut short", cure="fetch it again"),
     ):
         raise MemoryError("lies")
+    with (
+        pytest.raises(ValueError, match=r"cut short \(no array\); fetch it again"),
+        refusing(NO_ARRAY, tmp_path, what="cut short", cure="fetch it again"),
+    ):
+        np.load(io.BytesIO(b"no array at all"))

@@ -31,6 +31,7 @@ PARAMS = {path.stem: read(path) for path in FILES}
 UP = "../../"  # to the root from the folder of a study that has parameters of its own
 # The library's rooms, from the ground up: a room imports from lower floors alone.
 FLOORS = (
+    {"files"},
     {
         "blocks",
         "images",

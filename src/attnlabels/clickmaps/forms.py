@@ -7,7 +7,7 @@ from typing import Literal
 import h5py
 
 from attnlabels.clickmaps.tfrecord import HEAD, masked_crc, refuse_compressed
-from attnlabels.pipeline.pointers import refuse_pointer
+from attnlabels.files.pointers import refuse_pointer
 
 Form = Literal["tfrecord", "csv", "npz", "hdf5"]
 ZIP = b"PK\x03\x04"

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from jaxtyping import Float32
 
-from attnlabels.pipeline.pointers import refuse_pointer
-from attnlabels.pipeline.unreadable import NO_HDF5, refusing
+from attnlabels.files.damage import NO_HDF5, refusing
+from attnlabels.files.pointers import refuse_pointer
 
 GROUP, MAP, PATH = "clickmaps", "clickmap", "original_path"
 

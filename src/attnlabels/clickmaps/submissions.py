@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from attnlabels.pipeline.pointers import refuse_pointer
-from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
+from attnlabels.files.damage import NO_ARRAY, refusing
+from attnlabels.files.pointers import refuse_pointer
 
 REQUIRED, OPTIONAL = ("image_path", "clicks", "user_id"), ("user_catch_trial", "is_mobile")
 ARRAYS = ("file_pointer", "clickmap_x", "clickmap_y", "n_clicks", "user_id")

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple, TypeAlias
 import google_crc32c
 import numpy as np
 
-from attnlabels.pipeline.pointers import refuse_pointer
+from attnlabels.files.pointers import refuse_pointer
 
 Feature: TypeAlias = list[bytes] | np.ndarray  # float32 [n] or int64 [n]
 HEAD, LENGTH, FOOT = struct.Struct("<QI"), struct.Struct("<Q"), struct.Struct("<I")

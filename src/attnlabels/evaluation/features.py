@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from tqdm import tqdm
 
-from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
+from attnlabels.files.damage import NO_ARRAY, refusing
 from attnlabels.testsets.corruptions import SEVERITIES
 
 TYPES = (np.float16, np.float32)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from attnlabels.pipeline.unreadable import reason
+from attnlabels.files.damage import reason
 
 NO_NETWORK = (  # what constructors raise, ours and torch's, where arguments make no sense
     ValueError,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
+from attnlabels.files.damage import NO_ARRAY, refusing
 
 MAIN = "main"
 PARAMS = "params.yaml"

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from attnlabels.pipeline.unreadable import NO_STATE
+from attnlabels.files.damage import NO_STATE
 
 COMPILED = "_orig_mod."
 # Of two networks in a file, those that the trainers' own evaluations leave aside: means of the

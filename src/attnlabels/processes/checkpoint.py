@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from attnlabels.pipeline.unreadable import NO_STATE, refusing
+from attnlabels.files.damage import NO_STATE, refusing
 
 ELSEWHERE = "set ATTNLABELS_SCRATCH to a folder that can be written"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from attnlabels.pipeline.pointers import refuse_pointer
+from attnlabels.files.pointers import refuse_pointer
 
 REQUIRED = ("image", "x", "y")
 OPTIONAL = ("observer", "t", "duration")

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from attnlabels.pipeline.pointers import refuse_pointer
-from attnlabels.pipeline.unreadable import NO_HDF5, refusing
+from attnlabels.files.damage import NO_HDF5, refusing
+from attnlabels.files.pointers import refuse_pointer
 
 Value: TypeAlias = dict[str, Any] | list[Any] | str | np.ndarray  # of which it holds more
 UNREADABLE = (  # what SciPy and h5py raise on broken files

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from attnlabels.pipeline.pointers import refuse_pointer
+from attnlabels.files.pointers import refuse_pointer
 from attnlabels.recordings.matlab import Value, as_list, list_mat, read_variables
 from attnlabels.recordings.points import Outside, Recording, merge, place, plain_name
 

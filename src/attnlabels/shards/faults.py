@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from attnlabels.files.damage import NO_ARRAY
 from attnlabels.images.decoding import read_size
 from attnlabels.images.formats import KINDS as IMAGES
 from attnlabels.images.tars import fault_of
-from attnlabels.pipeline.unreadable import NO_ARRAY
 from attnlabels.shards.index import (
     FORMAT,
     NOBODY,

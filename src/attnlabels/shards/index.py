@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
+from attnlabels.files.damage import NO_ARRAY, refusing
 
 FORMAT = 1
 KINDS = {  # of who drew the maps, in words

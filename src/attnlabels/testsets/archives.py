@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from attnlabels.files.damage import NO_ARCHIVE, refusing
+from attnlabels.files.pointers import refuse_pointer
 from attnlabels.images.names import as_text, is_hidden, is_image
-from attnlabels.pipeline.pointers import refuse_pointer
-from attnlabels.pipeline.unreadable import NO_ARCHIVE, refusing
 
 
 class Member(NamedTuple):

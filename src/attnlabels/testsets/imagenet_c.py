@@ -14,8 +14,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from attnlabels.files.damage import NO_ARRAY, refusing
 from attnlabels.images.folder import fault_of, note_hidden, scan
-from attnlabels.pipeline.unreadable import NO_ARRAY, refusing
 
 # The downloads of ImageNet-C. Those of `extra` are meant for validation and may be absent.
 GROUPS = {

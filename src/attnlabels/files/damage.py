@@ -68,8 +68,12 @@ NO_STATE = (
 
 
 def reason(error: BaseException) -> str:
-    """What a library says, in one line, or what kind of error it is."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What a library says, in one line, or what kind of error it is.
+
+    Of what is no array numpy thinks that it may be a pickle, and says how to run it.
+    """
+    said = " ".join(str(error).split())
+    return "no array" if "allow_pickle" in said else said or type(error).__name__
 
 
 @contextmanager
