@@ -148,7 +148,7 @@ def harm_csv(run: str, harm):
         ),
         (
             lambda: Path("data/examples/gala-0.npz").write_bytes(b"no archive"),
-            "gala-0.npz: no whole npz of numbers \\(no array\\); run the stage score_likeness again",
+            "gala-0.npz: no whole npz of numbers .no array.; run the stage score_likeness again",
         ),
     ],
 )
