@@ -115,8 +115,7 @@ def draw(read: Read, maps: Maps) -> Outcome:
     if read.painted is None:
         return Outcome(read.name, None, why=read.why, counts=read.counts)
     each, map = read.painted, read.painted.map
-    used = map is not None and is_used(each.name, share=maps.share)
-    if map is None or not used:
+    if map is None or not is_used(each.name, share=maps.share):
         use: Use = "without_map" if map is None else "withheld"
         nothing = np.zeros(maps.size, np.float32)
         sample = _sample(each, nothing, each.points[:0], each.players[:0], NOBODY)

@@ -19,12 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from attnlabels.files.damage import NO_ARRAY, refusing
+from attnlabels.files.damage import opened_npz
 from attnlabels.files.pointers import refuse_pointer
 
 REQUIRED, OPTIONAL = ("image_path", "clicks", "user_id"), ("user_catch_trial", "is_mobile")
 ARRAYS = ("file_pointer", "clickmap_x", "clickmap_y", "n_clicks", "user_id")
-ZIP = (b"PK\3\4", b"PK\5\6")  # how an archive begins, and an empty one
 FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 AS_PLAIN = (
     "where you trust it, write it anew without objects: np.savez(NEW, clickmap_x="
@@ -66,16 +65,8 @@ def read_csv(path: Path) -> Iterator[Submission]:
 def read_npz(path: Path) -> Iterator[Submission]:
     """The submissions of an npz in their order; never unpickles. Raises ValueError likewise."""
     refuse_pointer(path)
-    # numpy leaves a file open that it opened itself and that is no whole archive
-    with path.open("rb") as stream:
-        if stream.read(4) not in ZIP:  # numpy would speak of pickles
-            raise ValueError(f"{path}: no npz, which is a zip archive; fetch it again")
-        stream.seek(0)
-        with (
-            refusing(NO_ARRAY, path, what="no whole npz", cure="fetch it again"),
-            np.load(stream, allow_pickle=False) as file,
-        ):
-            columns = {key: _column(file, key, path) for key in file.files}
+    with opened_npz(path, what="no whole npz", cure="fetch it again") as file:
+        columns = {key: _column(file, key, path) for key in file.files}
     if missing := [key for key in ARRAYS if key not in columns]:
         cure = f"; {AS_PLAIN}" if missing == ["n_clicks"] else "; ClickMe 2.0's files have all"
         raise ValueError(f"{path}: has no {', '.join(missing)}{cure}")

@@ -54,7 +54,7 @@ class Records:
             if whole:
                 raise
             self.lost, self.n_lost = str(error), error.n_bytes
-        self.offsets = np.frombuffer(offsets, np.int64) if offsets else np.zeros(0, np.int64)
+        self.offsets = np.array(offsets, np.int64)
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -15,6 +15,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 # numpy.load of npy and npz; objects, which are pickles, are refused by a ValueError.
 NO_ARRAY = (
@@ -76,19 +79,42 @@ def reason(error: BaseException) -> str:
     return "no array" if "allow_pickle" in said else said or type(error).__name__
 
 
+def is_of_system(error: BaseException) -> bool:
+    """Whether it is the system that refuses (no permission, a broken disk), and not the file.
+
+    EINVAL is of the file: damage leads a reader to places before its beginning.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
 @contextmanager
 def refusing(
     errors: tuple[type[Exception], ...], path: Path, *, what: str, cure: str
 ) -> Iterator[None]:
     """For a block that reads the file `path`: of `errors`, a ValueError that names it.
 
-    What the system refuses (no permission, a broken disk) keeps its own words: the file is not to
-    blame. So does a ValueError that begins with the path, which is ours.
+    What the system refuses keeps its own words, and so does a ValueError that begins with the path,
+    which is ours.
     """
     try:
         yield
     except errors as error:
-        of_system = isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
-        if of_system or (isinstance(error, ValueError) and str(error).startswith(str(path))):
+        ours = isinstance(error, ValueError) and str(error).startswith(str(path))
+        if ours or is_of_system(error):
             raise
         raise ValueError(f"{path}: {what} ({reason(error)}); {cure}") from error
+
+
+@contextmanager
+def opened_npz(path: Path, *, what: str, cure: str) -> Iterator[Any]:
+    """The arrays of an npz by name, as `numpy.load` has them; objects are pickles and never read.
+
+    Refused as by `refusing`, while it is read too.
+    """
+    # numpy leaves a file open that it opened itself and that is no whole archive
+    with path.open("rb") as stream, refusing(NO_ARRAY, path, what=what, cure=cure):
+        found = np.load(stream, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise ValueError("a single array")
+        with found:
+            yield found

@@ -1,8 +1,8 @@
 """Weights on disk: safetensors with the constructor's arguments beside them."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from attnlabels.files.damage import reason
+from attnlabels.files.damage import refusing
 
 NO_NETWORK = (  # what constructors raise, ours and torch's, where arguments make no sense
     ValueError,
@@ -49,19 +49,17 @@ def read_config(path: Path, *expected: str) -> dict[str, Any]:
     return config
 
 
-@contextmanager
-def building(path: Path) -> Iterator[None]:
+def building(path: Path) -> AbstractContextManager[None]:
     """For a block that builds what the config of the file `path` describes.
 
     Raises ValueError, naming the file, where that is no description of it, as after damage.
     """
-    try:
-        yield
-    except NO_NETWORK as error:
-        raise ValueError(
-            f"{path}: the config in its header builds no network here ({reason(error)}); fetch the "
-            "file again, train again, or install the versions it was written with"
-        ) from error
+    return refusing(
+        NO_NETWORK,
+        path,
+        what="the config in its header builds no network here",
+        cure="fetch the file again, train again, or install the versions it was written with",
+    )
 
 
 def load_weights(path: Path, module: nn.Module, *, prefix: str = "") -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from attnlabels.files.damage import NO_ARRAY, refusing
+from attnlabels.files.damage import opened_npz
 
 MAIN = "main"
 PARAMS = "params.yaml"
@@ -99,14 +99,8 @@ def read_csv(path: Path, *, columns: tuple[str, ...], stage: str) -> pd.DataFram
 def read_arrays(path: Path, *, keys: tuple[str, ...], stage: str) -> dict[str, np.ndarray]:
     """The arrays `keys` of an npz file, all about the same n things, at least one."""
     _require(path, stage)
-    # numpy leaves a file open that it opened itself and that is no whole archive
-    with (
-        path.open("rb") as stream,
-        refusing(
-            NO_ARRAY, path, what="no whole npz of numbers", cure=f"run the stage {stage} again"
-        ),
-        np.load(stream, allow_pickle=False) as file,  # or objects, never read
-    ):
+    cure = f"run the stage {stage} again"
+    with opened_npz(path, what="no whole npz of numbers", cure=cure) as file:
         names = list(file)
         arrays = {key: file[key] for key in keys if key in names}
     _require_keys(path, keys, names, stage)

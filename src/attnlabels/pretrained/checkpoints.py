@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from attnlabels.files.damage import NO_STATE
+from attnlabels.files.damage import NO_STATE, is_of_system
 
 COMPILED = "_orig_mod."
 # Of two networks in a file, those that the trainers' own evaluations leave aside: means of the
@@ -117,7 +117,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         tree = load_file(path) if path.suffix == ".safetensors" else _load(path)
     except (SafetensorError, *NO_STATE) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the system's, not the file's
+        if is_of_system(error):
             raise
         raise ValueError(
             f"{path}: no weights that can be read safely ({_why(error)}); save the state dict as "

@@ -22,7 +22,6 @@ Value: TypeAlias = dict[str, Any] | list[Any] | str | np.ndarray  # of which it 
 UNREADABLE = (  # what SciPy and h5py raise on broken files
     *NO_HDF5,
     MatReadError,
-    NotImplementedError,
     NameError,
     EOFError,
     zlib.error,
