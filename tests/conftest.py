@@ -56,16 +56,17 @@ settings.load_profile("same")
 # Files of minutes begin first, the longest at the head: one that began last would be waited for, on
 # one core. (xdist's own order is by how many tests a file has, and these have few.)
 LONG = (
+    "test_interruptions",
     "test_pipeline",
     "test_docs",
-    "test_interruptions",
-    "test_draw_figures",
     "test_exporting",
+    "test_gpu",
+    "test_step",
     "test_lint",
+    "test_draw_figures",
+    "test_workers",
+    "test_growth",
     "test_bottom_up_maps",
-    "test_train_simclr",
-    "test_evaluate",
-    "test_train_supervised",
 )
 CLASSES = ["n00000001", "n00000002", "n00000003"]
 SETS = ("train", "dev", "val", "eye")

@@ -20,3 +20,8 @@ def test_a_tool_finds_nothing(words):
         [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_files_that_begin_first_are_there(pytestconfig):
+    conftest = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    assert {*conftest.LONG} <= {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
