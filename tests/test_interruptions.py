@@ -90,6 +90,7 @@ def kill_at_random(train: Callable[[Path], None], whole: Path, *, kills: int) ->
             kills = max(0, kills - 1)
         else:
             assert process.exitcode == 0
+            assert [*contents(cut)] == [*contents(whole)]
             assert contents(cut) == contents(whole)
             shutil.rmtree(cut)
     made = {path.name for path in Path().iterdir()}

@@ -5,9 +5,11 @@ import io
 import json
 import math
 import os
+import platform
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
@@ -23,8 +25,9 @@ from attnlabels.pipeline.places import mark, place_of_file, place_of_folder
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside the file `path` to write to; moved to `path` if all goes well.
 
-    On any failure what was written is removed and `path` stays as it was. A link is followed.
-    Raises OSError, before anything is written, if no file can be written there.
+    On any failure what was written is removed and `path` stays as it was. What a process that was
+    killed left beside it goes with the next that writes there. A link is followed. Raises OSError,
+    before anything is written, if no file can be written there.
     """
     place = place_of_file(path)
     with _aside(path, place) as aside:
@@ -47,7 +50,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         if not place.exists() or not any(place.iterdir()):
             os.replace(aside, place)
             return
-        old = place.with_name(f".{place.name}.{os.getpid()}.old")  # none is replaced in one step
+        old = _beside(place, "old")  # no folder is replaced in one step
         _remove(old)
         os.replace(place, old)
         try:
@@ -61,11 +64,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 @contextmanager
 def _aside(path: Path, place: Path) -> Iterator[Path]:
     """A path in the folder of `place` that is not there, before and after."""
-    aside = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    aside = _beside(place, "tmp")
     place.parent.mkdir(parents=True, exist_ok=True)
-    _remove(aside)  # a killed process may have had our number, as in containers
+    _remove_abandoned(place, "tmp")
     try:
         yield aside
+        _remove_abandoned(place, "old")  # not before there is a new one
     except OSError as error:
         if error.filename or error.errno is None:  # it says where, as our own messages do
             raise
@@ -134,6 +138,36 @@ def _check(node: Any, where: str, *, separator: str = ".") -> None:
         raise ValueError(f"{where} is {node!r}; expected a number or a string")
     elif isinstance(node, float) and not math.isfinite(node):
         raise ValueError(f"{where} is {node}; a result must be finite")
+
+
+def _beside(place: Path, ending: str) -> Path:
+    return place.with_name(f"{_prefix(place)}{os.getpid()}.{ending}")
+
+
+def _prefix(place: Path) -> str:
+    return f".{place.name}.{platform.node()}."
+
+
+def _remove_abandoned(place: Path, ending: str) -> None:
+    """Remove what processes of this machine that are no more left beside `place`, if one may."""
+    ours = re.compile(rf"{re.escape(_prefix(place))}(\d+)\.{ending}")
+    with suppress(OSError):
+        for path in place.parent.iterdir():
+            if (found := ours.fullmatch(path.name)) and not _runs(int(found[1])):
+                _remove(path)
+
+
+def _runs(number: int) -> bool:
+    """Whether another process has this number; a killed one may have had ours, as in containers."""
+    if number == os.getpid():
+        return False
+    try:
+        os.kill(number, 0)
+    except PermissionError:  # somebody else's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -1,7 +1,10 @@
 import csv
 import json
 import os
+import platform
+import signal
 import time
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -86,12 +89,61 @@ def test_writing_nothing_fails_and_keeps_the_old_folder(tmp_path):
     assert names(tmp_path / "out") == [MARK, "old"] and names(tmp_path) == ["out"]
 
 
-def test_what_a_killed_process_of_the_same_number_left_is_not_mixed_in(tmp_path):
-    left = tmp_path / f".out.{os.getpid()}.tmp"
-    left.mkdir()
-    (left / "stale").touch()
+def write_half(out, folder):
+    """In a process of its own, which is killed before it has done; its number."""
+
+    def half():
+        with (replacing_folder if folder else replacing)(out) as aside:
+            aside.mkdir() if folder else aside.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    process = get_context("fork").Process(target=half)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    return process.pid
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_a_killed_process_left_goes_with_the_next_that_writes_there(tmp_path, folder):
+    out = tmp_path / "out"
+    number = write_half(out, folder)
+    (left,) = names(tmp_path)
+    assert str(number) in left
+    running = left.replace(str(number), str(os.getppid()))
+    elsewhere = left.replace(platform.node(), "elsewhere")
+    for name in (running, elsewhere, left.replace(".out", ".out2")):
+        (tmp_path / name).touch()
+    others = set(names(tmp_path)) - {left}
+    write_folder(out, "new") if folder else write_json(out, {})
+    assert set(names(tmp_path)) == {"out", *others}
+
+
+@pytest.mark.parametrize("ours", [True, False])  # in containers numbers come again
+def test_an_old_folder_that_a_killed_process_moved_aside_stays_until_there_is_a_new_one(
+    tmp_path, ours
+):
+    number = os.getpid() if ours else 2**22 + 1  # more than any process has
+    old = tmp_path / f".out.{platform.node()}.{number}.old"
+    old.mkdir()
+    (old / "result").touch()
+    with pytest.raises(ValueError), replacing_folder(tmp_path / "out") as aside:
+        aside.mkdir()
+        raise ValueError
+    assert names(tmp_path) == [old.name]
     write_folder(tmp_path / "out", "new")
-    assert names(tmp_path / "out") == [MARK, "new"]
+    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == [MARK, "new"]
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_not_mixed_in(tmp_path):
+    for ending in ("tmp", "old"):
+        left = tmp_path / f".out.{platform.node()}.{os.getpid()}.{ending}"
+        left.mkdir()
+        (left / "stale").touch()
+    write_folder(tmp_path / "out", "new")
+    write_folder(tmp_path / "out", "newer")
+    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == [MARK, "newer"]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
