@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -21,6 +23,7 @@ from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.resumable import STOPPED
 
 SOURCES = Path(train_simclr.__file__).parent
+SCALING = SOURCES.parent / "SCALING.md"
 RUN = "contrastive_attn_teacher"
 SIMCLR = {"train_simclr.epochs": 8, "train_simclr.checkpoint_minutes": 0.0}
 TEACHER = {"train_teacher.epochs": 4, "train_teacher.checkpoint_minutes": 0.0}
@@ -153,6 +156,12 @@ def wait_for(what: Callable[[], object], *, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
 def states() -> list[Path]:
     return list(Path("scratch").rglob("state.pt"))
 
@@ -214,15 +223,86 @@ def test_two_processes_go_on_after_a_signal_and_after_the_loss_of_one(params, si
     assert contents(Path("cut")) == contents(Path("whole"))
 
 
+SRUN = """#!/bin/sh
+# Two tasks of one machine; leaves with the largest status.
+[ "$1" = --cpus-per-task ] && shift 2
+for i in 0 1; do
+    SLURM_PROCID=$i SLURM_LOCALID=$i "$@" &
+    tasks="$tasks $!"
+done
+echo $tasks > tasks
+for each in $tasks; do
+    wait $each
+    status=$?
+    [ $status -gt ${largest:-0} ] && largest=$status
+done
+exit ${largest:-0}
+"""
+SCONTROL = """#!/bin/sh
+if [ "$1" = show ]; then echo localhost; else echo "$@" >> asked; fi
+"""
+
+
+@pytest.fixture
+def submit(simclr_words, tmp_path) -> Callable[[], "subprocess.Popen[str]"]:
+    """Starts SCALING.md's script for several machines, on one and without SLURM."""
+    (script,) = re.findall(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", SCALING.read_text(), re.DOTALL)
+    changes = {
+        "29500": str(free_port()),
+        "src/train_simclr.py": str(SOURCES / "train_simclr.py"),
+        "data/runs/main/contrastive.json 0 …": shlex.join(simclr_words(Path("out"))),
+    }
+    for old, new in changes.items():
+        assert script.count(old) == 1, old
+        script = script.replace(old, new)
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    for name, text in {"srun": SRUN, "scontrol": SCONTROL}.items():
+        (bin / name).write_text(text)
+        (bin / name).chmod(0o755)
+    own = {
+        "PATH": os.pathsep.join([str(bin), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+        "SCRATCH": str(tmp_path / "states"),
+        "SLURM_JOB_ID": "17",
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2",
+    }
+
+    def start() -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            ["bash", "-c", script], env=os.environ | own, stderr=subprocess.PIPE, text=True
+        )
+
+    return start
+
+
+def test_the_batch_script_asks_to_go_on_after_slurms_signal_and_then_ends(params, submit):
+    params(TWO)
+    job = submit()
+    wait_for(lambda: list(Path("states").rglob("state.pt")))
+    for task in Path("tasks").read_text().split():
+        os.kill(int(task), signal.SIGUSR1)
+    _, said = job.communicate(timeout=120)
+    assert job.returncode == STOPPED, said
+    assert "SIGUSR1 arrived; the state is kept" in said and not Path("out").exists()
+    assert Path("asked").read_text() == "requeue 17\n"
+
+    job = submit()
+    _, said = job.communicate(timeout=120)
+    assert job.returncode == 0, said
+    assert Path("out/student.safetensors").is_file()
+    assert Path("asked").read_text() == "requeue 17\n"
+
+
 def test_processes_with_other_parameters_are_refused(
     params, tiny_params, simclr_words, start, tmp_path
 ):
     params(TWO)
     (tmp_path / "other").mkdir()
     tiny_params(tmp_path / "other", TWO | {"train_simclr.temperature": 0.2})
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        free_port = free.getsockname()[1]
+    port = free_port()
     processes = []
     for rank, folder in enumerate((tmp_path, tmp_path / "other")):
         os.chdir(folder)
@@ -234,7 +314,7 @@ def test_processes_with_other_parameters_are_refused(
                 LOCAL_RANK=str(rank),
                 WORLD_SIZE="2",
                 MASTER_ADDR="localhost",
-                MASTER_PORT=str(free_port),
+                MASTER_PORT=str(port),
             )
         )
     said = [process.communicate(timeout=60)[1] for process in processes]
