@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 from attnlabels.images.folder import read_manifest
 from attnlabels.shards.shards import Sample, write_shards
+from attnlabels.testsets.cifar10 import read_cifar10
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,6 +79,21 @@ def evaluate_page(
         noise = rng.integers(0, 256, (5 * len(labels), 24, 24, 3), np.uint8)
         np.save(tmp_path / "ImageNet-C" / f"{name}.npy", noise)
     np.save(tmp_path / "ImageNet-C" / "labels.npy", np.tile(labels, 5).astype(np.uint8))
+
+
+@pytest.fixture
+def corrupted_cifar10(tmp_path: Path, evaluate_page: None) -> Path:
+    """CIFAR-10-C's layout, of noise, for the test images of the page."""
+    _, labels = read_cifar10(tmp_path / "cifar-10-batches-py", split="test")
+    folder = tmp_path / "noise"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in (*CORRUPTIONS, *EXTRA):
+        np.save(
+            folder / f"{name}.npy", rng.integers(0, 256, (5 * len(labels), 32, 32, 3), np.uint8)
+        )
+    np.save(folder / "labels.npy", np.tile(labels, 5))
+    return folder
 
 
 @pytest.fixture
@@ -165,6 +181,30 @@ def test_every_shell_block_of_a_page_runs(page, request, shell):
     for block in blocks:
         done = shell(block)
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+
+
+def test_the_loop_of_scaling_md_scores_each_run_and_leaves_no_features(
+    evaluate_page, tmp_path, world, corrupted_cifar10, student, shell
+):
+    (loop,) = [each for each in BLOCK.findall((ROOT / "SCALING.md").read_text()) if "for w" in each]
+    for old, new in {"bf16": "fp32", "--workers 16": "--workers 0"}.items():
+        assert old in loop
+        loop = loop.replace(old, new)
+    *loop, last = loop.splitlines()
+    assert last == "dvc repro --single-item make_tables"
+    data = tmp_path / "data"
+    (data / "simclr").mkdir(parents=True)
+    for name in ("guided-0", "guided-12"):
+        (data / f"simclr/{name}.safetensors").symlink_to(student)
+    for name in ("imagenet", "cifar-10-batches-py", "ImageNet-C"):
+        (data / name).symlink_to(tmp_path / name)
+    (data / "CIFAR-10-C").symlink_to(corrupted_cifar10)
+    done = shell("\n".join(loop))
+    assert done.returncode == 0, done.stderr
+    for stage in ("probe_linear", "score_robustness", "score_retrieval"):
+        found = {path.name for path in (tmp_path / "metrics" / stage).glob("*.json")}
+        assert found == {"guided-0.json", "guided-12.json"}
+    assert not (tmp_path / "features").exists()
 
 
 def test_there_are_pages():

@@ -351,9 +351,7 @@ def evaluate_(
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            help="Of the development part, of queries, generated corruptions and random weights."
-        ),
+        typer.Option(help="Of the run: of the development part and of random weights."),
     ] = 0,
     size: Annotated[
         int | None,
@@ -393,9 +391,15 @@ def evaluate_(
             metavar="SHARE", help="Of the training images, to choose the penalty and k on."
         ),
     ] = 0.2,
+    tolerance: Annotated[
+        float, typer.Option(metavar="X", help="Largest gradient at the probe's end.")
+    ] = 1e-4,
     queries: Annotated[
         float, typer.Option(metavar="SHARE", help="Of the test images that ask the others.")
     ] = 0.1,
+    test_seed: Annotated[
+        int, typer.Option(help="Of queries and generated corruptions, the same for all runs.")
+    ] = 0,
     corrupt_queries_alone: Annotated[
         bool,
         typer.Option(
@@ -445,7 +449,9 @@ def evaluate_(
         shown=Shown(size=size, crop=crop, normalise=normalise),
         scoring=Scoring(
             development=development,
+            tolerance=tolerance,
             queries=queries,
+            test_seed=test_seed,
             corrupt_queries_alone=corrupt_queries_alone,
             readouts=readout,
         ),

@@ -34,8 +34,10 @@ class Scoring:
     development: float = 0.2  # share of the training images, to choose the penalty and k on
     # What is tried first, and gone beyond where the best is at an end (`metrics.search`):
     l2_times_n: Sequence[float] = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)  # penalties of the probe
+    tolerance: float = 1e-4  # largest gradient at the probe's end
     k: Sequence[int] = (5, 10, 20, 50, 100, 200)  # numbers of neighbours
     queries: float = 0.1  # share of the test images that ask the others
+    test_seed: int = 0  # draws them, and corruptions that are generated: the same for all runs
     corrupt_queries_alone: bool = False  # retrieval-c: against a gallery that is clean
     readouts: Sequence[str] = tuple(READOUTS)  # alignment: how maps are read
 
@@ -58,8 +60,8 @@ def score_sets(
 ) -> Iterator[Scores]:
     """The benchmarks `on`, one after the other and set by set, each as soon as it is finished.
 
-    `seed` draws the development part of the training images and the queries. Raises ValueError for
-    fewer images than a score needs.
+    `seed` draws the development part of the training images. Raises ValueError for fewer images
+    than a score needs.
     """
     probes: dict[str, Probe] = {}
     if {"probe", "robustness"} & {*on}:
@@ -78,7 +80,7 @@ def score_sets(
     if {"retrieval", "retrieval-c"} & {*on}:
         for key, opened in sets.items():
             asked = opened if "retrieval-c" in on else opened._replace(corrupted=None)
-            yield _retrieval(key, asked, extract, scoring=scoring, seed=seed)
+            yield _retrieval(key, asked, extract, scoring=scoring)
 
 
 def _probe(opened: Opened, extract: Extract, *, scoring: Scoring, seed: int) -> Probe:
@@ -86,7 +88,7 @@ def _probe(opened: Opened, extract: Extract, *, scoring: Scoring, seed: int) -> 
         *read_features(extract(_given(opened.train))),
         l2_times_n=scoring.l2_times_n,
         development=scoring.development,
-        tolerance=1e-4,
+        tolerance=scoring.tolerance,
         maximum_iterations=1000,
         seed=seed,
     )
@@ -114,11 +116,10 @@ def _robustness(opened: Opened, probe: Probe, extract: Extract) -> dict[str, Any
     return robustness(scores, clean=clean, generated=generated, of_imagenet=own)
 
 
-def _retrieval(
-    key: str, opened: Opened, extract: Extract, *, scoring: Scoring, seed: int
-) -> Scores:
+def _retrieval(key: str, opened: Opened, extract: Extract, *, scoring: Scoring) -> Scores:
     clean, labels = read_features(extract(opened.test))
-    split = split_queries(len(labels), n_queries=round(scoring.queries * len(labels)), seed=seed)
+    n_queries = round(scoring.queries * len(labels))
+    split = split_queries(len(labels), n_queries=n_queries, seed=scoring.test_seed)
     require_matches(labels, split, classes=opened.classes)
     found, curve = retrieve(clean, clean, labels=labels, split=split)
     scores: dict[str, Any] = {key: found}

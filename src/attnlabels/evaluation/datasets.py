@@ -12,6 +12,7 @@ from attnlabels.images.folder import Manifest, list_images
 from attnlabels.images.listed import read_listed
 from attnlabels.images.names import some_of
 from attnlabels.pipeline.code import digest_of
+from attnlabels.testsets.cifar10 import CLASSES
 from attnlabels.testsets.image_sets import (
     ImageSet,
     cifar10_images,
@@ -176,7 +177,8 @@ def open_cifar10(
     spoilt = None
     if corrupted:
         spoilt = _corrupted("cifar10", test, cifar10_c, seed=seed)
-    return Opened(cifar10_images(folder, split="train") if train else None, test, spoilt)
+    given = cifar10_images(folder, split="train") if train else None
+    return Opened(given, test, spoilt, CLASSES)
 
 
 def _corrupted(key: str, clean: ImageSet, folder: Path | None, *, seed: int) -> ImageSet:

@@ -27,7 +27,10 @@ UNREADABLE = (  # what unpickling broken data raises
     TypeError,
     MemoryError,
 )
-N_CLASSES = 10
+CLASSES = (  # by their labels, as batches.meta has them
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 SIDE = 32
 ROW = 3 * SIDE * SIDE  # 1024 red, 1024 green, 1024 blue
 
@@ -107,10 +110,10 @@ def _read_batch(path: Path, encoded: bytes) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: labels are {labels.dtype} {labels.shape}, expected a whole number for each "
             f"of {len(data)} images; fetch it again"
         )
-    bad = np.flatnonzero((labels < 0) | (labels >= N_CLASSES))
+    bad = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
     if len(bad):
         raise ValueError(
-            f"{path}: row {bad[0]} has the label {labels[bad[0]]}, expected 0..{N_CLASSES - 1}; "
+            f"{path}: row {bad[0]} has the label {labels[bad[0]]}, expected 0..{len(CLASSES) - 1}; "
             "fetch it again"
         )
     return data, labels.astype(np.int64)
