@@ -41,8 +41,10 @@ from attnlabels.models.files import write_weights
 from attnlabels.models.student import build_student
 from attnlabels.pipeline.params import load, read
 from attnlabels.pipeline.script import run
+from attnlabels.processes.room import Need
 from attnlabels.shards.shards import Sample, Shards, write_shards
 from attnlabels.teachers.network import Teacher
+from attnlabels.training import step
 from warm_python import write_client
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -191,6 +193,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files of LONG first, all others in their order."""
     places = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
+@pytest.fixture
+def small_memory(monkeypatch) -> None:
+    """What is left holds two fifths of the images of the first training's first pass."""
+    needs: list[Need] = []
+
+    def noted(**values: Any) -> Need:
+        needs.append(Need(**values))
+        return needs[-1]
+
+    def left(device: torch.device) -> int:
+        return int(needs[0].beside + 0.4 * needs[0].images * needs[0].each)
+
+    monkeypatch.setattr(step, "Need", noted)
+    monkeypatch.setattr(step, "left_on", left)
 
 
 @pytest.fixture

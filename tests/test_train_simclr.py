@@ -21,7 +21,6 @@ from attnlabels.models.files import read_config
 from attnlabels.pipeline import code
 from attnlabels.pipeline.params import read
 from attnlabels.processes.resumable import Resumable
-from attnlabels.processes.room import Need
 from attnlabels.readouts.students import FrozenStudent, align
 from attnlabels.shards import labelled_squares
 from attnlabels.training import encoders, probe, samples, step, students
@@ -120,22 +119,6 @@ def report(out: Path) -> dict[str, Any]:
 def encoder(out: Path) -> dict[str, torch.Tensor]:
     tensors = load_file(out / "student.safetensors")
     return {key: value for key, value in tensors.items() if key.startswith("encoder.")}
-
-
-@pytest.fixture
-def small_memory(monkeypatch) -> None:
-    """What is left holds two fifths of the images of the first training's first pass."""
-    needs: list[Need] = []
-
-    def noted(**values: Any) -> Need:
-        needs.append(Need(**values))
-        return needs[-1]
-
-    def left(device: torch.device) -> int:
-        return int(needs[0].beside + 0.4 * needs[0].images * needs[0].each)
-
-    monkeypatch.setattr(step, "Need", noted)
-    monkeypatch.setattr(step, "left_on", left)
 
 
 @pytest.mark.parametrize("cure", [{"chunks": 3}, {"batch_size": 2}])

@@ -111,6 +111,13 @@ def test_a_run_leaves_weights_a_curve_and_a_report_that_later_stages_read(train,
     assert list(align(student, world / "data/attention/val").maps) == ["as_trained"]
 
 
+def test_a_step_that_does_not_fit_is_refused_and_what_is_offered_fits(train, small_memory):
+    with pytest.raises(ValueError, match=r"set train_supervised\.batch_size to 2"):
+        train("none")
+    assert not Path("none").exists()
+    assert (train("out", batch_size=2) / "network.safetensors").is_file()
+
+
 def test_the_loss_is_the_weighted_sum_of_its_terms(train):
     weights = {"classification": 1.0, "kld": 2.0, "nss": 0.5}
     for row in rows(train("out", weights=weights)):

@@ -80,6 +80,13 @@ def test_it_leaves_weights_a_curve_and_a_report(train, world):
     assert config["sigma_px"] == pytest.approx([1.5, 1.5])
 
 
+def test_a_step_that_does_not_fit_is_refused_and_what_is_offered_fits(train, small_memory):
+    with pytest.raises(ValueError, match=r"train_teacher\.batch_size to 3"):
+        train("none", batch_size=8)
+    assert not Path("none").exists()
+    assert (train("out", batch_size=3) / "teacher.safetensors").is_file()
+
+
 @pytest.mark.parametrize(
     ("image_size", "sigma_px"), [((240, 320), (9.6, 9.6)), ((256, 256), (10.24, 7.68))]
 )
