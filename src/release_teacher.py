@@ -21,6 +21,7 @@ from attnlabels.metrics.statistics import mean_se, spearman_brown
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, read, record
 from attnlabels.pipeline.places import settle
+from attnlabels.pipeline.results import read_csv
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_metrics
 from attnlabels.shards.shards import sha256_of
@@ -77,7 +78,9 @@ def read_scores(folder: Path, teacher: str, p: ReleaseTeacher) -> pd.DataFrame:
     Raises ValueError if a photograph is scored twice or some are missing.
     """
     files = [folder / f"{teacher}-{part}.csv" for part in p.tested]
-    rows = pd.concat([pd.read_csv(file) for file in files]).query("set == @SET")
+    columns = ("set", "image", "readout", *SCORES)
+    parts = [read_csv(file, columns=columns, stage="evaluate_teacher") for file in files]
+    rows = pd.concat(parts).query("set == @SET")
     if twice := [*rows[rows.duplicated(["image", "readout"])]["image"]]:
         raise ValueError(f"{folder}: {twice[0]} is in two parts; split the attention again")
     table = rows.pivot(index="image", columns="readout", values=[*SCORES])

@@ -22,6 +22,7 @@ from attnlabels.evaluation.features import (
     read_parts,
     require_same_images,
 )
+from attnlabels.files.damage import opened_npz, refusing
 from attnlabels.metrics.linear_probe import top1
 from attnlabels.metrics.robustness import robustness
 from attnlabels.pipeline.machine import take_threads
@@ -34,15 +35,22 @@ SETS = {  # clean, corrupted
 }
 
 
+def read_classifiers(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By set the weight [classes, d] and the bias [classes] that the stage probe_linear wrote."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; run the stage probe_linear")
+    told = {"what": "no whole classifiers", "cure": "run the stage probe_linear again"}
+    with refusing((LookupError,), path, **told), opened_npz(path, **told) as file:
+        return {key: (file[f"{key}_weight"], file[f"{key}_bias"]) for key in SETS}
+
+
 def main(name: str, seed: int, features: Path, classifier: Path, report: Path) -> None:
     threads = take_threads()
-    if not classifier.is_file():
-        raise FileNotFoundError(f"{classifier} is missing; run the stage probe_linear")
-    with np.load(classifier) as file:
-        weights = dict(file)
+    classifiers = read_classifiers(classifier)
     scores = {}
     for key, (clean_set, corrupted_set) in SETS.items():
-        score = partial(top1, weight=weights[f"{key}_weight"], bias=weights[f"{key}_bias"])
+        weight, bias = classifiers[key]
+        score = partial(top1, weight=weight, bias=bias)
         folder = features / corrupted_set
         require_same_images(features / clean_set, folder)
         x, labels = read_features(features / clean_set)

@@ -5,6 +5,7 @@ Not HDF5: the library itself can crash on damage.
 
 import errno
 import io
+import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,24 +22,28 @@ from scipy.io import savemat
 
 from attnlabels.clickmaps.masks import read_mask
 from attnlabels.clickmaps.sources import Manner, RecordedImages
-from attnlabels.clickmaps.submissions import read_csv, read_npz
+from attnlabels.clickmaps.submissions import read_csv as read_clicks
+from attnlabels.clickmaps.submissions import read_npz
 from attnlabels.clickmaps.tfrecord import encode_example, write_records
-from attnlabels.evaluation.features import read_features
+from attnlabels.evaluation.features import read_corrupted, read_features
 from attnlabels.evaluation.students import read_encoder
 from attnlabels.files.damage import NO_ARRAY, refusing
 from attnlabels.images.decoding import decode_grey
 from attnlabels.images.listed import read_listed
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
-from attnlabels.pipeline.results import read_arrays
+from attnlabels.pipeline.results import read_arrays, read_csv
+from attnlabels.pipeline.writing import write_arrays, write_rows
 from attnlabels.pretrained.checkpoints import read_state
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.recordings.osie import read_eye, read_mouse
+from attnlabels.reporting.tables import read_tables
 from attnlabels.teachers.network import Teacher
 from attnlabels.teachers.trained import read_trained
 from attnlabels.testsets.archives import unpack_classes
 from attnlabels.testsets.corruptions import CORRUPTIONS
 from attnlabels.testsets.imagenet_c import open_corrupted
+from score_robustness import read_classifiers
 
 EXAMPLES = 40  # of each kind of file, the same in each run
 
@@ -106,7 +111,7 @@ def clicks(folder: Path) -> Kind:
     head = "image_path,clicks,user_id,user_catch_trial,is_mobile"
     rows = ['a/1.jpg,"[(1,2),(3,4)]",u,0.97,False', 'b/2.jpg,"[(5, 6)]",v,1.0,True']
     (folder / "a.csv").write_text("\n".join([head, *rows, ""]))
-    return Kind(folder / "a.csv", lambda path: list(read_csv(path)))
+    return Kind(folder / "a.csv", lambda path: list(read_clicks(path)))
 
 
 def clicks_npz(folder: Path) -> Kind:
@@ -163,6 +168,36 @@ def corrupted(folder: Path, damaged: str) -> Kind:
     return Kind(folder / damaged, read, several=True)
 
 
+def of_corruptions(folder: Path) -> Kind:
+    tree = {"corruptions": ["fog"], "generated": 1, "of_imagenet": 0}
+    (folder / "set.json").write_text(json.dumps(tree))
+    return Kind(folder / "set.json", lambda path: read_corrupted(path.parent))
+
+
+def generated(folder: Path) -> Kind:
+    corrupted(folder, "labels.npy")
+    (folder / "generated.json").write_text('{"generated": 1}')
+    return Kind(
+        folder / "generated.json", lambda path: open_corrupted(path.parent, layout="arrays")
+    )
+
+
+def classifiers(folder: Path) -> Kind:
+    keys = [f"{key}_{each}" for key in ("imagenet", "cifar10") for each in ("weight", "bias")]
+    write_arrays(folder / "a.npz", **{key: np.ones((2, 2)) for key in keys})
+    return Kind(folder / "a.npz", read_classifiers)
+
+
+def tables(folder: Path) -> Kind:
+    (folder / "tables.json").write_text("[]")
+    return Kind(folder / "tables.json", read_tables)
+
+
+def scores(folder: Path) -> Kind:
+    write_rows(folder / "a.csv", [{"image": "a.jpg", "cc": 0.5}] * 3, columns=("image", "cc"))
+    return Kind(folder / "a.csv", lambda path: read_csv(path, columns=("image", "cc"), stage="any"))
+
+
 def listed(folder: Path) -> Kind:
     names = ["train/a.jpg", "train/b.jpg", "val/a.jpg", "val/b.jpg"]
     for name in names:
@@ -193,6 +228,11 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "labels": lambda folder: features(folder, "labels.npy"),
     "cifar_c": lambda folder: corrupted(folder, f"{next(iter(CORRUPTIONS))}.npy"),
     "cifar_c_labels": lambda folder: corrupted(folder, "labels.npy"),
+    "of_corruptions": of_corruptions,
+    "generated": generated,
+    "classifiers": classifiers,
+    "tables": tables,
+    "scores": scores,
     "listed": listed,
 }
 

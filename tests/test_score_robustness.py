@@ -132,8 +132,17 @@ def test_a_row_too_few_is_refused(world):
 
 def test_a_classifier_of_other_features_is_refused(world):
     identity = np.eye(3)
-    np.savez(world / "classifier.npz", imagenet_weight=identity, imagenet_bias=identity[0])
+    one = {"weight": identity, "bias": identity[0]}
+    both = {f"{key}_{each}": one[each] for key in score_robustness.SETS for each in one}
+    np.savez(world / "classifier.npz", **both)
     with pytest.raises(ValueError, match="have 2 dimensions, the classifier takes 3"):
+        score(world)
+
+
+def test_a_file_without_the_classifier_of_a_set_is_refused_by_its_name(world):
+    np.savez(world / "classifier.npz", imagenet_weight=np.eye(2), imagenet_bias=np.ones(2))
+    message = r"classifier\.npz: no whole classifiers .*cifar10_weight.*run the stage probe_linear"
+    with pytest.raises(ValueError, match=message):
         score(world)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from tqdm import tqdm
 
-from attnlabels.files.damage import NO_ARRAY, refusing
+from attnlabels.files.damage import NO_ARRAY, NO_TREE, refusing
 from attnlabels.testsets.corruptions import SEVERITIES
 
 TYPES = (np.float16, np.float32)
@@ -86,10 +86,12 @@ def read_corrupted(folder: Path) -> Corrupted:
     path = folder / "set.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {CURE}")
-    about = json.loads(path.read_text())
-    if not about.get("corruptions"):
-        raise ValueError(f"{path} names no corruptions, as older versions wrote it; {CURE}")
-    return Corrupted(about["corruptions"], bool(about["generated"]), bool(about.get("of_imagenet")))
+    with refusing(NO_TREE, path, what="not as it was written", cure=CURE):
+        about = json.loads(path.read_bytes())
+        if not about.get("corruptions"):
+            raise ValueError(f"{path} names no corruptions, as older versions wrote it; {CURE}")
+        of_imagenet = bool(about.get("of_imagenet"))
+        return Corrupted(about["corruptions"], bool(about["generated"]), of_imagenet)
 
 
 def require_same_images(clean: Path, corrupted: Path) -> None:

@@ -31,6 +31,8 @@ NO_ARRAY = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# json, and what looks for keys in a tree of another form.
+NO_TREE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 # tarfile, of archives compressed or not.
 NO_ARCHIVE = (
     tarfile.TarError,

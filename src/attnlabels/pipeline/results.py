@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from attnlabels.files.damage import opened_npz
+from attnlabels.files.damage import opened_npz, refusing
 
 MAIN = "main"
 PARAMS = "params.yaml"
@@ -86,7 +86,9 @@ def read_csv(path: Path, *, columns: tuple[str, ...], stage: str) -> pd.DataFram
 
     Columns of numbers are checked: an infinity is refused, an empty cell is NaN.
     """
-    rows = pd.read_csv(_require(path, stage))
+    _require(path, stage)
+    with refusing((ValueError,), path, what="no whole CSV", cure=f"run the stage {stage} again"):
+        rows = pd.read_csv(path)
     _require_keys(path, columns, list(rows), stage)
     if not len(rows):
         raise ValueError(f"{path} has no rows; run the stage {stage} again")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attnlabels.files.damage import NO_TREE, refusing
 from attnlabels.metrics.statistics import Mean
 from attnlabels.pipeline.params import check, record
 from attnlabels.pipeline.writing import write_rows
@@ -85,7 +86,9 @@ def read_tables(path: Path) -> list[Printed]:
 
     Raises FileNotFoundError, and ValueError for tables of another form.
     """
-    return check(AllPrinted, {"tables": json.loads(path.read_text())}, where=str(path)).tables
+    with refusing(NO_TREE, path, what="no whole JSON", cure="run the stage make_tables again"):
+        tables = json.loads(path.read_bytes())
+    return check(AllPrinted, {"tables": tables}, where=str(path)).tables
 
 
 def as_numbers(table: Table) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from attnlabels.files.damage import NO_ARRAY, refusing
+from attnlabels.files.damage import NO_ARRAY, NO_TREE, refusing
 from attnlabels.images.folder import fault_of, note_hidden, scan
 
 # The downloads of ImageNet-C. Those of `extra` are meant for validation and may be absent.
@@ -173,7 +173,8 @@ def _load(path: Path, *, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
 
 def _is_generated(root: Path) -> bool:
     path = root / "generated.json"
-    return path.is_file() and bool(json.loads(path.read_text())["generated"])
+    with refusing(NO_TREE, path, what="not as it was written", cure="make the corruptions again"):
+        return path.is_file() and bool(json.loads(path.read_bytes())["generated"])
 
 
 def _open_folder(root: Path) -> CorruptedFolder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from attnlabels.files.damage import NO_TREE, refusing
 from attnlabels.images.decoding import fault_of
 from attnlabels.images.names import some_of
 from attnlabels.pipeline.writing import write_json
@@ -55,7 +56,8 @@ def find_faults(images: ImageSet, kept: Path, *, workers: int) -> Faults:
     They are written to the file `kept`, whose name changes with the images, or read from there.
     """
     if kept.is_file():
-        return {int(row): why for row, why in json.loads(kept.read_text()).items()}
+        with refusing(NO_TREE, kept, what="not as it was written", cure="remove it"):
+            return {int(row): str(why) for row, why in json.loads(kept.read_bytes()).items()}
     looks = Looks(images)
     loaded = load(looks, workers=workers, batch_size=None)
     shown = tqdm(loaded, f"checking {images.name}", len(looks), disable=None)
