@@ -25,7 +25,7 @@ from attnlabels.processes.resumable import STOPPED
 SOURCES = Path(train_simclr.__file__).parent
 SCALING = SOURCES.parent / "SCALING.md"
 RUN = "contrastive_attn_teacher"
-SIMCLR = {"train_simclr.epochs": 8, "train_simclr.checkpoint_minutes": 0.0}
+SIMCLR = {"train_simclr.epochs": 5, "train_simclr.checkpoint_minutes": 0.0}
 TEACHER = {"train_teacher.epochs": 4, "train_teacher.checkpoint_minutes": 0.0}
 # Two processes; long enough to be met alive, its state kept at every step.
 TWO = {
@@ -74,6 +74,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def kill_at_random(train: Callable[[Path], None], whole: Path, *, kills: int) -> None:
     """SIGKILL trainings at random moments; what comes to its end must be as `whole`."""
+    train(whole.with_name("warm"))
     start = time.monotonic()
     train(whole)
     moments, longest, hung = random.Random(0), 0.6 * (time.monotonic() - start), 0
@@ -97,7 +98,7 @@ def kill_at_random(train: Callable[[Path], None], whole: Path, *, kills: int) ->
             assert contents(cut) == contents(whole)
             shutil.rmtree(cut)
     made = {path.name for path in Path().iterdir()}
-    assert made - {"runs"} == {"params.yaml", "scratch", "whole"}
+    assert made - {"runs"} == {"params.yaml", "scratch", "warm", "whole"}
     assert not list(Path("scratch").iterdir())
 
 
