@@ -23,7 +23,7 @@ def main() -> None:
     if chain:
         raise SystemExit(
             "dvc.lock is of other code: `dvc repro list_code`, and what is stale then `dvc repro`, "
-            "or `dvc commit` where its outputs were shown unmoved"
+            "or `python .ci/relock.py` where outputs were shown unmoved"
         )
 
 

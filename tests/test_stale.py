@@ -1,5 +1,7 @@
-"""The gate of `.ci/run`, on a project of three stages and a study, as a fresh clone has it."""
+"""The gate of `.ci/run`, on a project of three stages and a study as a fresh clone has it; its cure."""
 
+import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -94,3 +96,54 @@ def test_a_pipeline_that_dvc_cannot_read_is_an_error(project: Path) -> None:
     (project / "dvc.yaml").write_text("stages: 3\n")
     done = gate(project)
     assert done.returncode == 1 and "dvc.yaml failed:" in done.stderr
+
+
+CODE = """- path: {path}
+      hash: md5
+      md5: {digest}
+      size: {size}"""
+LOCK = """schema: '2.0'
+stages:
+  list_code:
+    cmd: python src/list_code.py data/code
+    deps:
+    - path: src
+      hash: md5
+      md5: ab.dir
+      size: 9
+      nfiles: 3
+    outs:
+    {code}
+    {blocks}
+      nfiles: 2
+  train:
+    cmd: python src/train.py
+    deps:
+    {other}
+    {old}
+    outs:
+    - path: data/weights
+      hash: md5
+      md5: ef
+      size: 5
+"""
+
+
+@pytest.mark.parametrize("above", ["", f"{os.pardir}/{os.pardir}/"])
+def test_relocking_gives_the_digests_of_the_code_listed_and_changes_nothing_else(tmp_path, above):
+    entry = functools.partial(CODE.format, digest="cd", size=7)
+    new = entry(path="data/code/train.json"), entry(path="data/code/blocks", digest="cd.dir")
+    other = CODE.format(path="data/images", digest="0f", size=8)
+    old = CODE.format(path="data/code/train.json", digest="0e", size=6)
+    parts = {"code": new[0], "blocks": new[1], "other": other}
+    study = tmp_path / "stages/study"
+    study.mkdir(parents=True)
+    (tmp_path / "dvc.lock").write_text(LOCK.format(**parts, old=old))
+    body = "schema: '2.0'\nstages:\n  draw:\n    deps:\n    {}\n      nfiles: 1\n    {}\n"
+    folder = CODE.format(path=f"{above}data/code/blocks", digest="0d.dir", size=1)
+    (study / "dvc.lock").write_text(body.format(folder, other))
+    subprocess.run([sys.executable, SCRIPT.with_name("relock.py")], cwd=tmp_path, check=True)
+    assert (tmp_path / "dvc.lock").read_text() == LOCK.format(**parts, old=new[0])
+    renewed = entry(path=f"{above}data/code/blocks", digest="cd.dir") + "\n      nfiles: 2"
+    expected = body.replace("{}\n      nfiles: 1", "{}").format(renewed, other)
+    assert (study / "dvc.lock").read_text() == expected
