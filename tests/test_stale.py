@@ -1,4 +1,4 @@
-"""The gate of `.ci/run`, on a project of three stages and a study as a fresh clone has it; its cure."""
+"""The gate of `.ci/run`, on a project of three stages and a study as a clone has it; its cure."""
 
 import functools
 import os
