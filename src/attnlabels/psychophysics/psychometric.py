@@ -1,0 +1,84 @@
+"""The psychometric function: accuracy against the share revealed, and where it reaches a level.
+
+A logistic function of the logarithm of the share between guessing and lapsing (Wichmann & Hill
+2001): p(x) = γ + (1 - γ - λ) / (1 + exp(-β (log10 x - μ))), γ the chance of a right guess and λ
+that of a wrong answer however much is seen.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import minimize
+from scipy.special import expit, xlog1py, xlogy
+
+STEEPEST = 50.0  # of β, per tenfold share: from a tenth to nine tenths within 1.2 times the share
+FLATTEST = 0.1
+STARTS = (1.0, 4.0, 16.0)  # of β; the likelihood has several maxima
+EPS = 1e-9  # keeps probabilities off 0 and 1, whose logarithm is asked for
+
+
+class Psychometric(NamedTuple):
+    """A fitted function; `guess` was given, the others were found."""
+
+    guess: float  # γ
+    lapse: float  # λ
+    slope: float  # β, of log10 of the share
+    middle: float  # μ, log10 of the share at which it is halfway
+    log_likelihood: float
+
+    def accuracy(self, share: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """Chance of a right answer at shares above 0."""
+        rise = expit(self.slope * (np.log10(share) - self.middle))
+        return self.guess + (1 - self.guess - self.lapse) * rise
+
+    def share_at(self, accuracy: float) -> float | None:
+        """The share at which that accuracy is reached; None if it is between none and all, 0..1."""
+        risen = (accuracy - self.guess) / (1 - self.guess - self.lapse)
+        if not 0 < risen < 1:
+            return None
+        share = float(10 ** (self.middle + np.log(risen / (1 - risen)) / self.slope))
+        return share if share <= 1 else None
+
+
+def fit_psychometric(
+    share: Float[np.ndarray, "n"],
+    correct: Int[np.ndarray, "n"],
+    total: Int[np.ndarray, "n"],
+    *,
+    guess: float,
+    most_lapses: float,
+    near: Psychometric | None = None,
+) -> Psychometric:
+    """The function by which so many right answers of so many at these shares are most likely.
+
+    λ is at most `most_lapses`. The search begins in many places, or only at the function `near`, as
+    that of all data is to a resample of them. A share of 0 has no logarithm, and tells of γ alone,
+    which is given: such are left out. Raises ValueError for fewer than two shares above 0, and for
+    γ or λ beyond what adds up.
+    """
+    if not (0 <= guess < 1 and 0 <= most_lapses < 1 - guess):
+        raise ValueError(
+            f"a guess of {guess} and lapses up to {most_lapses}; expected both from 0, their sum "
+            "below 1"
+        )
+    asked = (share > 0) & (total > 0)
+    x, right, n = np.log10(share[asked]), correct[asked], total[asked]
+    if len(np.unique(x)) < 2:
+        raise ValueError(f"{len(np.unique(x))} shares above 0; a curve needs two or more")
+
+    def cost(theta: Float[np.ndarray, "3"]) -> float:
+        middle, log_slope, lapse = theta
+        p = guess + (1 - guess - lapse) * expit(np.exp(log_slope) * (x - middle))
+        p = np.clip(p, EPS, 1 - EPS)
+        return -float(np.sum(xlogy(right, p) + xlog1py(n - right, -p)))
+
+    # A middle beyond what was shown is told by nothing.
+    bounds = [(x.min(), x.max()), (np.log(FLATTEST), np.log(STEEPEST)), (0.0, most_lapses)]
+    starts = [(at, np.log(b), most_lapses / 2) for at in np.unique(x) for b in STARTS]
+    if near is not None:
+        starts = [(near.middle, np.log(near.slope), near.lapse)]
+    fits = [minimize(cost, start, method="L-BFGS-B", bounds=bounds) for start in starts]
+    best = min(fits, key=lambda fit: float(fit.fun))
+    middle, log_slope, lapse = map(float, best.x)
+    return Psychometric(guess, lapse, float(np.exp(log_slope)), middle, -float(best.fun))
