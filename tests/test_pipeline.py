@@ -46,7 +46,7 @@ FLOORS = (
     {"shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"clickmaps", "readouts"},
-    {"evaluation", "interpretation", "scenes"},
+    {"evaluation", "interpretation", "psychophysics", "scenes"},
     {"labelling", "studies"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.psychophysics.curves import (
+    Compared,
     Curves,
     compare,
     curves_of,
@@ -76,6 +77,7 @@ class Analysis(NamedTuple):
     kept: Kept
     curves: Curves
     fits: dict[str, Psychometric]
+    tests: dict[tuple[str, str], Compared]  # by pair of map types
     tables: dict[str, Table]
     texts: dict[str, tuple[str, str]]  # title and caption of each table
     guess: float
@@ -97,16 +99,18 @@ def analyse(trials: pd.DataFrame, analysing: Analysing) -> Analysis:
     curves = {name: curves[name] for name in types}
     fits = fit_curves(kept.trials, guess=guess, most_lapses=p.most_lapses)
     pairs = [*combinations(types, 2)] if p.pairs is None else p.pairs
+    drawn = {"permutations": p.permutations, "seed": p.seed}
+    tests = {(one, other): compare(means, one, other, **drawn) for one, other in pairs}
     tables: dict[str, Table] = {
         "accuracy": {name: _accuracies(curve) for name, curve in curves.items()},
         "thresholds": {name: _threshold(kept.trials, name, fits[name], p) for name in types},
-        "comparisons": _compared(means, pairs, p),
+        "comparisons": _tabulate(tests),
         "excluded": {who: {"why": why} for who, why in kept.excluded.items()},
     }
     tables = {key: table for key, table in tables.items() if table}
     values = vars(p) | {"guess": guess}
     texts = {key: tuple(text.format(**values) for text in TEXTS[key]) for key in tables}
-    return Analysis(kept, curves, fits, tables, texts, guess)  # type: ignore[arg-type]
+    return Analysis(kept, curves, fits, tests, tables, texts, guess)  # type: ignore[arg-type]
 
 
 def analyse_experiment(path: Path, out: Path, *, analysing: Analysing) -> Analysis:
@@ -119,13 +123,13 @@ def analyse_experiment(path: Path, out: Path, *, analysing: Analysing) -> Analys
     with replacing_folder(out) as aside:
         aside.mkdir()
         write_analysis(aside, found)
+        write_json(aside / "report.json", numbers_of(found))
     return found
 
 
 def write_analysis(folder: Path, found: Analysis) -> None:
-    """The tables as CSV, Markdown and tables.json, their numbers, and the figure."""
+    """The tables as CSV, Markdown and tables.json, and the figure."""
     write_tables(folder, found.tables, texts=found.texts)
-    write_json(folder / "report.json", numbers_of(found))
     write_png(folder / "curves.png", draw_curves(found))
 
 
@@ -204,11 +208,10 @@ def _or_not(share: float | None) -> float | str:
     return NOT_REACHED if share is None else share
 
 
-def _compared(means: pd.DataFrame, pairs: Sequence[tuple[str, str]], p: Analysing) -> Table:
+def _tabulate(tests: Mapping[tuple[str, str], Compared]) -> Table:
     table: Table = {}
-    for one, other in pairs:
-        found = compare(means, one, other, permutations=p.permutations, seed=p.seed)
-        for share, (test, corrected) in found.items():
+    for (one, other), of_pair in tests.items():
+        for share, (test, corrected) in of_pair.items():
             row: Row = {"difference": test.difference, "p": test.p, "holm": corrected, "n": test.n}
             table[f"{one}_minus_{other}_at_{100 * share:.4g}_%"] = row
     return table

@@ -15,7 +15,8 @@ from attnlabels.metrics.statistics import Mean, holm, mean_se
 from attnlabels.psychophysics.psychometric import Psychometric, fit_psychometric
 
 FEWEST = 2  # participants of a test
-Curves = dict[str, dict[float, Mean]]
+Curves = dict[str, dict[float, Mean]]  # by map type and share
+Compared = dict[float, tuple[PermutationTest, float]]  # by share; p by Holm beside the test
 
 
 def means_of(trials: pd.DataFrame) -> pd.DataFrame:
@@ -82,9 +83,7 @@ def resampled_shares(
     return np.array(found)
 
 
-def compare(
-    means: pd.DataFrame, one: str, other: str, *, permutations: int, seed: int
-) -> dict[float, tuple[PermutationTest, float]]:
+def compare(means: pd.DataFrame, one: str, other: str, *, permutations: int, seed: int) -> Compared:
     """Of each share, accuracy with one map type minus another's, its p, and p by Holm.
 
     Where no participant has both, groups' labels are permuted, as in the paper; where all who have
@@ -114,8 +113,8 @@ def compare(
         if min(map(len, values)) >= FEWEST:
             test = sign_flips if len(values) == 1 else label_permutations
             tests[share] = test(*values, permutations=permutations, seed=seed)
-    corrected = holm([test.p for test in tests.values()])
-    return {share: (test, float(p or 0)) for (share, test), p in zip(tests.items(), corrected)}
+    corrected = [p for p in holm([test.p for test in tests.values()]) if p is not None]
+    return {share: (tests[share], p) for share, p in zip(tests, corrected)}
 
 
 def _shares(groups: Sequence[pd.DataFrame]) -> list[float]:

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 import pandas as pd
 from pydantic import Field
 
+from attnlabels.images.names import some_of
 from attnlabels.pipeline.params import record
 from attnlabels.psychophysics.trials import RT
 
@@ -56,7 +57,7 @@ def exclude(trials: pd.DataFrame, rules: Rules) -> Kept:
     if not kept["answered"].any():
         raise ValueError(
             f"all {told['participant'].nunique()} participants are excluded or answered nothing "
-            f"({'; '.join(sorted({*excluded.values()}))}); see the rules"
+            f"({some_of(f'{who}: {why}' for who, why in excluded.items())}); see the rules"
         )
     unanswered = int((~kept["answered"]).sum())
     return Kept(kept[kept["answered"]], excluded, int(fast.sum()), unanswered)

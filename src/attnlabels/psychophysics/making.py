@@ -83,11 +83,10 @@ def make_experiment(
         for i, each in enumerate(tqdm(chosen, "stimuli", disable=None)):
             orders = orders_of(chosen, i, strangers[i], making)
             background = background_of(
-                [one.pixels for one in chosen],
-                i,
+                each.pixels,
+                chosen[strangers[i]].pixels,
                 of=making.background,
-                stranger=strangers[i],
-                seed=making.seed,
+                rng=np.random.default_rng([making.seed, i, 2]),
             )
             shown[i] = _write(aside, each, orders, background, making.shares)
         sets = range(n_sets(len(types), len(making.shares)))

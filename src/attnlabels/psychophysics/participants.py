@@ -7,7 +7,7 @@ differ. So each has noise of its own on its logits, and there are several networ
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,15 @@ from jaxtyping import Float, UInt8
 from attnlabels.images.decoding import read_image
 from attnlabels.psychophysics.design import order_of_trials
 
-LogitsOf = Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, "n k"]]
+
+class Seen(Protocol):
+    """What a network makes of images."""
+
+    @property
+    def logits(self) -> Float[np.ndarray, "n k"]: ...
+
+
+See = Callable[[UInt8[np.ndarray, "n h w 3"]], Seen]
 
 
 class Participant(NamedTuple):
@@ -54,13 +62,13 @@ def recruit(
 
 
 def see_all(
-    folder: Path, stimuli: Sequence[str], logits_of: LogitsOf, *, batch_size: int
+    folder: Path, stimuli: Sequence[str], see: See, *, batch_size: int
 ) -> Float[np.ndarray, "n k"]:
     """A network's logits of the stimuli, paths below `folder`, each of which it sees once."""
     starts = range(0, len(stimuli), batch_size)
     batches = (stimuli[start : start + batch_size] for start in starts)
     return np.concatenate(
-        [logits_of(np.stack([read_image(folder / path) for path in batch])) for batch in batches]
+        [see(np.stack([read_image(folder / path) for path in batch])).logits for batch in batches]
     )
 
 

@@ -18,7 +18,9 @@ LONGEST = 1e200  # between the longest passage and the shortest; sums of them st
 def reveal_order(
     map: Float[np.ndarray, "h w"], *, alpha: float, noise: float, rng: np.random.Generator
 ) -> Int[np.ndarray, "h w"]:
-    """The rank of each pixel, from 0 at the map's highest one (the first of several) to h·w - 1.
+    """The rank of each pixel, from 0 at the map's highest one to h·w - 1.
+
+    Of several highest ones, as a mask has, it begins at the one nearest to their middle.
 
     Passing into a pixel takes exp(-alpha · a + noise · z), a being its share of the map's largest
     value, in 0..1, and z standard normal. So each pixel but the first has a neighbour of a lower
@@ -30,7 +32,9 @@ def reveal_order(
     below 0, and where both are so large that passages cannot be added up.
     """
     require_map(map)
-    first = int(np.argmax(map))
+    rows, cols = np.nonzero(map == map.max())
+    nearest = np.argmin((rows - rows.mean()) ** 2 + (cols - cols.mean()) ** 2)
+    first = int(rows[nearest] * map.shape[1] + cols[nearest])
     return _fill(map / map.max(), first, alpha=alpha, noise=noise, rng=rng)
 
 

@@ -4,12 +4,13 @@ As in Linsley et al. (ICLR 2019, §2.2): the region that a map reveals, moved to
 picture, so that where it was tells nothing and the eye need not search.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from attnlabels.images.decoding import resize
 from attnlabels.psychophysics.scramble import phase_scramble
 
 Background = Literal["own", "other", "grey"]
@@ -40,24 +41,26 @@ def pixels_of(share: float, size: tuple[int, int]) -> int:
 
 
 def background_of(
-    images: Sequence[UInt8[np.ndarray, "h w 3"]],
-    number: int,
+    image: UInt8[np.ndarray, "h w 3"],
+    stranger: UInt8[np.ndarray, "_ _ 3"],
     *,
     of: Background,
-    stranger: int,
-    seed: int,
+    rng: np.random.Generator,
 ) -> Float[np.ndarray, "h w 3"]:
-    """What surrounds the regions of an image, in [0, 1], whichever map and however much of it.
+    """What surrounds the regions of an image, in [0, 1].
 
-    Its `own` phases scrambled, as the paper has it; those of an`other` image, the `stranger`; or
-    grey. Its own keep its hue, by which a class may be told where nothing at all is revealed.
+    Its `own` phases scrambled, as the paper has it; those of an `other` image, the stranger, at its
+    size; or grey.
     """
     # Paper: the scramble is the image's own. Where classes differ in hue it leaks them, so that
-    # observers are above chance at a share of 0; the two others do not.
-    if of == "grey":
-        return np.full(images[number].shape, GREY)
-    scrambled = images[number if of == "own" else stranger]
-    return phase_scramble(scrambled, rng=np.random.default_rng([seed, number]))
+    # observers are above chance where nothing is revealed; the other two do not.
+    h, w = image.shape[:2]
+    backgrounds: dict[Background, Callable[[], Float[np.ndarray, "h w 3"]]] = {
+        "own": lambda: phase_scramble(image, rng=rng),
+        "other": lambda: phase_scramble(resize(stranger, h, w), rng=rng),
+        "grey": lambda: np.full(image.shape, GREY),
+    }
+    return backgrounds[of]()
 
 
 def compose(
