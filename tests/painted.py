@@ -9,7 +9,7 @@ import torch
 
 from attnlabels.models.classifier import build_classifier
 from attnlabels.models.files import write_weights
-from attnlabels.shards.shards import Sample, write_shards
+from attnlabels.shards.shards import Sample, Shards, write_shards
 
 SIDE = 32
 CLASSES = ["a", "b", "c"]
@@ -71,4 +71,14 @@ def write_painted(
         )
     maps_by = {"kind": kind, "blur": "box_49", "count": "binary"}
     write_shards(folder / "people", samples, maximum_count=5, maps_by=maps_by, classes=CLASSES)
+    return folder
+
+
+def write_pictures(people: Path, folder: Path) -> Path:
+    """The images of shards as files in class folders, but for that which nobody painted on."""
+    shards = Shards(people)
+    for sample in (shards[i] for i in range(len(shards) - 1)):
+        path = folder / sample["name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sample["image"])
     return folder

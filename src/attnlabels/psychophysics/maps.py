@@ -1,8 +1,8 @@
 """Maps of images, of whatever source: pictures of them as files, or shards."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -20,13 +20,18 @@ class NoMap(ValueError):
     """There is no map of an image."""
 
 
-class Maps(Protocol):
-    """Maps by the names of their images, each at the size (height, width) that is asked for."""
+class Maps(ABC):
+    """Maps by the names of their images."""
 
-    def read(self, name: str, size: tuple[int, int]) -> Float[np.ndarray, "h w"]: ...
+    @abstractmethod
+    def read(self, name: str, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+        """The map, >= 0 and not all 0, at that height and width.
+
+        Raises NoMap where there is none of the image, and ValueError for what is no map.
+        """
 
 
-class Drawn:
+class Drawn(Maps):
     """A folder of grey PNGs, one a map, in folders and by names as the images are.
 
     What `attnlabels label --as files` writes, and masks of objects. Of any number of bits.
@@ -36,7 +41,6 @@ class Drawn:
         self.folder = folder
 
     def read(self, name: str, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-        """Raises NoMap, and ValueError for what is no picture or is black."""
         path = self.folder / PurePosixPath(name).with_suffix(".png")
         if not path.is_file():
             raise NoMap(f"{path}: no map there of the image {name}; put it there")
@@ -46,7 +50,7 @@ class Drawn:
         return _at(grey.astype(np.float32), size, where=str(path))
 
 
-class Sharded:
+class Sharded(Maps):
     """A folder of shards, whose samples have the images' names."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +59,6 @@ class Sharded:
         self.numbers = {str(PurePosixPath(name).with_suffix("")): i for name, i in found}
 
     def read(self, name: str, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-        """Raises NoMap for an image that is not among them or that nobody painted on."""
         number = self.numbers.get(str(PurePosixPath(name).with_suffix("")))
         if number is None:
             raise NoMap(f"{self.shards.folder}: no sample of the image {name}; label these images")

@@ -15,6 +15,7 @@ from scipy.special import expit, xlog1py, xlogy
 STEEPEST = 50.0  # of β, per tenfold share: from a tenth to nine tenths within 1.2 times the share
 FLATTEST = 0.1
 STARTS = (1.0, 4.0, 16.0)  # of β; the likelihood has several maxima
+BEYOND = 1.0  # of what was shown the middle may lie, in powers of ten
 EPS = 1e-9  # keeps probabilities off 0 and 1, whose logarithm is asked for
 
 
@@ -73,8 +74,8 @@ def fit_psychometric(
         p = np.clip(p, EPS, 1 - EPS)
         return -float(np.sum(xlogy(right, p) + xlog1py(n - right, -p)))
 
-    # A middle beyond what was shown is told by nothing.
-    bounds = [(x.min(), x.max()), (np.log(FLATTEST), np.log(STEEPEST)), (0.0, most_lapses)]
+    # Where nobody saw enough, the middle lies beyond what was shown; how far is told by nothing.
+    bounds = [(x.min() - BEYOND, x.max() + BEYOND), (np.log(FLATTEST), np.log(STEEPEST)), (0.0, most_lapses)]
     starts = [(at, np.log(b), most_lapses / 2) for at in np.unique(x) for b in STARTS]
     if near is not None:
         starts = [(near.middle, np.log(near.slope), near.lapse)]

@@ -35,7 +35,7 @@ def read_stimuli(path: Path) -> pd.DataFrame:
     """The table that `make` wrote; raises FileNotFoundError or ValueError for any other."""
     stimuli = _read(path, STIMULI, cure="make the stimuli again")
     for key in ("set", "pixels", "lost"):
-        stimuli[key] = _numbers(path, stimuli, key, low=0).astype(np.int64)
+        stimuli[key] = _numbers(path, stimuli, key, low=0.0).astype(np.int64)
     return stimuli
 
 
@@ -83,7 +83,7 @@ def _read(path: Path, columns: tuple[str, ...], *, cure: str) -> pd.DataFrame:
     for key in columns:
         if key != "response" and len(empty := rows[rows[key] == ""]):
             raise ValueError(f"{_line(path, empty)}: {key} is empty; fill it, or remove the line")
-    rows["share"] = _numbers(path, rows, "share", low=0, high=1)
+    rows["share"] = _numbers(path, rows, "share", low=0.0, high=1.0)
     return rows
 
 
