@@ -56,7 +56,8 @@ def main(trials: Path, stimuli: Path, tables: Path, report: Path, page: Path) ->
         **{key: each for key, each in given if key in Analysing.__dataclass_fields__}
     )
     seen = read_stimuli(stimuli / TABLE)
-    found = analyse(read_trials(trials), analysing)
+    answered = read_trials(trials)
+    found = analyse(answered, analysing)
     with replacing_folder(tables) as aside:
         aside.mkdir()
         write_analysis(aside, found)
@@ -72,10 +73,21 @@ def main(trials: Path, stimuli: Path, tables: Path, report: Path, page: Path) ->
                 Pictures("Accuracy", "Over the share revealed.", [("all map types", [figure])]),
                 show_stimuli(stimuli, seen),
             ],
-            notes=[f"{key}: {value}" for key, value in given],
+            notes=[*about(answered), *(f"{key}: {value}" for key, value in given)],
             made_by=", ".join(f"{key} {value}" for key, value in made_by(threads).items()),
         ),
     )
+
+
+def about(trials: pd.DataFrame) -> list[str]:
+    """What is to be known of networks as participants; of people nothing."""
+    if "network" not in trials:
+        return []
+    n, count = trials["network"].nunique(), trials["participant"].nunique()
+    return [
+        f"The {count} participants are {n} networks with noise on their answers: errors and tests "
+        "tell how sure a difference is for these networks, and not for others."
+    ]
 
 
 def told_thresholds(found: Analysis) -> str:

@@ -9,10 +9,24 @@ import torch
 
 from attnlabels.models.classifier import build_classifier
 from attnlabels.models.files import write_weights
+from attnlabels.psychophysics.making import Making
 from attnlabels.shards.shards import Sample, Shards, write_shards
 
 SIDE = 32
 CLASSES = ["a", "b", "c"]
+# An experiment of few stimuli.
+MAKING = Making(
+    shares=(0.0, 0.2, 1.0),
+    per_class=3,
+    side=None,
+    alpha=6.0,
+    noise=0.5,
+    background="other",
+    controls=(),
+    assignment="between",
+    missing="stop",
+    seed=0,
+)
 HEAD = {"source": "readout", "select": "local_mean_max", "output": "softplus", "size": 6}
 
 

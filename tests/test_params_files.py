@@ -43,8 +43,10 @@ def tables_of_runs(pipelines: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-# Where labels lie: as seen from the root, and from a study that makes its own.
-LABELS = ("data/labels", os.path.relpath("data/clickme/maps", start="stages/clickme"))
+# Where labels lie: as seen from the root, and from studies that make their own.
+OWN = {"stages/clickme": "data/clickme/maps", "stages/psychophysics": "data/psychophysics/revealed"}
+LABELS = ("data/labels", *(os.path.relpath(path, start=study) for study, path in OWN.items()))
+MAKERS = ("relabel_images", "prepare_clickme", "reveal_images")  # of labels, a folder a row
 ROOTS = [each for each in PIPELINES if params_files_of(each) == FILES]
 TABLES = tables_of_runs(ROOTS)
 # Each table in each parameter file that has it: those of the root, and those of a study's own.
@@ -140,7 +142,7 @@ def test_every_section_fits_its_scripts_record(file, script, kind, keys):
 @each_table
 def test_every_row_of_a_table_fits_the_script_that_trains_it(file, table, script):
     module, tree = importlib.import_module(script), read(file)
-    made = {"train", *tree["relabel_images"], *tree.get("prepare_clickme", {})}
+    made = {"train", *(row for maker in MAKERS for row in tree.get(maker, {}))}
     for name, row in tree[table].items():
         fitted = check(module.Row, row, where=f"{file}: {table}.{name}")
         assert fitted.weights.keys() <= TERMS.keys(), name

@@ -163,7 +163,7 @@ def draw_curves(found: Analysis) -> Figure:
         axes.axhline(found.guess, color="#777777", linewidth=1, dashes=(2, 3))
         axes.set(xscale="log", ylim=(0, 1), xlabel="% of the image revealed", ylabel="accuracy")
         ticks = sorted({share for curve in found.curves.values() for share in curve})
-        labels = [f"{100 * share:.2g}" for share in ticks]
+        labels = [f"{100 * share:.3g}" for share in ticks]
         axes.set_xticks([100 * (share or least / 2) for share in ticks], labels, minor=False)
         axes.set_xticks([], minor=True)
         axes.legend(loc="upper left")

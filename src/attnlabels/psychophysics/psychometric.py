@@ -27,6 +27,7 @@ class Psychometric(NamedTuple):
     slope: float  # β, of log10 of the share
     middle: float  # μ, log10 of the share at which it is halfway
     log_likelihood: float
+    shown: float = 1.0  # the largest share that it was fitted to
 
     def accuracy(self, share: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """Chance of a right answer at shares above 0."""
@@ -34,12 +35,12 @@ class Psychometric(NamedTuple):
         return self.guess + (1 - self.guess - self.lapse) * rise
 
     def share_at(self, accuracy: float) -> float | None:
-        """The share at which that accuracy is reached; None if it is between none and all, 0..1."""
+        """The share at which that accuracy is reached; None if by none up to the largest shown."""
         risen = (accuracy - self.guess) / (1 - self.guess - self.lapse)
         if not 0 < risen < 1:
             return None
         share = float(10 ** (self.middle + np.log(risen / (1 - risen)) / self.slope))
-        return share if share <= 1 else None
+        return share if share <= self.shown else None
 
 
 def fit_psychometric(
@@ -75,11 +76,16 @@ def fit_psychometric(
         return -float(np.sum(xlogy(right, p) + xlog1py(n - right, -p)))
 
     # Where nobody saw enough, the middle lies beyond what was shown; how far is told by nothing.
-    bounds = [(x.min() - BEYOND, x.max() + BEYOND), (np.log(FLATTEST), np.log(STEEPEST)), (0.0, most_lapses)]
+    bounds = [
+        (x.min() - BEYOND, x.max() + BEYOND),
+        (np.log(FLATTEST), np.log(STEEPEST)),
+        (0.0, most_lapses),
+    ]
     starts = [(at, np.log(b), most_lapses / 2) for at in np.unique(x) for b in STARTS]
     if near is not None:
         starts = [(near.middle, np.log(near.slope), near.lapse)]
     fits = [minimize(cost, start, method="L-BFGS-B", bounds=bounds) for start in starts]
     best = min(fits, key=lambda fit: float(fit.fun))
     middle, log_slope, lapse = map(float, best.x)
-    return Psychometric(guess, lapse, float(np.exp(log_slope)), middle, -float(best.fun))
+    slope, shown = float(np.exp(log_slope)), float(share[asked].max())
+    return Psychometric(guess, lapse, slope, middle, -float(best.fun), shown)
