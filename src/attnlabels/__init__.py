@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from attnlabels.labelling.labels import label as label
     from attnlabels.labelling.labels import label_as_files as label_as_files
     from attnlabels.labelling.own_teacher import train_teacher as train_teacher
+    from attnlabels.psychophysics.analysis import Analysing as Analysing
+    from attnlabels.psychophysics.analysis import analyse_experiment as analyse_experiment
+    from attnlabels.psychophysics.exclusions import Rules as Rules
+    from attnlabels.psychophysics.making import Making as Making
+    from attnlabels.psychophysics.making import make_experiment as make_experiment
     from attnlabels.recordings.fixation_csv import Reading as Reading
     from attnlabels.shards.contact_sheet import show as show
     from attnlabels.shards.faults import check as check
@@ -29,19 +34,24 @@ if TYPE_CHECKING:
     from attnlabels.teachers.predicting import load_teacher as load_teacher
 
 MODULES = {
+    "Analysing": "attnlabels.psychophysics.analysis",
     "Backbone": "attnlabels.teachers.backbones",
     "Drawing": "attnlabels.labelling.labeller",
+    "Making": "attnlabels.psychophysics.making",
     "Reading": "attnlabels.recordings.fixation_csv",
+    "Rules": "attnlabels.psychophysics.exclusions",
     "Running": "attnlabels.evaluation.evaluate",
     "Scoring": "attnlabels.evaluation.benchmarks",
     "Shown": "attnlabels.evaluation.encoders",
     "Work": "attnlabels.labelling.labels",
+    "analyse_experiment": "attnlabels.psychophysics.analysis",
     "check": "attnlabels.shards.faults",
     "evaluate": "attnlabels.evaluation.evaluate",
     "export": "attnlabels.evaluation.exporting",
     "label": "attnlabels.labelling.labels",
     "label_as_files": "attnlabels.labelling.labels",
     "load_teacher": "attnlabels.teachers.predicting",
+    "make_experiment": "attnlabels.psychophysics.making",
     "show": "attnlabels.shards.contact_sheet",
     "train_teacher": "attnlabels.labelling.own_teacher",
 }

@@ -734,7 +734,7 @@ def make_experiment_(
     attnlabels experiment make teacher=maps masks=outlines --images photos --out experiment \\
         --control distance --control random --background other
     """
-    from attnlabels.psychophysics.making import Making, make_experiment
+    from attnlabels import Making, make_experiment
     from attnlabels.psychophysics.maps import named_maps
     from attnlabels.psychophysics.stimuli import log_shares
 
@@ -825,8 +825,7 @@ def analyse_experiment_(
     \b
     attnlabels experiment analyse trials.csv --out results --pair teacher=distance
     """
-    from attnlabels.psychophysics.analysis import Analysing, analyse_experiment
-    from attnlabels.psychophysics.exclusions import Rules
+    from attnlabels import Analysing, Rules, analyse_experiment
 
     pairs = [each.partition("=") for each in pair or []]
     for one, separator, other in pairs:
