@@ -23,6 +23,7 @@ from attnlabels.psychophysics.analysis import (
     Analysing,
     Analysis,
     analyse,
+    describe_leak,
     numbers_of,
     write_analysis,
 )
@@ -67,7 +68,7 @@ def main(trials: Path, stimuli: Path, tables: Path, report: Path, page: Path) ->
         page,
         Page(
             title="Do maps of what matters need fewer pixels than maps of what draws the eye?",
-            finding=[told_thresholds(found), *told_comparisons(found, level=p.level)],
+            finding=[*filter(None, told(found, level=p.level))],
             tables=read_tables(tables / "tables.json"),
             pictures=[
                 Pictures("Accuracy", "Over the share revealed.", [("all map types", [figure])]),
@@ -88,6 +89,11 @@ def about(trials: pd.DataFrame) -> list[str]:
         f"The {count} participants are {n} networks with noise on their answers: errors and tests "
         "tell how sure a difference is for these networks, and not for others."
     ]
+
+
+def told(found: Analysis, *, level: float) -> list[str]:
+    """What was found, in sentences."""
+    return [told_thresholds(found), *told_comparisons(found, level=level), describe_leak(found)]
 
 
 def told_thresholds(found: Analysis) -> str:

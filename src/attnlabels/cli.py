@@ -826,6 +826,7 @@ def analyse_experiment_(
     attnlabels experiment analyse trials.csv --out results --pair teacher=distance
     """
     from attnlabels import Analysing, Rules, analyse_experiment
+    from attnlabels.psychophysics.analysis import describe_leak
 
     pairs = [each.partition("=") for each in pair or []]
     for one, separator, other in pairs:
@@ -856,6 +857,8 @@ def analyse_experiment_(
         share = row["share"]
         told = share if isinstance(share, str) else f"{share:.2%} of the pixels"
         print(printable(f"{name}: accuracy {accuracy:g} at {told}"))
+    if leak := describe_leak(found):
+        print(leak)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from attnlabels.metrics.statistics import TTest
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.psychophysics.curves import (
     Compared,
@@ -23,6 +24,7 @@ from attnlabels.psychophysics.curves import (
     compare,
     curves_of,
     fit_curves,
+    leak_of,
     means_of,
     resampled_shares,
 )
@@ -78,6 +80,7 @@ class Analysis(NamedTuple):
     curves: Curves
     fits: dict[str, Psychometric]
     tests: dict[tuple[str, str], Compared]  # by pair of map types
+    leak: TTest | None  # of accuracy where nothing is revealed, against chance
     tables: dict[str, Table]
     texts: dict[str, tuple[str, str]]  # title and caption of each table
     guess: float
@@ -110,7 +113,7 @@ def analyse(trials: pd.DataFrame, analysing: Analysing) -> Analysis:
     tables = {key: table for key, table in tables.items() if table}
     values = vars(p) | {"guess": guess}
     texts = {key: tuple(text.format(**values) for text in TEXTS[key]) for key in tables}
-    return Analysis(kept, curves, fits, tests, tables, texts, guess)  # type: ignore[arg-type]
+    return Analysis(kept, curves, fits, tests, leak_of(means, guess=guess), tables, texts, guess)  # type: ignore[arg-type]
 
 
 def analyse_experiment(path: Path, out: Path, *, analysing: Analysing) -> Analysis:
@@ -142,8 +145,20 @@ def numbers_of(found: Analysis) -> dict[str, Any]:
         "unanswered": found.kept.unanswered,
         "too_fast": found.kept.too_fast,
     }
+    leak = found.leak._asdict() if found.leak else {}
+    told = {key: value for key, value in leak.items() if value is not None}
     named = {key: table for key, table in found.tables.items() if key != "excluded"}
-    return counts | {key: as_numbers(table) for key, table in named.items()}
+    return {**counts, "leak": told, **{key: as_numbers(table) for key, table in named.items()}}
+
+
+def describe_leak(found: Analysis) -> str:
+    """Accuracy where nothing is revealed beside chance, in a sentence; empty if nobody saw that."""
+    if found.leak is None:
+        return ""
+    n, difference, se, _, p = found.leak
+    told = f"{found.guess + difference:.3f}" + ("" if se is None else f" ± {se:.3f}")
+    sure = "" if p is None else f" (p {p:.2g}, {n} participants)"
+    return f"Where nothing is revealed accuracy is {told}, chance {found.guess:.3g}{sure}."
 
 
 def draw_curves(found: Analysis) -> Figure:

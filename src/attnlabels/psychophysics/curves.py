@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from attnlabels.metrics.permutations import PermutationTest, label_permutations, sign_flips
-from attnlabels.metrics.statistics import Mean, holm, mean_se
+from attnlabels.metrics.statistics import Mean, TTest, holm, mean_se, one_sample_t
 from attnlabels.psychophysics.psychometric import Psychometric, fit_psychometric
 
 FEWEST = 2  # participants of a test
@@ -33,6 +33,15 @@ def curves_of(means: pd.DataFrame) -> Curves:
     for (map_type, share), accuracies in grouped:
         curves.setdefault(str(map_type), {})[float(share)] = mean_se(accuracies.to_numpy())
     return curves
+
+
+def leak_of(means: pd.DataFrame, *, guess: float) -> TTest | None:
+    """Participants' accuracy where nothing is revealed against chance; None if nobody saw that.
+
+    What is above it is told by something else than the image, such as the hue of the background.
+    """
+    blank = means[means["share"] == 0].groupby("participant")["correct"].mean()
+    return one_sample_t(blank.to_numpy(), guess) if len(blank) else None
 
 
 def fit_curves(

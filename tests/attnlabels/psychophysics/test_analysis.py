@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from attnlabels.images.decoding import read_image
-from attnlabels.psychophysics.analysis import Analysing, analyse, analyse_experiment
+from attnlabels.psychophysics.analysis import (
+    Analysing,
+    analyse,
+    analyse_experiment,
+    describe_leak,
+    numbers_of,
+)
 from attnlabels.psychophysics.exclusions import Rules
 from attnlabels.psychophysics.psychometric import Psychometric
 from attnlabels.psychophysics.trials import read_trials
@@ -103,6 +109,21 @@ def test_only_asked_for_pairs_are_tested(trials):
     found = analyse(read_trials(trials), replace(ANALYSING, pairs=[("random", "players")]))
     assert [*found.tests] == [("random", "players")]
     assert found.tables["comparisons"]["random_minus_players_at_10_%"]["difference"] < -0.3
+
+
+def test_what_is_known_of_blank_images_is_set_against_chance(trials, tmp_path):
+    found = analyse(read_trials(trials), ANALYSING)
+    assert found.leak is not None and found.leak.n == 18 and found.leak.p > 0.05
+    assert describe_leak(found).endswith(f"chance 0.5 (p {found.leak.p:.2g}, 18 participants).")
+    table = pd.read_csv(trials)
+    table.loc[table["share"] == 0, "response"] = table["class"]
+    table.loc[table.index[0], "response"] = "b"
+    table.to_csv(tmp_path / "leak.csv", index=False)
+    told = numbers_of(analyse(read_trials(tmp_path / "leak.csv"), ANALYSING))["leak"]
+    assert told["difference"] > 0.49 and told["p"] < 1e-6
+    table[table["share"] > 0].to_csv(tmp_path / "none.csv", index=False)
+    none = analyse(read_trials(tmp_path / "none.csv"), ANALYSING)
+    assert none.leak is None and describe_leak(none) == "" and numbers_of(none)["leak"] == {}
 
 
 def test_who_is_excluded_is_told_and_changes_nothing_else(trials, bad):

@@ -63,7 +63,9 @@ def test_an_experiment_is_made_and_analysed(call):
     analyse = ("analyse", "trials.csv", "--out", "results", "--resamples", "20")
     status, out, _ = call(*analyse, *pairs)
     assert status == 0
-    told = dict(line.split(": accuracy 0.75 at ") for line in out.splitlines())
+    *lines, leak = out.splitlines()
+    told = dict(line.split(": accuracy 0.75 at ") for line in lines)
+    assert leak.startswith("Where nothing is revealed accuracy is 0.")
     assert told.keys() == {"players", "part", "random"}
     assert float(told["part"].partition("%")[0]) < float(told["random"].partition("%")[0])
     assert "| part minus random at 10 % |" in Path("results/comparisons.md").read_text()
