@@ -146,6 +146,20 @@ def teacher_page(tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def psychophysics_page(tmp_path: Path) -> None:
+    """Photographs in class folders, and outlines of what is on them."""
+    rng = np.random.default_rng(0)
+    for i in range(10):
+        name, (row, col) = f"{'ab'[i % 2]}/{i}", rng.integers((10, 10), (38, 54))
+        pixels, mask = rng.integers(0, 140, (48, 64, 3), np.uint8), np.zeros((48, 64), np.uint8)
+        for picture, colour in ((pixels, (0, 0, 255)), (mask, 255)):
+            cv2.circle(picture, (int(col), int(row)), 7, colour, -1)
+        for file, picture in ((f"photos/{name}.jpg", pixels), (f"outlines/{name}.png", mask)):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / file), picture)
+
+
+@pytest.fixture
 def shell(tmp_path: Path, warm_python: str) -> Callable[[str], "subprocess.CompletedProcess[str]"]:
     """Runs a script as a reader would, with this source tree's `attnlabels` on the path."""
     bin = tmp_path.with_name(f"{tmp_path.name}-bin")

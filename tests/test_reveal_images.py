@@ -7,11 +7,17 @@ import cv2
 import numpy as np
 import pytest
 
+import answer_trials
+import list_images
+import list_runs
 import reveal_images
+import train_supervised
 from attnlabels.images.decoding import decode
+from attnlabels.psychophysics.making import make_experiment
+from attnlabels.psychophysics.trials import read_trials
 from attnlabels.shards.index import NOBODY
 from attnlabels.shards.shards import Sample, Shards, write_shards
-from painted import CLASSES, SIDE, write_painted
+from painted import CLASSES, MAKING, SIDE, write_painted, write_pictures
 
 ROW: dict[str, Any] = {
     "copies": 3,
@@ -20,6 +26,31 @@ ROW: dict[str, Any] = {
     "background": "grey",
     "shard_size": 10,
     "seed": 0,
+}
+
+RECIPE: dict[str, Any] = {
+    "width": 4,
+    "stem": "small",
+    "zero_init": False,
+    "attention_taps": "stages",
+    "batch_size": 9,
+    "epochs": 1,
+    "warmup_epochs": 0.5,
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "attention_learning_rate": 1.0,
+    "weight_decay": 1e-4,
+    "clean_crop": 1.0,
+    "eval_crop": 1.0,
+    "crop_area": [0.5, 1.0],
+    "development": 0.0,
+    "precision": "fp32",
+    "processes": 1,
+    "workers": 0,
+    "checkpoint_minutes": 5.0,
+    "checkpoint_steps": 0,
+    "compile": False,
+    "deterministic": False,
 }
 
 
@@ -110,3 +141,45 @@ def test_images_without_a_class_and_single_ones_are_refused(reveal, tmp_path):
 def test_a_share_that_reveals_nothing_is_refused(reveal):
     with pytest.raises(ValueError, match="reveal_images.random.shares.0: .*greater than 0"):
         reveal(shares=[0.0, 0.5])
+
+
+def test_a_classifier_learns_from_them_and_takes_part(reveal, people, monkeypatch):
+    monkeypatch.setenv("ATTNLABELS_SCRATCH", "scratch")
+    reveal("revealed")
+    images = write_pictures(people, Path("images"))
+    make_experiment(
+        {name: people.parent / name for name in ("part", "object")},
+        images,
+        Path("stimuli"),
+        making=MAKING,
+    )
+    row = {
+        "labels": "revealed",
+        "backbone": "resnet10",
+        "map_size": 8,
+        "weights": {"classification": 1.0},
+    }
+    tree = {
+        "threads": 1,
+        "study": {"observer": row},
+        "study_seeds": [0],
+        "train_supervised": {**RECIPE, "image_size": SIDE},
+        "list_images": {"test": {"images": "images", "classes": 3, "count": 11}},
+        "answer_trials": {"count": 6, "noise_sd": [0.5], "batch_size": 10, "seed": 0},
+    }
+    tree["list_images"]["test"]["witness"] = "images"
+    Path("params.yaml").write_text(json.dumps(tree))
+    list_images.main("test", Path("images.csv"))
+    list_runs.main("study", Path("runs"))
+    weights = Path("networks/observer-0.safetensors")
+    train_supervised.main(
+        Path("runs/observer.json"),
+        0,
+        images,
+        Path("images.csv"),
+        weights,
+        Path("curve.csv"),
+        Path("report.json"),
+    )
+    answer_trials.main("study", Path("stimuli"), weights.parent, Path("trials.csv"))
+    assert len(read_trials(Path("trials.csv"))) == 6 * 9
