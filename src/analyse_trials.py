@@ -63,6 +63,7 @@ def main(trials: Path, stimuli: Path, tables: Path, report: Path, page: Path) ->
         aside.mkdir()
         write_analysis(aside, found)
     write_metrics(report, numbers_of(found), threads=threads)
+    asked = [*vars(p.rules).items(), *((key, each) for key, each in given if key != "rules")]
     figure = read_image(tables / "curves.png")
     write_page(
         page,
@@ -74,7 +75,7 @@ def main(trials: Path, stimuli: Path, tables: Path, report: Path, page: Path) ->
                 Pictures("Accuracy", "Over the share revealed.", [("all map types", [figure])]),
                 show_stimuli(stimuli, seen),
             ],
-            notes=[*about(answered), *(f"{key}: {value}" for key, value in given)],
+            notes=[*about(answered), *(f"{key}: {value}" for key, value in asked)],
             made_by=", ".join(f"{key} {value}" for key, value in made_by(threads).items()),
         ),
     )

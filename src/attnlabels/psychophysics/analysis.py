@@ -186,7 +186,7 @@ def draw_curves(found: Analysis) -> Figure:
 
 
 def _accuracies(curve: Mapping[float, Any]) -> Row:
-    return {f"{100 * share:.4g} %": mean for share, mean in curve.items()}
+    return {f"{100 * share:.10g} %": mean for share, mean in curve.items()}
 
 
 def _threshold(trials: pd.DataFrame, name: str, fit: Psychometric, p: Analysing) -> Row:
@@ -228,5 +228,5 @@ def _tabulate(tests: Mapping[tuple[str, str], Compared]) -> Table:
     for (one, other), of_pair in tests.items():
         for share, (test, corrected) in of_pair.items():
             row: Row = {"difference": test.difference, "p": test.p, "holm": corrected, "n": test.n}
-            table[f"{one}_minus_{other}_at_{100 * share:.4g}_%"] = row
+            table[f"{one}_minus_{other}_at_{100 * share:.10g}_%"] = row
     return table

@@ -214,7 +214,7 @@ def _write(
             count = pixels_of(share, (order.shape[0], order.shape[1]))
             of = name if 0 < count < order.size else EVERY
             stimulus = compose(image.pixels, revealed(order, count), background)
-            path = f"{of}/{share:g}/{stem}.png"
+            path = f"{of}/{share}/{stem}.png"
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             _, data = cv2.imencode(".png", stimulus.image[..., ::-1])
             (folder / path).write_bytes(data.tobytes())

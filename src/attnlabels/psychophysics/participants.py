@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float, UInt8
 
 from attnlabels.images.decoding import read_image
-from attnlabels.psychophysics.design import order_of_trials
+from attnlabels.psychophysics.design import least_used, order_of_trials
 
 
 class Seen(Protocol):
@@ -39,7 +39,7 @@ class Participant(NamedTuple):
 def recruit(
     count: int, *, n_sets: int, networks: Sequence[str], noise_sd: Sequence[float]
 ) -> list[Participant]:
-    """So many participants: sets in turn, so that no two differ in use by more than one.
+    """So many participants, each with the set that is least used.
 
     Networks take turns within the sets, and noises once all networks had theirs, so that groups of
     sets have the same ones where both numbers divide the groups' size. Raises ValueError without
@@ -50,15 +50,14 @@ def recruit(
             f"{count} participants of {len(networks)} networks and {len(noise_sd)} noises; "
             "expected 2 or more of 1 or more"
         )
-    return [
-        Participant(
-            number,
-            number % n_sets,
-            networks[number % len(networks)],
-            noise_sd[number // len(networks) % len(noise_sd)],
-        )
-        for number in range(count)
-    ]
+    uses, people = [0] * n_sets, list[Participant]()
+    for number in range(count):
+        seen = least_used(uses)
+        uses[seen] += 1
+        network = networks[number % len(networks)]
+        sd = noise_sd[number // len(networks) % len(noise_sd)]
+        people.append(Participant(number, seen, network, sd))
+    return people
 
 
 def see_all(
