@@ -8,7 +8,13 @@ import pytest
 from scipy.ndimage import label
 
 from attnlabels.images.decoding import read_image
-from attnlabels.psychophysics.making import Making, draw_strangers, make_experiment
+from attnlabels.psychophysics.making import (
+    Chosen,
+    Making,
+    draw_strangers,
+    make_experiment,
+    orders_of,
+)
 from attnlabels.psychophysics.trials import read_stimuli
 from painted import SIDE, write_painted, write_pictures
 
@@ -204,3 +210,18 @@ def test_what_is_in_the_way_stays_as_it_was(make, tmp_path):
     with pytest.raises(FileExistsError, match="out holds thesis.txt, .* name a new folder"):
         make()
     assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
+
+
+def test_the_control_distance_begins_where_the_first_map_does_and_knows_no_more_of_it():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    long = np.exp(-((y - 9) ** 2 / 4 + (x - 20) ** 2 / 60))
+    point = ((y == 9) & (x == 20)).astype(float)
+    image = rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    chosen = [
+        Chosen("a/1.png", "a", image, {"first": first, "second": rng.random((SIDE, SIDE))})
+        for first in (long, point)
+    ]
+    one, other = (orders_of([each, each], 0, 1, MAKING) for each in chosen)
+    assert one["distance"][9, 20] == 0 and (one["distance"] == other["distance"]).all()
+    assert (one["first"] != one["distance"]).any()
