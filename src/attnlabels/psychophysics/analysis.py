@@ -112,8 +112,12 @@ def analyse(trials: pd.DataFrame, analysing: Analysing) -> Analysis:
     }
     tables = {key: table for key, table in tables.items() if table}
     values = vars(p) | {"guess": guess}
-    texts = {key: tuple(text.format(**values) for text in TEXTS[key]) for key in tables}
-    return Analysis(kept, curves, fits, tests, leak_of(means, guess=guess), tables, texts, guess)  # type: ignore[arg-type]
+    texts = {
+        key: (title, caption.format(**values))
+        for key, (title, caption) in TEXTS.items()
+        if key in tables
+    }
+    return Analysis(kept, curves, fits, tests, leak_of(means, guess=guess), tables, texts, guess)
 
 
 def analyse_experiment(path: Path, out: Path, *, analysing: Analysing) -> Analysis:
