@@ -32,7 +32,7 @@ from attnlabels.psychophysics.making import TABLE
 from attnlabels.psychophysics.trials import read_stimuli, read_trials
 from attnlabels.reporting.legend import show
 from attnlabels.reporting.tables import read_tables
-from attnlabels.studies.page import Page, Pictures, write_page
+from attnlabels.studies.page import Drawn, Page, Pictures, write_page
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -64,17 +64,15 @@ def main(trials: Path, stimuli: Path, tables: Path, report: Path, page: Path) ->
         write_analysis(aside, found)
     write_metrics(report, numbers_of(found), threads=threads)
     asked = [*vars(p.rules).items(), *((key, each) for key, each in given if key != "rules")]
-    figure = read_image(tables / "curves.png")
+    curves = (tables / "curves.png").read_bytes()
     write_page(
         page,
         Page(
             title="Do maps of what matters need fewer pixels than maps of what draws the eye?",
             finding=[*filter(None, told(found, level=p.level))],
             tables=read_tables(tables / "tables.json"),
-            pictures=[
-                Pictures("Accuracy", "Over the share revealed.", [("all map types", [figure])]),
-                show_stimuli(stimuli, seen),
-            ],
+            figures=[Drawn("More and more revealed", "Points: means; lines: fits.", curves)],
+            pictures=[show_stimuli(stimuli, seen)],
             notes=[*about(answered), *(f"{key}: {value}" for key, value in asked)],
             made_by=", ".join(f"{key} {value}" for key, value in made_by(threads).items()),
         ),

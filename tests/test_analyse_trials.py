@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -81,12 +82,15 @@ def test_tables_numbers_and_a_page_are_left(analysed):
 
 
 def test_the_page_says_what_was_found_and_shows_stimuli(analysed):
-    page = (analysed() / "page.html").read_text()
+    out = analysed()
+    page = (out / "page.html").read_text()
     HTMLParser().feed(page)
     assert "How much has to be revealed: part " in page
     assert "part against object: more accurate at 1, less at 0 of 1 shares." in page
     assert "The 24 participants are 2 networks with noise" in page
     assert page.count("data:image/") == 1 + 2 * 3  # the curves; two map types, three shares
+    curves = (out / "tables/curves.png").read_bytes()
+    assert f"data:image/png;base64,{base64.b64encode(curves).decode()}" in page  # as drawn
 
 
 def test_of_people_nothing_is_said_of_networks(analysed, experiment, tmp_path):
