@@ -73,10 +73,10 @@ def evaluate(
     `timm:NAME` or `torchvision:NAME` with a file of `weights`, of which `prefix` takes one network.
     `on` names the benchmarks, run on all data that is given: `imagenet`, `train` and `val` in class
     folders or labelled in a CSV, and `cifar10`; `imagenet_c` and `cifar10_c`, else corruptions are
-    generated; recordings `attention`, readouts fitted on `labels` or across their folds.
-    All image files are looked at first; `broken` ones stop, all of them named, or are left out.
-    Written are `out/<stage>/<name>-<seed>.json`, each once finished. Features are kept while files
-    are as they were. Raises ValueError or OSError if one or a name does not fit.
+    generated; recordings `attention`, readouts fitted on `labels` or across their folds. All image
+    files are looked at first; `broken` ones stop, all of them named, or are left out. Written are
+    `out/<stage>/<name>-<seed>.json`, each once finished. Features are kept while files are as they
+    were. Raises ValueError or OSError if one or a name does not fit.
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
     _require_benchmarks(on, written.run)
