@@ -80,7 +80,7 @@ def evaluate(
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
     _require_benchmarks(on, written.run)
-    device, precision = own_device(), running.precision
+    device, precision, drawn = own_device(), running.precision, scoring.test_seed
     aligned: Iterable[Scores] = ()
     if "alignment" in on:
         people = People(attention, labels, teacher, scoring.readouts)
@@ -88,8 +88,7 @@ def evaluate(
     opened = open_encoder(
         encoder, weights=weights, prefix=prefix, shown=shown, device=device, precision=precision
     )
-    given = (imagenet, imagenet_c, imagenet_labels, cifar10, cifar10_c)
-    sets = open_sets(*given, on=on, seed=scoring.test_seed)
+    sets = open_sets(imagenet, imagenet_c, imagenet_labels, cifar10, cifar10_c, on=on, seed=drawn)
     score = partial(score_sets, on=on, scoring=scoring, seed=seed)
     with threadpool_limits(running.threads, user_api="blas"):
         scored = _scores(encoder, opened, sets, score, broken=broken, running=running)
