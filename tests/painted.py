@@ -9,7 +9,7 @@ import torch
 
 from attnlabels.models.classifier import build_classifier
 from attnlabels.models.files import write_weights
-from attnlabels.psychophysics.making import Making
+from attnlabels.psychophysics.making import Making, make_experiment
 from attnlabels.shards.shards import Sample, Shards, write_shards
 
 SIDE = 32
@@ -86,6 +86,20 @@ def write_painted(
     maps_by = {"kind": kind, "blur": "box_49", "count": "binary"}
     write_shards(folder / "people", samples, maximum_count=5, maps_by=maps_by, classes=CLASSES)
     return folder
+
+
+def write_painted_pictures(folder: Path) -> Path:
+    """What `write_painted` writes, and `images`, those that somebody painted on, as files."""
+    write_pictures(write_painted(folder) / "people", folder / "images")
+    return folder
+
+
+def write_stimuli(folder: Path) -> Path:
+    """An experiment of the masks of parts and objects, as `stimuli` in the folder."""
+    images = write_painted_pictures(folder) / "images"
+    maps = {name: folder / name for name in ("part", "object")}
+    make_experiment(maps, images, folder / "stimuli", making=MAKING)
+    return folder / "stimuli"
 
 
 def write_pictures(people: Path, folder: Path) -> Path:

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 
 import analyse_trials
-from attnlabels.psychophysics.making import make_experiment
 from attnlabels.psychophysics.participants import answer, recruit
 from attnlabels.psychophysics.trials import read_stimuli
-from painted import CLASSES, MAKING, write_painted, write_pictures
+from painted import CLASSES, write_stimuli
 
 SECTION: dict[str, Any] = {
     "rules": {
@@ -37,11 +36,7 @@ SECTION: dict[str, Any] = {
 def experiment(tmp_path_factory) -> Path:
     """Stimuli, and participants who know the class of what is revealed of parts, and no other."""
     folder = tmp_path_factory.mktemp("experiment")
-    painted = write_painted(folder)
-    images = write_pictures(painted / "people", folder / "images")
-    maps = {name: painted / name for name in ("part", "object")}
-    make_experiment(maps, images, folder / "stimuli", making=MAKING)
-    stimuli = read_stimuli(folder / "stimuli/stimuli.csv")
+    stimuli = read_stimuli(write_stimuli(folder) / "stimuli.csv")
     rows = []
     for each in recruit(24, n_sets=6, networks=["x", "y"], noise_sd=[1.0]):
         seen = stimuli[stimuli["set"] == each.set]

@@ -9,9 +9,8 @@ import pytest
 import answer_trials
 from attnlabels.images.decoding import read_image
 from attnlabels.interpretation.frozen import open_classifier
-from attnlabels.psychophysics.making import make_experiment
 from attnlabels.psychophysics.trials import read_stimuli, read_trials
-from painted import MAKING, write_classifier, write_painted, write_pictures
+from painted import write_classifier, write_stimuli
 
 SECTION = {"count": 14, "noise_sd": [0.0, 5.0], "batch_size": 10, "seed": 0}
 
@@ -19,10 +18,7 @@ SECTION = {"count": 14, "noise_sd": [0.0, 5.0], "batch_size": 10, "seed": 0}
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("experiment")
-    painted = write_painted(folder)
-    images = write_pictures(painted / "people", folder / "images")
-    maps = {name: painted / name for name in ("part", "object")}
-    make_experiment(maps, images, folder / "stimuli", making=MAKING)
+    write_stimuli(folder)
     (folder / "networks").mkdir()
     for seed in (0, 3):
         write_classifier(folder / f"networks/observer-{seed}.safetensors", block="none")

@@ -7,7 +7,7 @@ import pytest
 
 import make_stimuli
 from attnlabels.psychophysics.trials import read_stimuli
-from painted import write_painted, write_pictures
+from painted import write_painted_pictures
 
 SECTION: dict[str, Any] = {
     "shares": [0.0, 0.1, 1.0],
@@ -25,9 +25,7 @@ SECTION: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory) -> Path:
-    folder = write_painted(tmp_path_factory.mktemp("painted"))
-    write_pictures(folder / "people", folder / "images")
-    return folder
+    return write_painted_pictures(tmp_path_factory.mktemp("painted"))
 
 
 @pytest.fixture

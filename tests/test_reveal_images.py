@@ -18,6 +18,7 @@ from attnlabels.psychophysics.trials import read_trials
 from attnlabels.shards.index import NOBODY
 from attnlabels.shards.shards import Sample, Shards, write_shards
 from painted import CLASSES, MAKING, SIDE, write_painted, write_pictures
+from recipes import SUPERVISED
 
 ROW: dict[str, Any] = {
     "copies": 3,
@@ -28,29 +29,13 @@ ROW: dict[str, Any] = {
     "seed": 0,
 }
 
-RECIPE: dict[str, Any] = {
+RECIPE = SUPERVISED | {
     "width": 4,
-    "stem": "small",
-    "zero_init": False,
-    "attention_taps": "stages",
     "batch_size": 9,
     "epochs": 1,
     "warmup_epochs": 0.5,
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "attention_learning_rate": 1.0,
-    "weight_decay": 1e-4,
-    "clean_crop": 1.0,
-    "eval_crop": 1.0,
     "crop_area": [0.5, 1.0],
-    "development": 0.0,
-    "precision": "fp32",
-    "processes": 1,
-    "workers": 0,
     "checkpoint_minutes": 5.0,
-    "checkpoint_steps": 0,
-    "compile": False,
-    "deterministic": False,
 }
 
 

@@ -16,34 +16,10 @@ from attnlabels.pipeline.params import read
 from attnlabels.readouts.students import FrozenStudent, align
 from attnlabels.shards import labelled_squares
 from attnlabels.training import encoders
+from recipes import SUPERVISED
 
 RUNS = ("supervised_resnet10", "supervised_resnet10_attn_teacher")
 TERMS = ["classification", "kld", "nss"]
-TINY = {
-    "width": 8,
-    "stem": "small",
-    "zero_init": False,
-    "image_size": 24,
-    "attention_taps": "stages",
-    "batch_size": 6,
-    "epochs": 2,
-    "warmup_epochs": 1.0,
-    "optimizer": "sgd",
-    "learning_rate": 0.1,
-    "attention_learning_rate": 1.0,
-    "weight_decay": 1e-4,
-    "clean_crop": 1.0,
-    "eval_crop": 1.0,
-    "crop_area": [0.3, 1.0],
-    "development": 0.0,
-    "precision": "fp32",
-    "processes": 1,
-    "workers": 0,
-    "checkpoint_minutes": 0.0,
-    "checkpoint_steps": 0,
-    "compile": False,
-    "deterministic": False,
-}
 EMBEDDED = read(Path(__file__).parents[1] / "params/embedded.yaml")
 COLUMNS = {field.name for field in dataclasses.fields(train_supervised.Row)}
 Train = Callable[..., Path]
@@ -73,7 +49,7 @@ def train(params, words) -> Train:
 
     def call(out: str, *, name: str = RUNS[1], seed: int = 0, **changed) -> Path:
         columns = {"map_size": 6} | {k: v for k, v in changed.items() if k in COLUMNS}
-        section = TINY | {k: v for k, v in changed.items() if k not in COLUMNS}
+        section = SUPERVISED | {k: v for k, v in changed.items() if k not in COLUMNS}
         row = EMBEDDED["supervised"][name] | columns
         params({f"supervised.{name}": row, "train_supervised": section})
         train_supervised.main(*words(out, name=name, seed=seed))

@@ -14,7 +14,7 @@ from attnlabels import cli
 from attnlabels.psychophysics.making import Control
 from attnlabels.psychophysics.stimuli import Background
 from attnlabels.psychophysics.trials import read_stimuli
-from painted import write_painted, write_pictures
+from painted import write_painted_pictures
 
 
 @pytest.fixture
@@ -23,8 +23,7 @@ def call(
 ) -> Callable[..., tuple[int, str, str]]:
     """The status of the command, what it prints and what it says of errors, in a folder of data."""
     monkeypatch.chdir(tmp_path)
-    write_painted(tmp_path)
-    write_pictures(Path("people"), Path("images"))
+    write_painted_pictures(tmp_path)
 
     def of(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["attnlabels", "experiment", *words])

@@ -16,7 +16,7 @@ from attnlabels.psychophysics.making import (
     orders_of,
 )
 from attnlabels.psychophysics.trials import read_stimuli
-from painted import SIDE, write_painted, write_pictures
+from painted import SIDE, write_painted_pictures
 
 MAKING = Making(
     shares=(0.0, 0.1, 0.3, 1.0),
@@ -35,9 +35,7 @@ TYPES = ("part", "object", "distance", "random", "other_image")
 
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory) -> Path:
-    folder = write_painted(tmp_path_factory.mktemp("painted"))
-    write_pictures(folder / "people", folder / "images")
-    return folder
+    return write_painted_pictures(tmp_path_factory.mktemp("painted"))
 
 
 @pytest.fixture
