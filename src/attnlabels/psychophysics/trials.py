@@ -26,6 +26,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from attnlabels.files.damage import refusing
+
 STIMULI = ("set", "image", "class", "map_type", "share", "pixels", "lost", "stimulus")
 TRIALS = ("participant", "image", "class", "map_type", "share", "response")
 RT = "rt_ms"
@@ -72,10 +74,8 @@ def read_trials(path: Path) -> pd.DataFrame:
 def _read(path: Path, columns: tuple[str, ...], *, cure: str) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table; {cure}")
-    try:
+    with refusing((ValueError,), path, what="no CSV in UTF-8", cure=cure):
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except ValueError as error:  # of pandas, and of what is no UTF-8
-        raise ValueError(f"{path}: no CSV in UTF-8 ({error}); {cure}") from None
     if missing := [key for key in columns if key not in rows]:
         raise ValueError(f"{path}: no column {', '.join(missing)}; {cure}")
     if not len(rows):
