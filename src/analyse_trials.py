@@ -16,7 +16,7 @@ from pydantic import Field
 
 from attnlabels.images.decoding import read_image
 from attnlabels.pipeline.machine import made_by, take_threads
-from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.params import load, part, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_metrics
 from attnlabels.psychophysics.analysis import (
@@ -52,18 +52,15 @@ class AnalyseTrials:
 
 def main(trials: Path, stimuli: Path, tables: Path, report: Path, page: Path) -> None:
     threads, p = take_threads(), load(AnalyseTrials, "analyse_trials")
-    given = vars(p).items()
-    analysing = Analysing(
-        **{key: each for key, each in given if key in Analysing.__dataclass_fields__}
-    )
     seen = read_stimuli(stimuli / TABLE)
     answered = read_trials(trials)
-    found = analyse(answered, analysing)
+    found = analyse(answered, part(Analysing, p))
     with replacing_folder(tables) as aside:
         aside.mkdir()
         write_analysis(aside, found)
     write_metrics(report, numbers_of(found), threads=threads)
-    asked = [*vars(p.rules).items(), *((key, each) for key, each in given if key != "rules")]
+    rest = ((key, each) for key, each in vars(p).items() if key != "rules")
+    asked = [*vars(p.rules).items(), *rest]
     curves = (tables / "curves.png").read_bytes()
     write_page(
         page,
@@ -74,7 +71,7 @@ def main(trials: Path, stimuli: Path, tables: Path, report: Path, page: Path) ->
             figures=[Drawn("More and more revealed", "Points: means; lines: fits.", curves)],
             pictures=[show_stimuli(stimuli, seen)],
             notes=[*about(answered), *(f"{key}: {value}" for key, value in asked)],
-            made_by=", ".join(f"{key} {value}" for key, value in made_by(threads).items()),
+            made_by=made_by(threads),
         ),
     )
 

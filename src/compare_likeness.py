@@ -96,7 +96,7 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
                 show_gradients([(runs[a], runs[b]) for a, b in p.gradients], data / "examples"),
             ],
             notes=[f"{name}: {rows_words(tree[study][name])}" for name in runs],
-            made_by=", ".join(f"{key} {value}" for key, value in first.about["made_by"].items()),
+            made_by=first.about["made_by"],
         ),
     )
 

@@ -9,7 +9,6 @@ first shard that is not finished. EXAMPLES are the labels of a few images of REC
 people's attention, so that one may look at both.
 """
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +27,7 @@ from attnlabels.labelling.skipped import Unlabelled
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.launch import launch
 from attnlabels.pipeline.machine import take_threads
-from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.params import load, part, record
 from attnlabels.pipeline.places import place_of_folder, settle
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_arrays
@@ -98,9 +97,7 @@ def main(
 
 def build_labeller(weights: Path, p: LabelImages) -> Labeller:
     """The teacher, as the parameters have it label."""
-    keys = {each.name for each in fields(Drawing)}
-    drawing = Drawing(**{key: value for key, value in vars(p).items() if key in keys})
-    return read_labeller(weights, drawing)
+    return read_labeller(weights, part(Drawing, p))
 
 
 def write_examples(path: Path, people: Shards, labeller: Labeller, *, count: int) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from attnlabels.images.broken import Broken
 from attnlabels.pipeline.machine import take_threads
-from attnlabels.pipeline.params import load, record
+from attnlabels.pipeline.params import load, part, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_metrics
 from attnlabels.psychophysics.design import Assignment
@@ -44,10 +44,8 @@ class MakeStimuli:
 
 def main(images: Path, out: Path, report: Path) -> None:
     threads, p = take_threads(), load(MakeStimuli, "make_stimuli")
-    given = vars(p).items()
-    making = Making(**{key: each for key, each in given if key in Making.__dataclass_fields__})
     maps = {name: Path(folder) for name, folder in p.maps.items()}
-    made = make_experiment(maps, images, out, making=making)
+    made = make_experiment(maps, images, out, making=part(Making, p))
     stimuli = read_stimuli(out / TABLE)
     lost = stimuli["lost"].sum() / max(1, stimuli["pixels"].sum())
     counts = {key.replace(" ", "_"): count for key, count in made.items()}

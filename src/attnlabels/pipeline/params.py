@@ -1,6 +1,7 @@
 """Typed, strict loading of the project's parameters (`params.yaml`)."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +51,12 @@ def load(kind: type[Record], *keys: str, path: Path = PARAMS) -> Record:
             )
         node = node[key]
     return check(kind, node, where=f"{path}: {'.'.join(keys)}")
+
+
+def part(kind: type[Record], section: Any) -> Record:
+    """The dataclass `kind` of what a section says under its fields' names; it may say more."""
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in vars(section).items() if key in names})
 
 
 def check(kind: type[Record], node: Any, *, where: str) -> Record:

@@ -1,6 +1,6 @@
 """A study's page: what was found, its tables and some pictures, in one file that needs no other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -33,14 +33,14 @@ class Drawn(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What a study's page holds; `finding` are sentences, `made_by` says of machines and code."""
+    """What a study's page holds; `finding` are sentences, `made_by` that of the metrics shown."""
 
     title: str
     finding: Sequence[str]
     tables: Sequence[Printed]
     pictures: Sequence[Pictures]
     notes: Sequence[str]
-    made_by: str
+    made_by: Mapping[str, str | int]
     figures: Sequence[Drawn] = ()  # the first to be looked at
 
 

@@ -17,6 +17,7 @@ from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_head import Output, Select
 from attnlabels.models.encoder import Stem, Taps
 from attnlabels.models.files import write_weights
+from attnlabels.pipeline.params import part
 from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import replacing, write_metrics, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
@@ -233,7 +234,7 @@ def train(
         history = fit(
             training,
             views,
-            Loop.of(p),
+            part(Loop, p),
             seed=run.seed,
             scratch=scratch,
             world=world,

@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
@@ -64,12 +64,6 @@ class Loop:
     checkpoint_minutes: float
     checkpoint_steps: int
     final_rate: float = 0.0  # times the learning rate, at the last step
-
-    @classmethod
-    def of(cls, section: Any) -> "Loop":
-        """That of a section of params.yaml, which has keys of these names."""
-        known = {each.name for each in fields(cls)}
-        return cls(**{name: value for name, value in vars(section).items() if name in known})
 
     def rate(self, step: int, order: Batches) -> float:
         """The factor on the learning rate at `step`, counted from 0."""

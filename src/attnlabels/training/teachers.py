@@ -18,6 +18,7 @@ from attnlabels.images.crops import WHOLE, Box, count_points, crop_map, sigma_on
 from attnlabels.images.decoding import decode, resize
 from attnlabels.losses.attention import kld, nss
 from attnlabels.metrics.saliency import cc
+from attnlabels.pipeline.params import part
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.loading import as_input
 from attnlabels.processes.precision import Choice
@@ -202,7 +203,7 @@ def train(
     history = fit(
         learning,
         recordings,
-        Loop.of(recipe),
+        part(Loop, recipe),
         seed=recipe.seed,
         scratch=scratch,
         world=world,
