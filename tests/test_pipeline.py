@@ -348,8 +348,9 @@ def test_no_file_names_a_place_outside_the_project():
             assert is_study or not upwards.search(told), f"{name}:{number}: {line.strip()}"
 
 
-def test_what_python_and_an_installation_leave_behind_is_no_part_of_a_dependency():
-    assert {"__pycache__/", "*.egg-info/"} <= {*(ROOT / ".dvcignore").read_text().split()}
+def test_what_python_an_installation_and_tools_leave_behind_is_no_part_of_a_dependency():
+    left = {"__pycache__/", "*.egg-info/", ".mypy_cache/", ".ruff_cache/"}  # by tools called in src
+    assert left <= {*(ROOT / ".dvcignore").read_text().split()}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
