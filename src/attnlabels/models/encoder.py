@@ -123,7 +123,7 @@ class Encoder(nn.Module):
             if number in self.taps:
                 tapped.append(x)
         first, second, last = tapped
-        maps = torch.stack(attended, dim=1) if attended else last.new_empty(len(last), 0, 0, 0)
+        maps = torch.stack(attended, dim=1) if attended else last.new_empty(last.shape[0], 0, 0, 0)
         last, mask = self.block(last)
         return Stages(first, second, last, mask, maps)
 
