@@ -7,6 +7,7 @@ done; 1: the work failed, and one message says why; 2: misuse.
 
 from collections.abc import Iterator
 from enum import Enum
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -639,6 +640,109 @@ def train_teacher_(
         ),
     )
     print(describe(report))
+
+
+collect = typer.Typer(
+    no_args_is_help=True,
+    help="Where people look, or what tells them a class: collected in a browser.",
+)
+app.add_typer(collect, name="collect")
+
+
+@collect.command("start")
+def start_collecting_(
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="A folder; the folders in it are classes.")
+    ],
+    study: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="What is collected. Made if it is not there, else gone on with."
+        ),
+    ],
+    task: Annotated[
+        Literal["paint", "peek", "look"] | None,
+        typer.Option(
+            help="Of a new study. paint what tells the class (ClickMe); peek through discs "
+            "(BubbleView); look through the pointer (SALICON).  [default: paint]"
+        ),
+    ] = None,
+    partner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NETWORK",
+            help="Guesses what is painted: a classifier (train_supervised's, or timm:NAME with "
+            "--weights), or with --probe any encoder that `evaluate` takes.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of the partner timm:NAME.")
+    ] = None,
+    probe: Annotated[
+        Path | None, typer.Option(metavar="NPZ", help="The partner's classifier, of probe_linear.")
+    ] = None,
+    partner_classes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What the partner's classes are called, one a line.  [default: as the study's]",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="At which to listen; others' need a --join-code.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8642,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="A browser.")] = True,
+    join_code: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Without it nobody takes part.")
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST", help="Another name of this server, of a reverse proxy; may be repeated."
+        ),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(metavar="PATH", help="Where a reverse proxy has it, /study say.")
+    ] = "",
+) -> None:
+    """Let people play with images in a browser, and keep what they paint, peek at or look at.
+
+    Settings, sentences and the text to agree to are files in FOLDER, to edit before people take
+    part. Everything is kept on this machine, in FOLDER/study.sqlite; nothing finished is lost when
+    the server is stopped, however that is. The text is an example and no ethics approval.
+
+    \b
+    attnlabels collect start photos --study study
+    attnlabels collect start photos --study peeking --task peek --host 0.0.0.0 --join-code lab7
+    attnlabels collect start photos --study game --partner partner.safetensors
+    """
+    from attnlabels.serving.extra import require_server
+
+    require_server()
+    from attnlabels.collecting.start import start
+
+    opening = None
+    if partner is not None:
+        from attnlabels.collecting.partners import open_partner
+
+        opening = partial(
+            open_partner, partner, weights=weights, probe=probe, names=partner_classes
+        )
+    elif weights or probe or partner_classes:
+        raise typer.BadParameter("are a partner's; name it too", param_hint="--weights, --probe")
+    start(
+        images,
+        study,
+        task=task,
+        partner=opening,
+        host=host,
+        port=port,
+        opening=open_,
+        join_code=join_code,
+        names=name or [],
+        root_path=root_path.rstrip("/"),
+    )
 
 
 experiment = typer.Typer(
