@@ -36,7 +36,7 @@ from attnlabels.serving.database import Database
 from attnlabels.serving.joining import JoinCode
 from attnlabels.serving.running import address_of, listen, require_code, serve
 from attnlabels.serving.safety import Application, Hosts
-from attnlabels.serving.site import Limits, Site, application
+from attnlabels.serving.site import Limits, Site, application, static_files
 from attnlabels.serving.tokens import open_key
 
 OpenPartner = Callable[[Sequence[str]], Partner]
@@ -147,13 +147,6 @@ def start(
                 root_path=root_path,
                 said=lambda address: print(_greeting(collection, address), flush=True),
             )
-
-
-def static_files(*folders: Path) -> dict[str, Path]:
-    """The files of folders of pages by their names."""
-    return {
-        path.name: path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()
-    }
 
 
 def _greeting(collection: Collection, address: str) -> str:

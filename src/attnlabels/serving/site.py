@@ -168,6 +168,16 @@ class _Serving:
         )
 
 
+def static_files(*folders: Path) -> dict[str, Path]:
+    """The files of folders that a page may ask for, by their names."""
+    return {
+        path.name: path
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.suffix in TYPES
+    }
+
+
 def application(site: Site, *, signer: Signer, hosts: Hosts, root_path: str = "") -> Application:
     """The site as an application of ASGI, guarded.
 

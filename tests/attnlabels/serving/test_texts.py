@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from attnlabels.serving.texts import html_of, read_texts, version_of
+from attnlabels.serving.texts import read_texts, version_of
 
 TEMPLATE = "title: A study\nagree: I agree\nclasses: {}\n"
 
@@ -39,19 +39,6 @@ def test_texts_are_the_templates_translated(texts):
 def test_texts_that_do_not_fit_are_named(texts, text, message):
     with pytest.raises(ValueError, match=message):
         texts(text)
-
-
-def test_a_consent_text_becomes_html_and_nothing_in_it_is_taken_for_html():
-    text = (
-        "# Why\n\n> Replace **all\n> of** it.\n\n## What\nYou <b>look</b> & say.\n\n- one\n- two\n"
-    )
-    assert html_of(text).splitlines() == [
-        "<h1>Why</h1>",
-        "<blockquote><p>Replace <strong>all",
-        "of</strong> it.</p></blockquote>",
-        "<h2>What</h2><p>You &lt;b&gt;look&lt;/b&gt; &amp; say.</p>",
-        "<ul><li>one</li><li>two</li></ul>",
-    ]
 
 
 def test_another_text_is_another_version():

@@ -69,10 +69,12 @@ export async function insist(attempt, waiting = () => {}) {
   }
 }
 
-/** Finished rounds on their way: in the browser's storage until the server has stored them. */
+/** Finished rounds, or trials, on their way: in the browser's storage until the server has stored them. */
 export class Outbox {
-  constructor(name, storage = window.localStorage) {
+  /** Items are sent to api/`name` and known by their `field`. */
+  constructor(name, { field = "round", storage = window.localStorage } = {}) {
     this.name = name;
+    this.field = field;
     this.key = `${STUDY}:${name}`;
     this.storage = storage;
     this.unkept = []; // where the browser keeps nothing, or no more
@@ -106,8 +108,9 @@ export class Outbox {
   }
 
   remove(body) {
-    this.unkept = this.unkept.filter((each) => each.round !== body.round);
-    const kept = read(this.storage, this.key).filter((each) => each.round !== body.round);
+    const other = (each) => each[this.field] !== body[this.field];
+    this.unkept = this.unkept.filter(other);
+    const kept = read(this.storage, this.key).filter(other);
     try {
       if (kept.length) this.storage.setItem(this.key, JSON.stringify(kept));
       else this.storage.removeItem(this.key);
