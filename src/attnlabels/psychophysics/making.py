@@ -27,12 +27,10 @@ from attnlabels.psychophysics.design import Assignment, cells_of_set, n_sets
 from attnlabels.psychophysics.maps import Maps, NoMap, open_maps
 from attnlabels.psychophysics.reveal import random_order, reveal_order, revealed
 from attnlabels.psychophysics.stimuli import Background, background_of, compose, pixels_of
-from attnlabels.psychophysics.trials import PRACTICE, STIMULI
+from attnlabels.psychophysics.trials import PRACTICE, PRACTICE_TABLE, STIMULI, TABLE
 
 Control = Literal["distance", "random", "other_image"]
 Order = Int[np.ndarray, "h w"]
-TABLE = "stimuli.csv"
-PRACTICE_TABLE = "practice.csv"
 EVERY = "every"  # in place of the map type, of what is the same for all: nothing, or all, revealed
 SET_ASIDE = "practice"  # and of what is no part of the experiment
 

@@ -32,6 +32,7 @@ import pandas as pd
 
 from attnlabels.files.damage import refusing
 
+TABLE, PRACTICE_TABLE = "stimuli.csv", "practice.csv"
 STIMULI = ("set", "image", "class", "map_type", "share", "pixels", "lost", "stimulus")
 PRACTICE = ("image", "class", "stimulus")
 TRIALS = ("participant", "image", "class", "map_type", "share", "response")
