@@ -113,7 +113,7 @@ class _Serving:
     def picture(self, caller: Caller, number: str, asked: Any) -> Picture:
         caller.require()
         pictures = self.store.made.pictures
-        if not number.isdecimal() or int(number[:9]) >= len(pictures):
+        if not (number.isascii() and number.isdecimal()) or int(number[:9]) >= len(pictures):
             raise Refused(404, "no such picture")
         path = self.store.made.folder / pictures[int(number)]
         return Picture(path.read_bytes(), "image/png")

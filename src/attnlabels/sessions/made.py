@@ -6,8 +6,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from attnlabels.files.damage import refusing
-from attnlabels.psychophysics.trials import PRACTICE_TABLE, TABLE, read_practice, read_stimuli
+from attnlabels.psychophysics.trials import (
+    PRACTICE_TABLE,
+    REMADE,
+    TABLE,
+    read_practice,
+    read_stimuli,
+)
 
 
 class Made(NamedTuple):
@@ -34,11 +39,10 @@ def read_made(folder: Path) -> Made:
     classes = [*dict.fromkeys(stimuli["class"])]
     if strange := [name for name in practice["class"] if name not in classes]:
         raise ValueError(
-            f"{folder / PRACTICE_TABLE}: the class {strange[0]!r} is none of {TABLE}'s; "
-            "make the stimuli again"
+            f"{folder / PRACTICE_TABLE}: the class {strange[0]!r} is none of {TABLE}'s; {REMADE}"
         )
     if sorted({*stimuli["set"]}) != [*range(stimuli["set"].nunique())]:
-        raise ValueError(f"{folder / TABLE}: sets are not numbered from 0; make the stimuli again")
+        raise ValueError(f"{folder / TABLE}: sets are not numbered from 0; {REMADE}")
     pictures = sorted({*stimuli["stimulus"], *practice["stimulus"]})
     types = stimuli.groupby("set")["map_type"].agg(lambda found: tuple(sorted({*found})))
     kinds = [*dict.fromkeys(types)]
@@ -61,9 +65,9 @@ def _digest(folder: Path, pictures: list[str]) -> str:
     inside = folder.resolve()
     for name in pictures:
         path = folder / name
-        with refusing((OSError,), path, what="no picture", cure="make the stimuli again"):
-            size = path.stat().st_size
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such picture; {REMADE}")
         if not path.resolve().is_relative_to(inside):
-            raise ValueError(f"{path}: beyond {folder}; make the stimuli again")
-        found.update(f"\n{name} {size}".encode())
+            raise ValueError(f"{path}: beyond {folder}; {REMADE}")
+        found.update(f"\n{name} {path.stat().st_size}".encode())
     return found.hexdigest()
