@@ -171,11 +171,14 @@ class Server:
             if found := re.search(r"http://\S+:(\d+)/", line):
                 self.address, self.port = found[0], int(found[1])
                 return
+        self.process.communicate()
         raise AssertionError(self.said)
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.communicate()
+        """End it at once; more than once does nothing more."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.communicate()
 
     def stop(self) -> int:
         """The status with which it ends when it is asked to."""
