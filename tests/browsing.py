@@ -73,18 +73,25 @@ class Browser:
         return hosts - {*OWN_HOSTS}
 
 
+def require_browser() -> dict[str, str]:
+    """The programs' paths; the test is skipped, with the reason, where one is missing."""
+    pytest.importorskip("selenium", reason="selenium is not installed: attnlabels[test]")
+    paths = {}
+    for name, package in NEEDED.items():
+        path = shutil.which(name)
+        if path is None:
+            pytest.skip(f"{name} is not installed: apt install {package}")
+        paths[name] = path
+    return paths
+
+
 @contextmanager
 def browser(*more: str, size: tuple[int, int] = (1000, 800)) -> Iterator[Browser]:
     """A browser with further options; the test is skipped where there is none."""
-    selenium = pytest.importorskip("selenium", reason="selenium is not installed: attnlabels[test]")
-    programs = {name: shutil.which(name) for name in NEEDED}
-    for name, path in programs.items():
-        if path is None:
-            pytest.skip(f"{name} is not installed: apt install {NEEDED[name]}")
+    programs = require_browser()
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
-    assert selenium
     options = webdriver.ChromeOptions()
     options.binary_location = programs["chromium"]
     for each in (*OPTIONS, f"--window-size={size[0]},{size[1]}", *more):

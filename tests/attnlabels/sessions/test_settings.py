@@ -1,3 +1,5 @@
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,12 @@ def test_the_defaults_are_the_papers():
     assert (found.stimulus_ms, found.answer_ms, found.limit_ms) == (400, 150, 550)
     assert (found.block, found.practice) == (16, 6)
     assert keys_for(found, 2) == ["s", "l"]
+
+
+def test_the_papers_file_of_the_documents_is_the_default(settings):
+    page = Path(__file__).parents[3] / "docs" / "psychophysics.md"
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert settings(block) == replace(read_settings(None), keys=["s", "l"])
 
 
 def test_what_a_file_does_not_say_is_as_by_default(settings):
