@@ -93,7 +93,7 @@ def show(address: str) -> None:
         while "Thank you" not in driver.page_source:
             if driver.find_elements("css selector", ".go"):
                 ActionChains(driver).send_keys(" ").perform()
-            time.sleep(1)
+            time.sleep(0.5)
     finally:
         driver.quit()
 

@@ -2,11 +2,13 @@
 
 import importlib
 
-from browsing import require_browser
+import pytest
+
+from browsing import CHROMIUM, DRIVER, MISSING
 
 
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 def test_pictures_are_timed_and_the_limit_told(capfd) -> None:
-    require_browser()
     benchmark = importlib.import_module("stimulus_timing")
     try:
         benchmark.main(4)

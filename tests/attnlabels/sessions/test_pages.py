@@ -2,16 +2,23 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from attnlabels.sessions.store import DATABASE
-from browsing import Browser, browser
+from browsing import CHROMIUM, DRIVER, MISSING, PATIENCE_S, Browser
 from taking_part import CLASSES, Server, write_experiment
 
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 # short, and time enough to answer for who is driven over a socket
 SETTINGS = """
 fixation_ms: [80, 120]
@@ -55,28 +62,69 @@ look();
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "quick.yaml").write_text(SETTINGS)
-    return write_experiment(folder / "experiment")
+    return write_experiment(tmp_path_factory.mktemp("made") / "experiment")
+
+
+class Page:
+    """The page in a browser, and what a person does with it."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.driver, self.run, self.console = browser.driver, browser.run, browser.console
+        self.browser = browser
+
+    def open(self, address: str) -> None:
+        self.driver.get(address)
+
+    def press(self, *keys: str) -> None:
+        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+
+    def find(self, selector: str) -> Any:
+        """The first such element, None if there is none."""
+        return next(iter(self.driver.find_elements(By.CSS_SELECTOR, selector)), None)
+
+    def click(self, selector: str) -> None:
+        self.browser.wait(selector).click()
+
+    def text(self) -> str:
+        return str(self.run("return document.body.innerText"))
+
+    def until(self, found: Callable[[], Any]) -> Any:
+        """What is found, as soon as it is something; fails after a time, with the page's text."""
+        end = time.monotonic() + PATIENCE_S
+        while not (what := found()):
+            assert time.monotonic() < end, self.text()
+            time.sleep(0.01)
+        return what
+
+    def says(self, text: str) -> None:
+        """Wait until the page says so."""
+        self.until(lambda: text in self.text())
+
+    def strangers(self) -> set[str | None]:
+        """Hosts other than this machine that were asked since this was asked last."""
+        asked = [url for url in self.browser.requests() if url.startswith(("http", "ws"))]
+        assert asked
+        return {urlsplit(url).hostname for url in asked} - {"127.0.0.1"}
 
 
 @pytest.fixture(scope="module")
-def opened() -> Iterator[Browser]:
-    with browser() as one:
-        yield one
+def opened() -> Iterator[Page]:
+    browser = Browser(width=1000, height=800)
+    yield Page(browser)
+    browser.close()
 
 
 class Sitting:
     """Somebody at a page of a server, and what is stored of who sat there."""
 
-    def __init__(self, page: Browser, server: Server, results: Path) -> None:
+    def __init__(self, page: Page, server: Server, results: Path) -> None:
         self.page, self.server, self.results = page, server, results
         self.before = self._read("participants")
         page.open(server.address)
         page.driver.delete_all_cookies()
         page.run("localStorage.clear()")
         page.open(server.address)
-        page.complaints()
+        page.console()
 
     def _read(self, table: str) -> list[dict]:
         with closing(sqlite3.connect(self.results / DATABASE)) as db:
@@ -140,10 +188,13 @@ def serve(experiment, tmp_path_factory):
     """Starts a server; all are ended with the module."""
     servers = []
 
-    def start(*words: str, results: Path | None = None, port: int = 0) -> tuple[Server, Path]:
+    def start(
+        *words: str, results: Path | None = None, port: int = 0, settings: str = SETTINGS
+    ) -> tuple[Server, Path]:
         folder = results or tmp_path_factory.mktemp("results") / "results"
-        settings = ("--settings", str(experiment.parent / "quick.yaml"))
-        servers.append(Server(experiment, folder, *settings, *words, port=port))
+        (folder.parent / "quick.yaml").write_text(settings)
+        words = ("--settings", str(folder.parent / "quick.yaml"), *words)
+        servers.append(Server(experiment, folder, *words, port=port))
         return servers[-1], folder
 
     yield start
@@ -168,11 +219,11 @@ def test_an_experiment_by_keyboard_alone(sitting):
     for _ in range(9):
         if page.run("return document.activeElement.id") == "agree":
             break
-        page.press("\ue004")  # tab
-    page.press("\ue007")  # enter
+        page.press(Keys.TAB)
+    page.press(Keys.ENTER)
     page.says("With which hand")
     page.until(lambda: page.run("return document.activeElement.tagName") == "MAIN")
-    page.press("\ue004", "\ue007")
+    page.press(Keys.TAB, Keys.ENTER)
     page.says("6 pictures in 2 blocks")
     sitting.watch()
     sitting.go_on()
@@ -189,7 +240,7 @@ def test_an_experiment_by_keyboard_alone(sitting):
     assert len(sitting.stored()) == len(rows) == 7
     seen = [row for row in rows if row["share"] > 0]
     assert len(seen) > 4 and all(row["response"] == row["class"] for row in seen)
-    assert page.complaints() == [] and page.strangers() == set()
+    assert page.console() == [] and page.strangers() == set()
 
 
 def test_the_times_of_frames_come_along(sitting):
@@ -211,7 +262,7 @@ def test_the_times_of_frames_come_along(sitting):
 def test_who_does_not_agree_leaves_nothing(sitting):
     sitting.page.click("#decline")
     sitting.page.says("Nothing was stored")
-    assert sitting.people() == [] and sitting.page.complaints() == []
+    assert sitting.people() == [] and sitting.page.console() == []
 
 
 def test_a_reload_goes_on_and_shows_nothing_twice(sitting):
@@ -282,3 +333,24 @@ def test_a_join_code_is_asked_for(opened, serve):
     sitting.page.run("document.querySelector('#code').value = 'lab7'")
     sitting.agree()
     assert len(sitting.people()) == 1
+
+
+def test_who_is_too_slow_is_told_and_leaves_the_full_screen_seen(opened, serve):
+    settings = SETTINGS.replace("fullscreen: false", "fullscreen: true")
+    settings = settings.replace("answer_ms: 3000", "answer_ms: 50").replace("60\n", "1500\n")
+    sitting = Sitting(opened, *serve(settings=settings))
+    sitting.agree()
+    sitting.go_on()
+    sitting.page.click("#jspsych-fullscreen-btn")
+    sitting.page.says("Practice")
+    sitting.go_on()
+    sitting.page.says("Too slow")
+    sitting.page.says("Block 1")
+    sitting.go_on()
+    sitting.page.says("Too slow")
+    sitting.page.run("document.exitFullscreen()")
+    sitting.page.until(lambda: len(sitting.stored()) == 2)
+    rows = sitting.stored()
+    assert [row["outcome"] for row in rows] == ["too_slow"] * 2
+    assert [(row["fullscreen"], row["left_fullscreen"]) for row in rows] == [(1, 0), (1, 1)]
+    assert {(row["key"], row["response"], row["rt_ms"]) for row in rows} == {(None, None, None)}
