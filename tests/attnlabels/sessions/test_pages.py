@@ -318,6 +318,9 @@ def test_ones_data_can_be_deleted(sitting):
     sitting.agree()
     sitting.page.click("#delete")
     sitting.page.click("#sure button[value=no]")
+    sitting.page.driver.find_element(By.ID, "foot").click()  # the keyboard still goes on
+    sitting.go_on()
+    sitting.page.says("Practice")
     assert len(sitting.people()) == 1
     sitting.page.click("#delete")
     sitting.page.click("#sure button[value=yes]")

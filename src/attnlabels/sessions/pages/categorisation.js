@@ -1,7 +1,7 @@
 // A plugin for jsPsych: a picture shown for a counted number of frames, and a key for its class.
 // The core's own clock is setTimeout, by which one picture in five stays a frame too long.
 
-const CROSS = 0.05; // half its length, of the picture's shorter side
+const CROSS = 0.05; // half its length, of the canvas's shorter side
 const USUAL_PERIOD = 1000 / 60; // until frames have been seen
 const SLOW = 1.5; // periods, from which on a frame counts as slow
 
@@ -62,9 +62,11 @@ export class RapidCategorisation {
   trial(display, trial) {
     const picture = trial.picture();
     const canvas = document.createElement("canvas");
-    Object.assign(canvas, { width: picture.width, height: picture.height });
-    canvas.style.width = `${picture.width * trial.scale}px`;
-    canvas.style.height = `${picture.height * trial.scale}px`;
+    for (const side of ["width", "height"]) {
+      const shown = picture[side] * trial.scale; // CSS px
+      canvas[side] = Math.round(shown * window.devicePixelRatio);
+      canvas.style[side] = `${shown}px`;
+    }
     const message = document.createElement("p");
     message.className = "message";
     display.replaceChildren(canvas, message);
@@ -170,6 +172,6 @@ class Screen {
   }
 
   show(picture) {
-    this.context.drawImage(picture, 0, 0);
+    this.context.drawImage(picture, 0, 0, this.canvas.width, this.canvas.height);
   }
 }

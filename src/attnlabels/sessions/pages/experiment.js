@@ -219,10 +219,13 @@ class Session {
   result(values) {
     const own = this.over.filter((each) => each.block === values.block);
     const answered = own.filter((each) => each.answered);
-    const mean = (of) => answered.reduce((sum, each) => sum + of(each), 0) / answered.length || 0;
+    const mean = (of, unit) => {
+      const sum = answered.reduce((total, each) => total + of(each), 0);
+      return answered.length ? `${Math.round(sum / answered.length)} ${unit}` : "–";
+    };
     const figures = {
-      result_accuracy: `${Math.round(100 * mean((each) => Number(each.correct)))} %`,
-      result_time: `${Math.round(mean((each) => each.rt_ms))} ms`,
+      result_accuracy: mean((each) => 100 * Number(each.correct), "%"),
+      result_time: mean((each) => each.rt_ms, "ms"),
       result_late: `${own.length - answered.length}`,
     };
     const told = Object.entries(figures).map(([name, figure]) =>
@@ -246,6 +249,13 @@ function failed(error) {
   window.location.replace(`${window.location.pathname}?${new URLSearchParams({ failed: why })}`);
 }
 
+/** jsPsych hears keys where its pages are: a click beside them is not to make it deaf. */
+function listenEverywhere() {
+  document.addEventListener("click", ({ target }) => {
+    if (!target.closest("button, input, dialog")) place.focus();
+  });
+}
+
 function offerDeletion() {
   const sure = document.querySelector("#sure");
   const [yes, no] = sure.querySelectorAll("button");
@@ -253,6 +263,7 @@ function offerDeletion() {
   yes.textContent = say("delete_yes");
   no.textContent = say("delete_no");
   sure.onclose = async () => {
+    place.focus();
     if (sure.returnValue !== "yes") return;
     outbox.clear();
     note(null);
@@ -301,6 +312,7 @@ async function main() {
   start = await insist(() => get("start.json"));
   offerDeletion();
   show(place);
+  listenEverywhere();
   const jsPsych = initJsPsych({ display_element: place, use_webaudio: false });
   const timeline = new Session(start).timeline();
   if (timeline.length) await jsPsych.run(timeline);
