@@ -1007,7 +1007,7 @@ def analyse_experiment_(
     ] = None,
     marked: Annotated[
         Literal["drop", "keep"],
-        typer.Option(help="Trials with a mark, such as those shown for a frame too many or more."),
+        typer.Option(help="Trials with a mark, such as those that were late by more than a frame."),
     ] = "drop",
     unfinished: Annotated[
         Literal["drop", "keep"], typer.Option(help="Who left before the end.")

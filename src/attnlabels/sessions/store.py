@@ -107,15 +107,19 @@ class Store:
         self.keys = keys_for(settings, len(made.classes))
         self.numbers = {path: number for number, path in enumerate(made.pictures)}
         self.database = Database(folder / DATABASE, schema=SCHEMA, version=VERSION)
-        now = {"experiment": made.digest, "settings": json.dumps(asdict(settings))}
+        try:
+            self._require_same(folder)
+        except BaseException:
+            self.database.close()
+            raise
+
+    def _require_same(self, folder: Path) -> None:
+        now = {"experiment": self.made.digest, "settings": json.dumps(asdict(self.settings))}
         with self.database.transaction() as db:
             began = db.execute("SELECT experiment, settings FROM began").fetchone()
             if began is None:
                 db.execute("INSERT INTO began VALUES (:experiment, :settings)", now)
-        if began is not None:
-            self._require_same(folder, dict(began), now)
-
-    def _require_same(self, folder: Path, began: dict[str, str], now: dict[str, str]) -> None:
+                return
         if began["experiment"] != now["experiment"]:
             raise ValueError(
                 f"{self.made.folder}: not the stimuli that {folder} began with; name these, or "

@@ -1,5 +1,6 @@
 import json
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from attnlabels import cli
 from attnlabels.psychophysics.analysis import Analysing
 from attnlabels.psychophysics.exclusions import Rules
 from attnlabels.psychophysics.trials import read_trials
@@ -129,6 +131,18 @@ def test_the_table_and_the_folder_give_the_same(results, tmp_path):
         read_results(results),
         pd.read_csv(tmp_path / "trials.csv", dtype=str, keep_default_na=False),
     )
+
+
+def test_the_command_takes_the_folder_and_says_what_is_left_out(
+    results, tmp_path, monkeypatch, capsys
+):
+    words = ["analyse", str(results), "--out", str(tmp_path / "tables"), "--resamples", "5"]
+    monkeypatch.setattr(sys, "argv", ["attnlabels", "experiment", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert not left.value.code
+    assert "left out: 2 trials that were marked\n" in capsys.readouterr().out
+    assert (tmp_path / "tables" / "accuracy.md").is_file()
 
 
 def test_results_are_read_while_people_take_part(experiment, tmp_path):
