@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -69,18 +69,22 @@ class Collection:
         Raises ValueError or OSError, naming what is wrong and where, also for a study of which
         images, settings or partner are not those that people took part in.
         """
-        make_folder(folder, task=task)
-        self.lock = hold(folder)
+        self.ends = ExitStack()
         try:
+            make_folder(folder, task=task)
+            self.ends.callback(os.close, hold(folder))
             self.database = open_store(folder / DATABASE)
+            self.ends.callback(self.database.close)
             self.study = _opened(images, folder, self.database)
             opened = partner(self.study.classes) if partner else None
             _settle(self.study, self.database, opened)
         except BaseException:
-            os.close(self.lock)
+            self.ends.close()
             raise
-        pictures = Pictures(self.study)
         self.guesser = Guesser(opened) if opened else None
+        if self.guesser:
+            self.ends.callback(self.guesser.close)
+        pictures = Pictures(self.study)
         self.game = Game(
             self.study,
             self.database,
@@ -89,7 +93,7 @@ class Collection:
             join=JoinCode(join_code),
             app=version("attnlabels"),
         )
-        self.signer = open_key(folder)
+        signer = open_key(folder)
         site = Site(
             pages={"": PAGES / PAGE},
             static=static_files(PAGES, SHARED),
@@ -99,15 +103,12 @@ class Collection:
             limits=limits or Limits(),
         )
         self.application: Application = application(
-            site, signer=self.signer, hosts=hosts or Hosts("127.0.0.1"), root_path=root_path
+            site, signer=signer, hosts=hosts or Hosts("127.0.0.1"), root_path=root_path
         )
 
     def close(self) -> None:
-        """End the partner's thread and close the database."""
-        if self.guesser:
-            self.guesser.close()
-        self.database.close()
-        os.close(self.lock)
+        """End the partner's thread, close the database, and let another server open the study."""
+        self.ends.close()
 
 
 def start(
