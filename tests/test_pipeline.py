@@ -43,11 +43,11 @@ FLOORS = (
         "processes",
         "unit_attention",
     },
-    {"shards", "teachers", "testsets"},
+    {"serving", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"clickmaps", "readouts"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
-    {"labelling", "studies"},
+    {"collecting", "labelling", "sessions", "studies"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.
 ROOMS = {slot: room.relative_to(SOURCES.parent).as_posix() for slot, room in SLOTS.items()}

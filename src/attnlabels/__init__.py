@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from attnlabels.labelling.labels import label_as_files as label_as_files
     from attnlabels.labelling.own_teacher import train_teacher as train_teacher
     from attnlabels.psychophysics.analysis import Analysing as Analysing
-    from attnlabels.psychophysics.analysis import analyse_experiment as analyse_experiment
     from attnlabels.psychophysics.exclusions import Rules as Rules
     from attnlabels.psychophysics.making import Making as Making
     from attnlabels.psychophysics.making import make_experiment as make_experiment
     from attnlabels.recordings.fixation_csv import Reading as Reading
+    from attnlabels.sessions.results import analyse_experiment as analyse_experiment
+    from attnlabels.sessions.results import export_experiment as export_experiment
+    from attnlabels.sessions.start import start_experiment as start_experiment
     from attnlabels.shards.contact_sheet import show as show
     from attnlabels.shards.faults import check as check
     from attnlabels.teachers.backbones import Backbone as Backbone
@@ -44,15 +46,17 @@ MODULES = {
     "Scoring": "attnlabels.evaluation.benchmarks",
     "Shown": "attnlabels.evaluation.encoders",
     "Work": "attnlabels.labelling.labels",
-    "analyse_experiment": "attnlabels.psychophysics.analysis",
+    "analyse_experiment": "attnlabels.sessions.results",
     "check": "attnlabels.shards.faults",
     "evaluate": "attnlabels.evaluation.evaluate",
     "export": "attnlabels.evaluation.exporting",
+    "export_experiment": "attnlabels.sessions.results",
     "label": "attnlabels.labelling.labels",
     "label_as_files": "attnlabels.labelling.labels",
     "load_teacher": "attnlabels.teachers.predicting",
     "make_experiment": "attnlabels.psychophysics.making",
     "show": "attnlabels.shards.contact_sheet",
+    "start_experiment": "attnlabels.sessions.start",
     "train_teacher": "attnlabels.labelling.own_teacher",
 }
 

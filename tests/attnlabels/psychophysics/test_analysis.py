@@ -19,7 +19,14 @@ from attnlabels.psychophysics.psychometric import Psychometric
 from attnlabels.psychophysics.trials import read_trials
 
 ANALYSING = Analysing(
-    rules=Rules(fastest_ms=20.0, whole_accuracy=0.5, unanswered_sd=3.0, blank_accuracy=None),
+    rules=Rules(
+        fastest_ms=20.0,
+        whole_accuracy=0.5,
+        unanswered_sd=3.0,
+        blank_accuracy=None,
+        marked="drop",
+        unfinished="drop",
+    ),
     accuracy=0.75,
     guess=None,
     most_lapses=0.1,
