@@ -47,7 +47,8 @@ FLOORS = (
     {"recordings", "reporting", "training"},
     {"clickmaps", "readouts"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
-    {"labelling", "studies"},
+    {"labelling", "simulated", "studies"},
+    {"gathered"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.
 ROOMS = {slot: room.relative_to(SOURCES.parent).as_posix() for slot, room in SLOTS.items()}
