@@ -43,11 +43,11 @@ FLOORS = (
         "processes",
         "unit_attention",
     },
-    {"shards", "teachers", "testsets"},
+    {"serving", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"clickmaps", "readouts"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
-    {"labelling", "simulated", "studies"},
+    {"collecting", "labelling", "simulated", "studies"},
     {"gathered"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.

@@ -1,6 +1,6 @@
 """Who of a study's players plays well, and who seems lazy, careless or a program.
 
-Each player has measures of their rounds (`attnlabels.metrics.playing`), and a rule turns them into a
+Each player's rounds have measures (`attnlabels.metrics.playing`), and a rule turns these into a
 suspicion from 0 to 1: between what is fine and what is bad a measure makes evidence e from 0 to 1,
 of which the weight w says how far it convinces alone, and
 

@@ -1,0 +1,218 @@
+"""Start a study: make its folder or go on with it, and serve its pages."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from attnlabels.collecting.folder import (
+    DATABASE,
+    IMAGES,
+    Study,
+    changes,
+    hold,
+    list_of,
+    make_folder,
+    open_study,
+    read_images,
+    write_images,
+)
+from attnlabels.collecting.game import Game
+from attnlabels.collecting.guessing import Guesser, Partner
+from attnlabels.collecting.pictures import Pictures
+from attnlabels.collecting.settings import SETTINGS, Task, read_settings
+from attnlabels.collecting.store import (
+    has_participants,
+    keep_stamps,
+    open_store,
+    stamps_of,
+    tell,
+    told_of,
+)
+from attnlabels.serving.database import Database
+from attnlabels.serving.joining import JoinCode
+from attnlabels.serving.running import address_of, listen, require_code, serve
+from attnlabels.serving.safety import Application, Hosts
+from attnlabels.serving.site import Limits, Site, application
+from attnlabels.serving.tokens import open_key
+
+OpenPartner = Callable[[Sequence[str]], Partner]
+PAGES = Path(__file__).parent / "pages"
+SHARED = Path(__file__).parents[1] / "serving" / "pages"
+PAGE = "index.html"
+NEW = "restore it, or begin another study"
+
+
+class Collection:
+    """A study that is open: its database, its partner, and the application that serves it.
+
+    To be closed; until then no other server opens it.
+    """
+
+    def __init__(
+        self,
+        images: Path,
+        folder: Path,
+        *,
+        task: Task | None = None,
+        partner: OpenPartner | None = None,
+        join_code: str | None = None,
+        hosts: Hosts | None = None,
+        root_path: str = "",
+        limits: Limits | None = None,
+    ) -> None:
+        """Open the study in `folder`, of the images below `images`; make it if it is not there.
+
+        Raises ValueError or OSError, naming what is wrong and where, also for a study of which
+        images, settings or partner are not those that people took part in.
+        """
+        make_folder(folder, task=task)
+        self.lock = hold(folder)
+        try:
+            self.database = open_store(folder / DATABASE)
+            self.study = _opened(images, folder, self.database)
+            opened = partner(self.study.classes) if partner else None
+            _settle(self.study, self.database, opened)
+        except BaseException:
+            os.close(self.lock)
+            raise
+        pictures = Pictures(self.study)
+        self.guesser = Guesser(opened) if opened else None
+        self.game = Game(
+            self.study,
+            self.database,
+            pictures,
+            guesser=self.guesser,
+            join=JoinCode(join_code),
+            app=version("attnlabels"),
+        )
+        self.signer = open_key(folder)
+        site = Site(
+            pages={"": PAGES / PAGE},
+            static=static_files(PAGES, SHARED),
+            told={"start.json": self.game.start},
+            actions=self.game.actions,
+            pictures={"images": pictures.show},
+            limits=limits or Limits(),
+        )
+        self.application: Application = application(
+            site, signer=self.signer, hosts=hosts or Hosts("127.0.0.1"), root_path=root_path
+        )
+
+    def close(self) -> None:
+        """End the partner's thread and close the database."""
+        if self.guesser:
+            self.guesser.close()
+        self.database.close()
+        os.close(self.lock)
+
+
+def start(
+    images: Path,
+    folder: Path,
+    *,
+    task: Task | None,
+    partner: OpenPartner | None,
+    host: str,
+    port: int,
+    opening: bool,
+    join_code: str | None,
+    names: Sequence[str],
+    root_path: str,
+) -> None:
+    """Serve the study until it is stopped; see `Collection` for what is refused.
+
+    `names` are further ones under which the server is called, behind a reverse proxy say.
+    """
+    require_code(host, join_code)
+    with closing(listen(host, port)) as bound:
+        collection = Collection(
+            images,
+            folder,
+            task=task,
+            partner=partner,
+            join_code=join_code,
+            hosts=Hosts(host, names),
+            root_path=root_path,
+        )
+        with closing(collection):
+            serve(
+                collection.application,
+                bound,
+                address=address_of(bound, host, root_path),
+                opening=opening,
+                root_path=root_path,
+                said=lambda address: print(_greeting(collection, address), flush=True),
+            )
+
+
+def static_files(*folders: Path) -> dict[str, Path]:
+    """The files of folders of pages by their names."""
+    return {
+        path.name: path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()
+    }
+
+
+def _greeting(collection: Collection, address: str) -> str:
+    study = collection.study
+    told = f"{study.folder}: {study.settings.task}, {len(study.images)} images"
+    alone = study.settings.task == "paint" and collection.guesser is None
+    partner = "; no --partner: people paint until the time is over" if alone else ""
+    return f"{told}{partner}\n{address}\nCtrl-C stops the server; nothing is lost by it."
+
+
+def _opened(images: Path, folder: Path, database: Database) -> Study:
+    with database.transaction() as db:
+        known = stamps_of(db)
+    settings = read_settings(folder / SETTINGS)
+    found, stamps = list_of(images, settings.catch, known)
+    study = open_study(folder, images, found)
+    with database.transaction() as db:
+        if has_participants(db):
+            listed = folder / IMAGES
+            if fault := changes(read_images(listed), found):
+                raise ValueError(f"{images} is not as {listed} has it: {fault}; {NEW}")
+        else:
+            write_images(folder / IMAGES, found)
+        if stamps != known:
+            keep_stamps(db, stamps)
+    return study
+
+
+def _settle(study: Study, database: Database, partner: Partner | None) -> None:
+    """Keep what the study is; raise ValueError where people took part in another."""
+    identity = partner.identity if partner else None
+    now = {"settings": asdict(study.settings), "partner": identity}
+    with database.transaction() as db:
+        before = told_of(db)
+        if not has_participants(db):
+            tell(db, now)
+            return
+    if before["partner"] != identity:
+        raise ValueError(
+            f"{study.folder}: people played with another partner "
+            f"({_called(before['partner'])}) than {_called(identity)}; {NEW}"
+        )
+    for name, value in _flat(before["settings"]).items():
+        if (found := _flat(now["settings"]).get(name)) != value:
+            raise ValueError(
+                f"{study.folder / SETTINGS}: {name} is {found!r} and was {value!r} when people "
+                f"took part; {NEW}"
+            )
+
+
+def _called(identity: Mapping[str, Any] | None) -> str:
+    return "none" if identity is None else str(identity["network"])
+
+
+def _flat(tree: Any, above: str = "") -> dict[str, Any]:
+    if not isinstance(tree, Mapping):
+        return {above.removesuffix("."): tree}
+    return {
+        name: value
+        for key, each in tree.items()
+        for name, value in _flat(each, f"{above}{key}.").items()
+    }

@@ -1,0 +1,107 @@
+"""Run an application on this machine until it is stopped, and open it in a browser."""
+
+import signal
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Any
+
+import uvicorn
+
+from attnlabels.serving.safety import Application, is_loopback
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+LAST_REQUESTS_S = 3
+
+
+def require_code(host: str, code: str | None) -> None:
+    """Raise ValueError if others can reach the server and it asks nobody for a code."""
+    if not is_loopback(host) and not code:
+        raise ValueError(
+            f"--host {host}: others on the network could take part; give --join-code CODE, which "
+            "the page asks for"
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes any free one.
+
+    Raises OSError that says what to do if it is taken or the address is not this machine's.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind(address)
+            bound.listen(256)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise OSError(
+            f"{host}:{port}: cannot be listened at ({error.strerror}); give another --port or "
+            "--host"
+        ) from error
+    return bound
+
+
+def address_of(bound: socket.socket, host: str, root_path: str = "") -> str:
+    """What a browser on this machine calls it."""
+    port = bound.getsockname()[1]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{name}:{port}{root_path}/"
+
+
+def serve(
+    application: Application,
+    bound: socket.socket,
+    *,
+    address: str,
+    opening: bool,
+    root_path: str = "",
+    said: Callable[[str], None] = print,
+) -> None:
+    """Answer until SIGINT or SIGTERM; then end what is being answered, and return.
+
+    `address` is said as soon as requests are taken, and `opening` opens it.
+    """
+    config = uvicorn.Config(
+        application,
+        root_path=root_path,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=LAST_REQUESTS_S,
+    )
+    with closing(bound), _unheard():
+        said(address)
+        if opening:
+            threading.Thread(target=_open, args=(address,), daemon=True).start()
+        uvicorn.Server(config).run(sockets=[bound])
+
+
+def _open(address: str) -> None:
+    with suppress(webbrowser.Error):
+        webbrowser.open(address)
+
+
+class _unheard:
+    """Within it, signals that stop do nothing by themselves.
+
+    The server hears them, and sends them again once it has stopped: an end that was asked for is
+    no failure.
+    """
+
+    def __enter__(self) -> None:
+        self.before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for each in STOPPING:
+                self.before[each] = signal.signal(each, lambda *_: None)
+
+    def __exit__(self, *_: object) -> None:
+        for each, handler in self.before.items():
+            signal.signal(each, handler)
