@@ -25,6 +25,7 @@ ROW: dict[str, Any] = {
     "shares": [0.1, 0.5, 1.0],
     "noise": 0.5,
     "background": "grey",
+    "patches": None,
     "shard_size": 10,
     "seed": 0,
 }

@@ -27,6 +27,7 @@ from attnlabels.collecting.settings import SETTINGS, Task, read_settings
 from attnlabels.collecting.store import (
     has_participants,
     keep_stamps,
+    new_id,
     open_store,
     stamps_of,
     tell,
@@ -63,8 +64,11 @@ class Collection:
         hosts: Hosts | None = None,
         root_path: str = "",
         limits: Limits | None = None,
+        ids: Callable[[], str] = new_id,
     ) -> None:
         """Open the study in `folder`, of the images below `images`; make it if it is not there.
+
+        `ids` makes those of participants and rounds: nobody can guess the default's.
 
         Raises ValueError or OSError, naming what is wrong and where, also for a study of which
         images, settings or partner are not those that people took part in.
@@ -88,6 +92,7 @@ class Collection:
             guesser=self.guesser,
             join=JoinCode(join_code),
             app=version("attnlabels"),
+            ids=ids,
         )
         self.signer = open_key(folder)
         site = Site(

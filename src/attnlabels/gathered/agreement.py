@@ -17,7 +17,6 @@ from attnlabels.gathered.study import Task
 from attnlabels.gathered.tables import by_task
 from attnlabels.metrics.ranks import spearman
 from attnlabels.metrics.reliability import (
-    Maps,
     Players,
     all_pairs,
     ceiling_of_mean,
@@ -92,13 +91,13 @@ def players_of(chosen: Chosen, task: Task, *, blur: Blur) -> Players | None:
     return found.players if len(found.kept) else None
 
 
-def stepped_up(r: float, times: float) -> float:
+def stepped_up(r: float, times: int) -> float:
     """Reliability of the mean of so many times as many players as `r` is of (Spearman, Brown)."""
     return times * r / (1 + (times - 1) * r)
 
 
 def group_correlations(
-    maps: Sequence[Maps], size: int, *, splits: int, seed: int
+    maps: Sequence[Float[np.ndarray, "_ _ _"]], size: int, *, splits: int, seed: int
 ) -> Float[np.ndarray, "_"]:
     """Of each image the correlation of the mean maps of two groups of `size`, mean over splits.
 

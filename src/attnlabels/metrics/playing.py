@@ -80,7 +80,7 @@ def colouring(own: Sequence[float], others: Sequence[float]) -> float | None:
     return float(np.median(told)) if told else None
 
 
-def mean(of: Sequence[float]) -> float | None:
+def mean(of: Sequence[float | bool]) -> float | None:
     """The mean over rounds: of shares of an image, or of whether something holds."""
     return float(np.mean(of)) if len(of) else None
 
