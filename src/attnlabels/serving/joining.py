@@ -10,7 +10,7 @@ class JoinCode:
 
     def __init__(self, code: str | None) -> None:
         self.code = code
-        self.wrong = Rates(per_s=0.2, burst=10)
+        self.wrong = Rates(per_s=0.2, burst=10.0)
 
     @property
     def asked(self) -> bool:

@@ -57,9 +57,10 @@ class Hosts:
         if name in self.named:
             return True
         try:
-            return not self.loopback_only or ipaddress.ip_address(name).is_loopback
+            numeric = ipaddress.ip_address(name)
         except ValueError:
             return False
+        return numeric.is_loopback or not self.loopback_only
 
 
 class Guard:

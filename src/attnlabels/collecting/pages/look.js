@@ -1,0 +1,119 @@
+// The round of SALICON (Jiang et al. 2015): sharp around the pointer, blurred with the distance.
+
+import { eachFrame } from "./frames.js";
+import { Recording } from "./record.js";
+import { eventsIn, timeOf } from "./view.js";
+
+const REACH = [1, 2, 4]; // radii within which each level is full: sharp, then less and less so
+const FADE = 1.5; // times its reach, where a level has faded out
+
+/** One round; `images` from the sharp one to the one that is blurred most, `ports` as in `paint`. */
+export async function look(view, given, images, ports) {
+  const round = new Looking(view, given, images, ports);
+  try {
+    return await round.end;
+  } finally {
+    round.close();
+  }
+}
+
+class Looking {
+  constructor(view, given, images, ports) {
+    Object.assign(this, { view, given, ports });
+    this.limit = given.settings.seconds * 1000;
+    this.recording = new Recording();
+    this.start = null;
+    this.place = null;
+    this.faded = document.createElement("canvas").getContext("2d");
+    view.redraw = () => {
+      this.layers = images.map((image) => view.layer(image));
+      this.faded.canvas.width = view.canvas.width;
+      this.faded.canvas.height = view.canvas.height;
+      this.drawn = undefined;
+      this.drawAround();
+    };
+    view.redraw();
+    this.end = new Promise((resolve) => (this.resolve = resolve));
+    ports.stopped.then((outcome) => this.finish(outcome));
+    this.heard = (event) => this.move(event);
+    for (const name of ["pointerdown", "pointermove"]) {
+      window.addEventListener(name, this.heard, { passive: true });
+    }
+    this.stop = eachFrame((stamp) => this.draw(stamp));
+    ports.began();
+  }
+
+  move(event) {
+    if (this.start === null || !event.isPrimary) return;
+    for (const each of eventsIn(event)) {
+      const place = this.view.at(each);
+      const t = timeOf(each) - this.start;
+      if (t < 0) continue;
+      this.place = this.view.has(place) ? place : null;
+      if (this.place) {
+        this.recording.pointer = event.pointerType || "mouse";
+        this.recording.add(t, place, "move");
+      }
+    }
+  }
+
+  draw(stamp) {
+    this.recording.frames.add(stamp);
+    this.start ??= stamp; // the frame with the image
+    this.drawAround();
+    const elapsed = stamp - this.start;
+    this.ports.left(Math.max(0, 1 - elapsed / this.limit), (this.limit - elapsed) / 1000);
+    if (elapsed < this.limit) return true;
+    this.finish("done");
+    return false;
+  }
+
+  drawAround() {
+    if (this.drawn === this.place) return;
+    this.drawn = this.place;
+    const { context } = this.view;
+    this.view.inOwnPixels();
+    context.drawImage(this.layers.at(-1), 0, 0);
+    if (!this.place) return;
+    for (let level = this.layers.length - 2; level >= 0; level -= 1) this.drawLevel(level);
+  }
+
+  /** A level within its reach of the pointer, fading out beyond; no more than is on the canvas. */
+  drawLevel(level) {
+    const { canvas } = this.view;
+    const zoom = canvas.width / this.view.width;
+    const full = REACH[level] * this.given.settings.radius_px * zoom;
+    const [x, y] = [this.place.x * zoom, this.place.y * zoom];
+    const left = Math.max(0, Math.floor(x - full * FADE));
+    const top = Math.max(0, Math.floor(y - full * FADE));
+    const width = Math.min(canvas.width, Math.ceil(x + full * FADE)) - left;
+    const height = Math.min(canvas.height, Math.ceil(y + full * FADE)) - top;
+    if (width <= 0 || height <= 0) return;
+    const context = this.faded;
+    context.globalCompositeOperation = "copy";
+    context.drawImage(this.layers[level], left, top, width, height, 0, 0, width, height);
+    const [a, b] = [x - left, y - top];
+    const fading = context.createRadialGradient(a, b, full, a, b, full * FADE);
+    fading.addColorStop(0, "#000f");
+    fading.addColorStop(1, "#0000");
+    context.globalCompositeOperation = "destination-in";
+    context.fillStyle = fading;
+    context.fillRect(0, 0, width, height);
+    this.view.context.drawImage(context.canvas, 0, 0, width, height, left, top, width, height);
+  }
+
+  finish(outcome) {
+    const duration = this.start === null ? 0 : performance.now() - this.start;
+    const shown = this.view.shown();
+    if (outcome === null) this.resolve(null);
+    else this.resolve({ ...this.recording.finished(outcome, duration), ...shown });
+  }
+
+  close() {
+    this.stop();
+    this.recording.close();
+    for (const name of ["pointerdown", "pointermove"]) {
+      window.removeEventListener(name, this.heard);
+    }
+  }
+}
