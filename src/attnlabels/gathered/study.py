@@ -10,7 +10,6 @@ of a round are milliseconds from its first press, or, where one only looks, from
 
 import csv
 import json
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -185,9 +184,9 @@ def read_study(folder: Path) -> Study:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """Reads tables of the database by name, as rows by column, all of one moment."""
-    # Of a folder that may not be written to, a database in WAL mode opens only as one that nobody
-    # changes; and there nobody does.
-    fixed = not os.access(path.parent, os.W_OK)
+    # A server that has it open, or was killed, keeps what is new in a log beside it. Without one,
+    # the file is all there is: read as that, it leaves no log and no index of one behind.
+    fixed = not path.with_name(f"{path.name}-wal").exists()
     address = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if fixed else ''}"
     try:
         with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as base:

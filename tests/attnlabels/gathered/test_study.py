@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -116,11 +117,18 @@ def test_a_study_without_its_list_of_images_is_refused(copied):
         read_study(copied.study)
 
 
-def test_a_folder_that_may_not_be_written_to_is_read(copied):
-    with closing(sqlite3.connect(copied.study / "study.sqlite")) as base:
-        base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    copied.study.chmod(0o555)
-    try:
-        assert len(read_study(copied.study).rounds) == 96
-    finally:
-        copied.study.chmod(0o755)
+def test_reading_leaves_nothing_behind(copied):
+    for name in ("study.sqlite-wal", "study.sqlite-shm"):
+        (copied.study / name).unlink(missing_ok=True)
+    before = sorted(each.name for each in copied.study.iterdir())
+    assert len(read_study(copied.study).rounds) == 96
+    assert sorted(each.name for each in copied.study.iterdir()) == before
+
+
+def test_what_a_killed_server_had_not_written_to_the_file_yet_is_read(copied, tmp_path):
+    with closing(sqlite3.connect(copied.study / "study.sqlite")) as server:
+        server.execute("PRAGMA wal_autocheckpoint = 0")
+        server.execute("UPDATE rounds SET score = 7")
+        server.commit()
+        shutil.copytree(copied.study, tmp_path / "killed")  # as it is now, its log beside it
+    assert all(each.score == 7 for each in read_study(tmp_path / "killed").rounds)
