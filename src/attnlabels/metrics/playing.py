@@ -85,6 +85,17 @@ def mean(of: Sequence[float | bool]) -> float | None:
     return float(np.mean(of)) if len(of) else None
 
 
+def half_area(map: Map) -> float:
+    """The least share of the pixels that holds half of a map's sum: the less, the more compact.
+
+    Raises ValueError for a map that is negative or 0 everywhere.
+    """
+    if map.min() < 0 or not map.any():
+        raise ValueError(f"a map from {map.min():g} to {map.max():g}; expected >= 0, not all 0")
+    most = np.cumsum(np.sort(map.ravel().astype(np.float64))[::-1])
+    return float((np.searchsorted(most, most[-1] / 2) + 1) / most.size)
+
+
 def area_under_curve(scores: Sequence[float], positive: Sequence[bool]) -> float:
     """How often one of the positive scores higher than one of the others; ties count half.
 
