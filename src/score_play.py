@@ -8,6 +8,7 @@ each participant is; PARTS are masks of what tells the class of IMAGES, and TEAC
 `teach_from_play`. TABLES gets the tables, REPORT the numbers and PAGE, an HTML file, all of it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from attnlabels.clickmaps.blurring import Blur
 from attnlabels.gathered.choosing import choose
 from attnlabels.gathered.figures import as_png, draw_agreement
 from attnlabels.gathered.originals import Originals
-from attnlabels.gathered.report import show_maps, show_ways
+from attnlabels.gathered.report import Told, notes_of, show_maps, show_ways
 from attnlabels.gathered.report import tell as tell_study
 from attnlabels.gathered.study import Task, read_study
 from attnlabels.pipeline.machine import made_by, take_threads
@@ -70,14 +71,11 @@ def main(
     told = tell_study(read_study(crowd), suspicion=p.suspicion, blur=p.blur)
     manners, taught = read_manners(players, crowd), read_json(teacher, stage="teach_from_play")
     kept, everyone = told.agreed_kept[TASK], told.agreed[TASK]
+    painters = painters_of(choose(read_study(free)), read_manners(players, free))
     reach = told.study.reach
     assert reach is not None  # play_game's settings tell
     ways = compare_ways(
-        painters_of(told.all, manners),
-        painters_of(choose(read_study(free)), read_manners(players, free)),
-        parts=parts,
-        reach=reach,
-        blur=p.blur,
+        painters_of(told.all, manners), painters, parts=parts, reach=reach, blur=p.blur
     )
     found = {
         "agreement": tabulate_agreement({"without the suspected": kept, "all": everyone}),
@@ -90,9 +88,22 @@ def main(
         aside.mkdir()
         write_tables(aside, found, texts=TEXTS)
     write_metrics(report, {key: as_numbers(each) for key, each in found.items()}, threads=threads)
-    sentences = tell(found, kept, taught)
-    originals = Originals(images)
-    figure = draw_agreement(kept, told.players, suspicious=told.suspicious)
+    sentences, originals = tell(found, kept, taught), Originals(images)
+    show(page, told, sentences, tables, originals, threads=threads)
+    print("\n".join(sentences))
+
+
+def show(
+    page: Path,
+    told: Told,
+    sentences: Sequence[str],
+    tables: Path,
+    originals: Originals,
+    *,
+    threads: int,
+) -> None:
+    """Write the page."""
+    figure = draw_agreement(told.agreed_kept[TASK], told.players, suspicious=told.suspicious)
     write_page(
         page,
         Page(
@@ -101,11 +112,10 @@ def main(
             tables=read_tables(tables / "tables.json"),
             figures=[Drawn("Agreement", CAPTION, as_png(figure))],
             pictures=[*show_maps(told, originals), *show_ways(told, originals)],
-            notes=[*told.all.told(), *(f"{key}: {value}" for key, value in vars(p).items())],
+            notes=[*told.all.told(), *notes_of(told)],
             made_by=made_by(threads),
         ),
     )
-    print("\n".join(sentences))
 
 
 def read_manners(players: Path, study: Path) -> dict[str, Manner]:

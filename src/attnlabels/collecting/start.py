@@ -68,10 +68,8 @@ class Collection:
     ) -> None:
         """Open the study in `folder`, of the images below `images`; make it if it is not there.
 
-        `ids` makes those of participants and rounds: nobody can guess the default's.
-
-        Raises ValueError or OSError, naming what is wrong and where, also for a study of which
-        images, settings or partner are not those that people took part in.
+        Raises ValueError or OSError, naming what is wrong and where, also for images, settings or a
+        partner that people did not take part with. `ids` makes those of participants and rounds.
         """
         make_folder(folder, task=task)
         self.lock = hold(folder)

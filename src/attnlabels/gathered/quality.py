@@ -1,6 +1,6 @@
 """Who of a study's players plays well, and who seems lazy, careless or a program.
 
-Each player's rounds have measures (`attnlabels.metrics.playing`), and a rule turns these into a
+Each player's rounds have measures (`attnlabels.clickmaps.playing`), and a rule turns these into a
 suspicion from 0 to 1: between what is fine and what is bad a measure makes evidence e from 0 to 1,
 of which the weight w says how far it convinces alone, and
 
@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from attnlabels.clickmaps import playing
 from attnlabels.clickmaps.blurring import Blur
 from attnlabels.gathered.points import Points, map_of, on_square, points_of, uncovered
 from attnlabels.gathered.study import Round, Study
-from attnlabels.metrics import playing
 from attnlabels.recordings.density import centre_prior
 
 SIDE = 32  # of the maps that are compared, of any image
@@ -97,7 +97,7 @@ class Drawn(NamedTuple):
 def measure_players(
     study: Study, measuring: Measuring = Measuring(), rule: Rule = RULE
 ) -> dict[str, Player]:
-    """The players who finished a round of play, by id; see `attnlabels.metrics.playing`."""
+    """The players who finished a round of play, by id; see `attnlabels.clickmaps.playing`."""
     drawn = [each for played in study.rounds if (each := _draw(played, study, measuring))]
     totals = _totals([*_first(drawn).values()])
     by_player: dict[str, list[Drawn]] = {}

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from attnlabels.clickmaps.playing import area_under_curve
 from attnlabels.gathered.quality import RULE, SUSPICIOUS, Sign, judge, measure_players
 from attnlabels.gathered.study import read_study
-from attnlabels.metrics.playing import area_under_curve
 from attnlabels.simulated.strokes import HONEST
 from gathered_study import change, make_study
 
