@@ -81,12 +81,11 @@ class Collection:
         except BaseException:
             os.close(self.lock)
             raise
-        pictures = Pictures(self.study)
         self.guesser = Guesser(opened) if opened else None
         self.game = Game(
             self.study,
             self.database,
-            pictures,
+            pictures := Pictures(self.study),
             guesser=self.guesser,
             join=JoinCode(join_code),
             app=version("attnlabels"),
