@@ -75,14 +75,19 @@ def make_study(
     n_practice: int = 1,
     side: int = 48,
     game: Game = GAME,
+    adaptive: bool = True,
+    name: str = "study",
 ) -> Made:
-    """A study of part scenes; the last `n_catch` images are catch images."""
+    """A study of part scenes; the last `n_catch` images are catch images.
+
+    Players who are not `adaptive` paint until the time is over.
+    """
     rng = np.random.default_rng(seed)
     scenes = [
         draw_part_scene(rng, i % len(CLASSES), size=side, part_size=0.5, style=STYLE)
         for i in range(n_images)
     ]
-    images, study = folder / "images", folder / "study"
+    images, study = folder / "images", folder / name
     study.mkdir(parents=True)
     _write_images(images, study / "images.csv", scenes, n_catch=n_catch)
     (study / "study.yaml").write_text(json.dumps(SETTINGS | {"task": game.task}))
@@ -95,7 +100,8 @@ def make_study(
         hand = Hand(manner=manner, part_share=rng.uniform(0.7, 0.95), pace=rng.uniform(0.7, 1))
         kinds = _kinds(rng, n_images - n_catch, n_catch, n_rounds, n_repeats, n_practice)
         for position, (image, kind) in enumerate(kinds):
-            played = play(rng, hand, known[image], game, guess=_partner(known[image]))
+            guess = _partner(known[image]) if adaptive else None
+            played = play(rng, hand, known[image], game, guess=guess)
             place = {"participant": id, "image": image, "task": game.task, "kind": kind}
             rows.append(_row(place, played, number=number, position=position))
     with closing(sqlite3.connect(study / "study.sqlite")) as base:

@@ -23,6 +23,7 @@ class Game:
     step: float = 7.0  # half a bubble
     period_ms: float = 50.0
     guess_every: int = 10  # bubbles
+    clicks: int = 30  # of peeking, at most
 
 
 def play(
@@ -43,8 +44,8 @@ def play(
         samples = _painted(way, n, np.zeros(n) if exact else rng.uniform(0, DELAY_MS, n))
     else:
         outcome, duration = "done", end
-        event, every = ("click", CLICK_EVERY) if task == "peek" else ("move", 1)
-        samples = [[*each, event] for each in _bubbles(way)[::every]]
+        some = _bubbles(way)[::CLICK_EVERY][: game.clicks] if task == "peek" else _bubbles(way)
+        samples = [[*each, "click" if task == "peek" else "move"] for each in some]
     h, w = known.mask.shape
     return {
         "outcome": outcome,

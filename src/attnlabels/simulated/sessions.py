@@ -73,14 +73,17 @@ def take_turns(
 
 def game_of(given: Mapping[str, Any]) -> Game:
     """What a round that was handed out is played by."""
-    settings = given["settings"]
-    game = Game(task=given["task"], seconds=settings["seconds"])
-    if given["task"] != "paint":
-        return game
-    return Game(
-        task="paint",
-        seconds=settings["seconds"],
-        step=settings["bubble_px"] / 2,
-        period_ms=settings["period_ms"],
-        guess_every=settings["guess_every"],
-    )
+    told = given["settings"]
+    task, seconds = given["task"], told["seconds"]
+    match task:
+        case "paint":
+            return Game(
+                task=task,
+                seconds=seconds,
+                step=told["bubble_px"] / 2,
+                period_ms=told["period_ms"],
+                guess_every=told["guess_every"],
+            )
+        case "peek":
+            return Game(task=task, seconds=seconds, clicks=told["clicks"])
+    return Game(task=task, seconds=seconds)
