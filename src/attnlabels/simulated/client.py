@@ -31,9 +31,13 @@ class Client:
         self.cookie, self.token = "", ""
 
     def __enter__(self) -> "Client":
-        found = TOKEN.search(self._send("GET", "/").decode())
-        if found is None:
-            raise ValueError("the page has no token; is this a server of attnlabels collect?")
+        try:
+            found = TOKEN.search(self._send("GET", "/").decode())
+            if found is None:
+                raise ValueError("the page has no token; is this a server of attnlabels collect?")
+        except BaseException:
+            self.connection.close()
+            raise
         self.token = found[1]
         return self
 

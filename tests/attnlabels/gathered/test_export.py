@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import prepare_clickme
 from attnlabels.clickmaps.blurring import bubbled
 from attnlabels.clickmaps.examples import as_example
 from attnlabels.clickmaps.filters import Filters
@@ -249,3 +250,30 @@ def test_the_other_tasks_are_exported_too(export, copied, form, task, event):
     folder = export(form, of=copied, rules=RoundRules(fewest_players=2))
     names = {each.name for each in folder.rglob("*")}
     assert names & {f"task-{task}_data.csv", f"{task}.json", f"{task}.csv", task, "rounds.json"}
+
+
+def test_clickmes_records_go_through_the_clickme_study(export, made, tmp_path, monkeypatch):
+    row = {
+        "images": "images",
+        "clicks": "clicks",
+        "classes": 3,
+        "filters": None,
+        "count": "binary",
+        "blur": "box_49",
+        "map_size": [24, 24],
+        "share": 1.0,
+        "unpainted": "drop",
+        "outside": "refuse",
+        "broken": "stop",
+        "shard_size": 100,
+        "workers": 0,
+    }
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(json.dumps({"threads": 1, "prepare_clickme": {"row": row}}))
+    clicks = export("clickme") / "paint.tfrecords"
+    prepare_clickme.main("row", made.images, clicks, Path("shards"), Path("report.json"))
+    shards = Shards(Path("shards"))
+    assert len(shards) == len(expected_points(made)) and shards.classes == [*CLASSES]
+    labels = [CLASSES[label] for label in shards.labels]
+    images = sorted({r.round.image.number for r in choose(read_study(made.study)).rounds})
+    assert labels == [read_study(made.study).images[number].label for number in images]

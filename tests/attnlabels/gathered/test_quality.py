@@ -31,10 +31,9 @@ def test_what_each_measure_says_of_whom(made):
     values = {}
     for id, each in players.items():
         values.setdefault(made.manners[id], []).append(each.values)
-    lazy, bot = values["lazy"][0], values["bot"][0]
-    painters = {
-        key: np.mean([each[key] for each in values["painter"]]) for key in lazy if key in bot
-    }
+    lazy, bot, own = values["lazy"][0], values["bot"][0], values["painter"]
+    told = [key for key in lazy if all(each[key] is not None for each in own)]
+    painters = {key: np.mean([each[key] for each in own]) for key in told}
     assert painters["agreement"] > painters["null"] + 0.15
     assert lazy["specific"] < 0.1 < painters["specific"]
     assert lazy["centre"] > painters["centre"] and lazy["centred"] > 0 > painters["centred"]
