@@ -181,6 +181,8 @@ class Game:
 
     def _told(self, given: Round, past: list[Round], plan: list[str]) -> dict[str, Any]:
         image = self.study.images[given.image]
+        to_come = plan[len(past) :]
+        new = sum(kind in ("practice", "play") for kind in to_come)
         unseen = len({*self.plain} - {each.image for each in past})
         played = self.study.settings.played
         return {
@@ -192,7 +194,7 @@ class Game:
             "task": self.study.settings.task,
             "kind": given.kind,
             "position": given.position,
-            "left": min(len(plan) - len(past), unseen),
+            "left": len(to_come) - max(0, new - unseen),
             "settings": asdict(played)
             | {"least_shown_px": self.study.settings.least_shown_px, "levels": LEVELS},
         }

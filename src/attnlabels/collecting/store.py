@@ -181,10 +181,9 @@ def change(db: sqlite3.Connection, round: str, columns: Mapping[str, Any]) -> No
 
 
 def plays(db: sqlite3.Connection) -> list[tuple[int, str, str | None, str | None]]:
-    """Image, id, end and outcome of every round that is no practice."""
-    return db.execute(
-        "SELECT image, id, finished, outcome FROM rounds WHERE kind = 'play'"
-    ).fetchall()
+    """Image, id, end and outcome of every round that is a play."""
+    rows = db.execute("SELECT image, id, finished, outcome FROM rounds WHERE kind = 'play'")
+    return [(image, round, finished, outcome) for image, round, finished, outcome in rows]
 
 
 def totals(db: sqlite3.Connection) -> list[tuple[str, float]]:
