@@ -83,8 +83,8 @@ def draw_agreement(
             right.scatter(x, y, s=26, color=colour, label=name)
         low, high = right.get_xlim()
         right.axline((0, 0), slope=1, color=FAINT, linewidth=1, dashes=(2, 3))
-        right.set(xlim=(low, high), xlabel="ρ with the others' maps of other images")
-        right.set(ylabel="ρ with the others' maps of the same image")
+        right.set(xlim=(low, high), xlabel="ρ with the others, other images")
+        right.set(ylabel="ρ with the others, same image")
         right.legend(loc="lower right")
     return figure
 

@@ -33,8 +33,8 @@ TEXTS = {
         "How far players agree",
         "Spearman's ρ of blurred maps, mean over images ± standard error: of two players of an "
         "image; of players of two images, the null; the reliability of the mean map of all of an "
-        "image, from its halves; and the ceiling, its root. Without whom the measures suspect, and "
-        "with all.",
+        "image, from its halves; and the ceiling, its root. First without whom the measures "
+        "suspect, then with all.",
     ),
     "growth": (
         "More players",
