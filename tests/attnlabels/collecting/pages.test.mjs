@@ -3,13 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const page = (name) => import(`${process.env.PAGES}/${name}`);
-const shared = (name) => import(`${process.env.SHARED}/${name}`);
-
-const { Brush } = await page("brush.js");
-const { isInside, rounded, scaleFor, toImage } = await page("geometry.js");
-const { FrameCount } = await shared("frames.js");
-const { blocksOf, fill } = await shared("words.js");
+import { Brush } from "./brush.js";
+import { FrameCount } from "./frames.js";
+import { isInside, rounded, scaleFor, toImage } from "./geometry.js";
+import { blocksOf, fill } from "./words.js";
 
 test("large images shrink to fit, in their shape", () => {
   assert.equal(scaleFor(4000, 3000, { width: 1000, height: 1000 }, 384), 0.25);

@@ -1,6 +1,5 @@
 """The pages' own tests, which Node runs: what is pure in them needs no browser."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,22 +19,16 @@ def test_what_is_pure_in_the_pages_does_what_it_says(tmp_path):
         shutil.copy(path, tmp_path / name)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     tests = shutil.copy(Path(__file__).with_name("pages.test.mjs"), tmp_path)
-    done = subprocess.run(
-        [NODE, "--test", tests],
-        env=os.environ | {"PAGES": str(tmp_path), "SHARED": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    done = subprocess.run([NODE, "--test", tests], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "# pass 18\n" in done.stdout
+    assert "# pass 17\n" in done.stdout
 
 
 @needs_node
-@pytest.mark.parametrize("name", sorted(static_files(PAGES, SHARED)))
+@pytest.mark.parametrize(
+    "name", sorted(name for name in static_files(PAGES, SHARED) if name.endswith(".js"))
+)
 def test_a_script_is_a_module_without_errors(name, tmp_path):
-    path = static_files(PAGES, SHARED)[name]
-    if path.suffix != ".js":
-        pytest.skip("no script")
-    module = shutil.copy(path, tmp_path / "module.mjs")
+    module = shutil.copy(static_files(PAGES, SHARED)[name], tmp_path / "module.mjs")
     done = subprocess.run([NODE, "--check", module], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
