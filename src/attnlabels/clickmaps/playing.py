@@ -35,15 +35,19 @@ def centredness(own: Sequence[Map], prior: Map) -> float | None:
 
 
 def time_variation(times: Sequence[Float[np.ndarray, "_"]]) -> float | None:
-    """Standard deviation over mean of the times between two samples, median over rounds.
+    """How much the times between two samples vary, median over rounds; see `length_variation`.
 
-    A hand's vary; a program's are 0 to within its clock.
+    A program's do not; but nor may a hand's, where a browser tells of the pointer once a frame.
     """
     return _variation([np.diff(each) for each in times])
 
 
 def length_variation(ways: Sequence[Float[np.ndarray, "_ 2"]]) -> float | None:
-    """Standard deviation over mean of the steps from place to place, median over rounds."""
+    """How much the steps from sample to sample vary in length, median over rounds.
+
+    The distance of their quartiles over their median: a corner or a rest does not hide a program.
+    A hand is slow and fast in turns.
+    """
     return _variation([np.hypot(*np.diff(each, axis=0).T) for each in ways])
 
 
@@ -109,5 +113,9 @@ def area_under_curve(scores: Sequence[float], positive: Sequence[bool]) -> float
 
 
 def _variation(steps: Sequence[Float[np.ndarray, "_"]]) -> float | None:
-    enough = [each for each in steps if len(each) >= FEWEST_STEPS and each.mean() > 0]
-    return float(np.median([each.std() / each.mean() for each in enough])) if enough else None
+    found = []
+    for each in steps:
+        if len(each) >= FEWEST_STEPS:
+            low, middle, high = np.quantile(each, (0.25, 0.5, 0.75))
+            found.append(float((high - low) / middle) if middle > 0 else 0.0)
+    return float(np.median(found)) if found else None

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from attnlabels.clickmaps import playing
 from attnlabels.clickmaps.blurring import Blur
@@ -51,8 +51,7 @@ RULE: Rule = MappingProxyType(
     {
         "specific": Sign(0.15, 0.02, 0.7, "maps fit the image no better than any other"),
         "centred": Sign(0.1, 0.3, 0.5, "paints the middle, where others do not"),
-        "time_variation": Sign(0.08, 0.02, 0.5, "samples at equal times"),
-        "length_variation": Sign(0.10, 0.02, 0.3, "steps of equal length"),
+        "variation": Sign(0.10, 0.03, 0.6, "moves in equal steps at equal times"),
         "consistency": Sign(0.3, 0.0, 0.3, "paints an image unlike the first time"),
         "too_fast": Sign(0.1, 0.5, 0.5, "rounds end too soon"),
         "careless": Sign(0.2, 0.6, 0.6, "fails plain images"),
@@ -184,6 +183,7 @@ def _values(
     first = [*_first(drawn).values()]
     pairs = [(each, again) for each in first for again in drawn if _repeats(each, again)]
     ways, times = [each.points.xy for each in drawn], [each.points.t for each in drawn]
+    pointer = [_pointer(each) for each in drawn]
     played = [each for each in rounds if each.kind in ("play", "repeat")]
     caught = [each for each in rounds if each.kind == "catch" and each.task == "paint"]
     ended = [each for each in played if each.outcome != "skipped"]
@@ -198,8 +198,10 @@ def _values(
         "centre": centre,
         "centred": _difference(centre, agreed),
         "consistency": playing.consistency([(one.map, other.map) for one, other in pairs]),
-        "time_variation": playing.time_variation([_pointer_times(each) for each in drawn]),
-        "length_variation": playing.length_variation(ways),
+        "time_variation": (in_time := playing.time_variation([t for t, _ in pointer])),
+        "length_variation": (in_length := playing.length_variation([xy for _, xy in pointer])),
+        # a hand may be even in one of them, not in both
+        "variation": None if in_time is None or in_length is None else max(in_time, in_length),
         "straightness": playing.straightness(ways),
         "speed": playing.speed(ways, times),
         "coverage": playing.mean(areas),
@@ -237,11 +239,13 @@ def _agreement(
     return playing.agreement(own, same), playing.agreement(strange, other)
 
 
-def _pointer_times(drawn: Drawn) -> np.ndarray:
-    """Of the pointer where it is told; bubbles and clicks are made by the page's clock."""
+def _pointer(drawn: Drawn) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n 2"]]:
+    """When and where the pointer was, where it is told; the page bounds the steps of bubbles."""
     samples = drawn.round.samples
-    moves = samples.t[[each == "move" for each in samples.event]]
-    return moves if len(moves) > playing.FEWEST_STEPS else drawn.points.t
+    moves = np.array([each == "move" for each in samples.event], bool)
+    if moves.sum() > playing.FEWEST_STEPS:
+        return samples.t[moves], samples.xy[moves]
+    return drawn.points.t, drawn.points.xy
 
 
 def _difference(one: float | None, other: float | None) -> float | None:

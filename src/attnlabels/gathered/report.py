@@ -68,8 +68,8 @@ TEXTS = {
         "Players",
         "`won`: share of rounds in which the partner named the class. `agreement`: with the mean "
         "map of the others, and with those of other images; `with oneself`: on images played "
-        "twice; with a Gaussian at the centre. Variation is the standard deviation over the mean, "
-        "of a hand well above 0. `times the others'`: area uncovered over the median of others.",
+        "twice; with a Gaussian at the centre. Variation is the distance of the quartiles over the "
+        "median, of a program 0 in both. `times the others'`: area uncovered over their median.",
     ),
 }
 

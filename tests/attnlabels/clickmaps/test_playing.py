@@ -25,12 +25,15 @@ def test_agreement_and_centredness_are_means_of_rank_correlations():
         playing.agreement(own, others[:1])
 
 
-def test_the_variation_of_times_is_theirs_over_their_mean():
+def test_the_variation_of_times_is_that_of_their_quartiles():
     even, uneven = np.arange(0, 1000, 50.0), np.cumsum([50.0, 70.0] * 10)
     assert playing.time_variation([even]) == 0
-    assert playing.time_variation([uneven]) == pytest.approx(10 / 60, rel=0.05)
+    assert playing.time_variation([uneven]) == pytest.approx(20 / 70)
     assert playing.time_variation([even, even, uneven]) == 0  # the median round
     assert playing.time_variation([even[:4]]) is None
+    rest = np.concatenate([even, even + 5000])  # one rest does not hide a program
+    assert playing.time_variation([rest]) == 0
+    assert playing.time_variation([np.zeros(9)]) == 0
 
 
 def test_the_variation_of_steps_and_the_speed_are_of_lengths():
