@@ -41,8 +41,8 @@ class Source:
 
     @property
     def classes(self) -> list[str]:
-        """Of all the study's images, sorted."""
-        return sorted({each.label for each in self.chosen.study.images})
+        """Of all the study's images, sorted; none where these are in no folders."""
+        return sorted({each.label for each in self.chosen.study.images} - {""})
 
 
 class Written(NamedTuple):
@@ -99,6 +99,8 @@ def _clickme(folder: Path, source: Source) -> None:
     catch = {id: each.values[PASSING] for id, each in players.items()}
     for task, played in by_task(source.chosen).items():
         write_submissions(folder / f"{task}.csv", played, catch=catch)
+        if not source.classes:  # which the records cannot do without
+            continue
         path = folder / f"{task}.tfrecords"
         reach = source.chosen.study.reach if task == "paint" else None
         write_heatmaps(path, played, source.originals, classes=source.classes, reach=reach)
@@ -136,9 +138,9 @@ FORMS: MappingProxyType[Form, Written] = MappingProxyType(
         ),
         "clickme": Written(
             _clickme,
-            "`*.csv`: ClickMe 2.0's table, clicks (x, y) from 0. `*.tfrecords`: a record an image "
-            "with the share of players who uncovered a place (PNG, the largest 255, not blurred); "
-            "labels are places among the classes in the order of their names.",
+            "`*.csv`: ClickMe 2.0's table, clicks (x, y) from 0. `*.tfrecords`, where images have "
+            "classes: a record an image with the share of players who uncovered a place (PNG, the "
+            "largest 255, not blurred); labels are places among the classes, sorted.",
             {},
         ),
         "shards": Written(

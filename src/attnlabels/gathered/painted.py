@@ -156,7 +156,7 @@ def _samples(
             name=image.path,
             image=originals.read(image),
             size=size,
-            label=numbers[image.label],
+            label=numbers.get(image.label, -1),
             map=mean_map(points, who, size=size, count=drawing.count),
             points=points,
             players=who,

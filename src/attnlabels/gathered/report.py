@@ -266,6 +266,8 @@ def _suspects(told: Told) -> str:
     bad = told.suspicious
     if not bad:
         return f"Nobody looks wrong (suspicion above {told.suspicion:g})."
+    if {*told.all.players} <= {*bad}:
+        return f"All {len(bad)} players look wrong, so nobody is left out below."
     changes = [
         f"two players then agree with {told.agreed_kept[task].pair.mean:.2f}, for "
         f"{agreed.pair.mean:.2f}"

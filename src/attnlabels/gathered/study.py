@@ -158,6 +158,8 @@ def read_study(folder: Path) -> Study:
     path = folder / DATABASE
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no study here ({DATABASE} is missing); name its folder")
+    if not (folder / SETTINGS).is_file():
+        raise FileNotFoundError(f"{folder / SETTINGS}: the study's settings are missing; {CURE}")
     images = _read_images(folder / IMAGES)
     by_number = {each.number: each for each in images}
     with _opened(path) as rows:

@@ -156,9 +156,9 @@ def _milliseconds(start: str, end: str) -> int:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Cells of a CSV: JSON for what has parts, nothing for what is not told."""
+    """Cells of a CSV: JSON for what has parts, true and false, nothing for what is not told."""
     told = {key: value for key, value in row.items() if value is not None}
     return {
-        key: json.dumps(value) if isinstance(value, list | dict) else value
+        key: json.dumps(value) if isinstance(value, list | dict | bool) else value
         for key, value in told.items()
     }

@@ -277,3 +277,14 @@ def test_clickmes_records_go_through_the_clickme_study(export, made, tmp_path, m
     labels = [CLASSES[label] for label in shards.labels]
     images = sorted({r.round.image.number for r in choose(read_study(made.study)).rounds})
     assert labels == [read_study(made.study).images[number].label for number in images]
+
+
+def test_images_without_classes_are_exported_too(export, copied):
+    table = copied.study / "images.csv"
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    rows = [[*line[:2], "" if i else line[2], *line[3:]] for i, line in enumerate(lines)]
+    table.write_text("\n".join(map(",".join, rows)) + "\n")
+    shards = Shards(export("shards", "one", of=copied) / "paint")
+    assert shards.classes == [] and {*shards.labels} == {-1}
+    names = {each.name for each in export("clickme", "two", of=copied).iterdir()}
+    assert "paint.csv" in names and "paint.tfrecords" not in names

@@ -53,7 +53,7 @@ def test_names_of_images_and_folders_are_escaped(copied, tmp_path):
 def test_where_everybody_looks_wrong_all_are_kept_and_told_of(tmp_path):
     made = make_study(tmp_path, ["bot"] * 3, n_images=6, n_rounds=4)
     told = report_study(made.study, tmp_path / "page.html", images=made.images)
-    assert told[-1].startswith("3 of 3 players look wrong")
+    assert told[-1].startswith("All 3 players look wrong")
 
 
 def test_bad_input_leaves_the_page_as_it_was(copied, tmp_path):

@@ -111,9 +111,12 @@ def test_a_list_of_images_that_is_none_is_refused(copied, text, why):
         read_study(copied.study)
 
 
-def test_a_study_without_its_list_of_images_is_refused(copied):
-    (copied.study / "images.csv").unlink()
-    with pytest.raises(FileNotFoundError, match="images.csv: the list of the study's images"):
+@pytest.mark.parametrize(
+    ("name", "what"), [("images.csv", "list of the study's images"), ("study.yaml", "settings")]
+)
+def test_a_study_without_one_of_its_files_is_refused(copied, name, what):
+    (copied.study / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name}: the .*{what}.* missing"):
         read_study(copied.study)
 
 
