@@ -1,7 +1,7 @@
 """Who gets which image: those with the fewest plays first, catch images and repetitions between."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -94,8 +94,8 @@ def choose(
     past: Sequence[Round],
     plan: Plan,
     *,
-    plain: Collection[int],
-    catch: Collection[int],
+    plain: Sequence[int],
+    catch: Sequence[int],
     counts: Int64[np.ndarray, " n"],
     gap: int,
     rng: np.random.Generator,
@@ -111,9 +111,9 @@ def choose(
     kind, had = plan[len(past)], {each.image for each in past}
     if kind == "repeat" and (images := _repeatable(past, gap)):
         return Chosen(_drawn(images, rng), kind)
-    if kind == "catch" and (images := sorted({*catch} - had)):
+    if kind == "catch" and (images := [each for each in catch if each not in had]):
         return Chosen(_drawn(images, rng), kind)
-    images = sorted({*plain} - had)
+    images = [each for each in plain if each not in had]
     if not images:
         return None
     if kind == "practice":
@@ -132,5 +132,5 @@ def _repeatable(past: Sequence[Round], gap: int) -> list[int]:
     )
 
 
-def _drawn(images: Iterable[int], rng: np.random.Generator) -> int:
-    return int(rng.choice([*images]))
+def _drawn(images: Sequence[int], rng: np.random.Generator) -> int:
+    return images[int(rng.integers(len(images)))]

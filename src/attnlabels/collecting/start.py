@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -71,45 +71,41 @@ class Collection:
         Raises ValueError or OSError, naming what is wrong and where, also for images, settings or a
         partner that people did not take part with. `ids` makes those of participants and rounds.
         """
-        make_folder(folder, task=task)
-        self.lock = hold(folder)
+        self.ends = ExitStack()
         try:
+            make_folder(folder, task=task)
+            self.ends.callback(os.close, hold(folder))
             self.database = open_store(folder / DATABASE)
+            self.ends.callback(self.database.close)
             self.study = _opened(images, folder, self.database)
             opened = partner(self.study.classes) if partner else None
             _settle(self.study, self.database, opened)
         except BaseException:
-            os.close(self.lock)
+            self.ends.close()
             raise
         self.guesser = Guesser(opened) if opened else None
+        if self.guesser:
+            self.ends.callback(self.guesser.close)
+        pictures = Pictures(self.study)
         self.game = Game(
             self.study,
             self.database,
-            pictures := Pictures(self.study),
+            pictures,
             guesser=self.guesser,
             join=JoinCode(join_code),
             app=version("attnlabels"),
             ids=ids,
         )
-        self.signer = open_key(folder)
-        site = Site(
-            pages={"": PAGES / PAGE},
-            static=static_files(PAGES, SHARED),
-            told={"start.json": self.game.start},
-            actions=self.game.actions,
-            pictures={"images": pictures.show},
-            limits=limits or Limits(),
-        )
         self.application: Application = application(
-            site, signer=self.signer, hosts=hosts or Hosts("127.0.0.1"), root_path=root_path
+            _site(self.game, pictures, limits or Limits()),
+            signer=open_key(folder),
+            hosts=hosts or Hosts("127.0.0.1"),
+            root_path=root_path,
         )
 
     def close(self) -> None:
-        """End the partner's thread and close the database."""
-        if self.guesser:
-            self.guesser.close()
-        self.database.close()
-        os.close(self.lock)
+        """End the partner's thread, close the database, and let another server open the study."""
+        self.ends.close()
 
 
 def start(
@@ -156,6 +152,17 @@ def static_files(*folders: Path) -> dict[str, Path]:
     return {
         path.name: path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()
     }
+
+
+def _site(game: Game, pictures: Pictures, limits: Limits) -> Site:
+    return Site(
+        pages={"": PAGES / PAGE},
+        static=static_files(PAGES, SHARED),
+        told={"start.json": game.start},
+        actions=game.actions,
+        pictures={"images": pictures.show},
+        limits=limits,
+    )
 
 
 def _greeting(collection: Collection, address: str) -> str:

@@ -4,8 +4,8 @@ import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -90,19 +90,18 @@ def _open(address: str) -> None:
         webbrowser.open(address)
 
 
-class _unheard:
+@contextmanager
+def _unheard() -> Iterator[None]:
     """Within it, signals that stop do nothing by themselves.
 
     The server hears them, and sends them again once it has stopped: an end that was asked for is
     no failure.
     """
-
-    def __enter__(self) -> None:
-        self.before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            for each in STOPPING:
-                self.before[each] = signal.signal(each, lambda *_: None)
-
-    def __exit__(self, *_: object) -> None:
-        for each, handler in self.before.items():
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {each: signal.signal(each, lambda *_: None) for each in STOPPING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
             signal.signal(each, handler)
