@@ -48,6 +48,8 @@ FLOORS = (
     {"clickmaps", "readouts"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
     {"collecting", "labelling", "sessions", "studies"},
+    {"gathered"},
+    {"simulated"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.
 ROOMS = {slot: room.relative_to(SOURCES.parent).as_posix() for slot, room in SLOTS.items()}

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from attnlabels.evaluation.evaluate import Running as Running
     from attnlabels.evaluation.evaluate import evaluate as evaluate
     from attnlabels.evaluation.exporting import export as export
+    from attnlabels.gathered.choosing import RoundRules as RoundRules
+    from attnlabels.gathered.export import export_study as export_study
+    from attnlabels.gathered.painted import MapDrawing as MapDrawing
+    from attnlabels.gathered.report import report_study as report_study
+    from attnlabels.gathered.study import read_study as read_study
     from attnlabels.labelling.labeller import Drawing as Drawing
     from attnlabels.labelling.labels import Work as Work
     from attnlabels.labelling.labels import label as label
@@ -40,7 +45,9 @@ MODULES = {
     "Backbone": "attnlabels.teachers.backbones",
     "Drawing": "attnlabels.labelling.labeller",
     "Making": "attnlabels.psychophysics.making",
+    "MapDrawing": "attnlabels.gathered.painted",
     "Reading": "attnlabels.recordings.fixation_csv",
+    "RoundRules": "attnlabels.gathered.choosing",
     "Rules": "attnlabels.psychophysics.exclusions",
     "Running": "attnlabels.evaluation.evaluate",
     "Scoring": "attnlabels.evaluation.benchmarks",
@@ -51,10 +58,13 @@ MODULES = {
     "evaluate": "attnlabels.evaluation.evaluate",
     "export": "attnlabels.evaluation.exporting",
     "export_experiment": "attnlabels.sessions.results",
+    "export_study": "attnlabels.gathered.export",
     "label": "attnlabels.labelling.labels",
     "label_as_files": "attnlabels.labelling.labels",
     "load_teacher": "attnlabels.teachers.predicting",
     "make_experiment": "attnlabels.psychophysics.making",
+    "read_study": "attnlabels.gathered.study",
+    "report_study": "attnlabels.gathered.report",
     "show": "attnlabels.shards.contact_sheet",
     "start_experiment": "attnlabels.sessions.start",
     "train_teacher": "attnlabels.labelling.own_teacher",

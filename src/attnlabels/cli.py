@@ -745,6 +745,143 @@ def start_collecting_(
     )
 
 
+class Kind(str, Enum):
+    """Which rounds `collect export` takes; typer takes no list of a Literal."""
+
+    PRACTICE = "practice"
+    PLAY = "play"
+    CATCH = "catch"
+    REPEAT = "repeat"
+
+
+class Pointer(str, Enum):
+    """With what people may have pointed."""
+
+    MOUSE = "mouse"
+    TOUCH = "touch"
+    PEN = "pen"
+
+
+StudyFolder = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="The folder of a study; its server may be running.")
+]
+StudyImages = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="The images that it was made of.")
+]
+
+
+@collect.command("export")
+def export_study_(
+    study: StudyFolder,
+    images: StudyImages,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The new folder to write.")],
+    as_: Annotated[
+        Literal["csv", "salicon", "clickme", "shards", "jspsych"],
+        typer.Option("--as", help="What to write: see docs/collect.md."),
+    ] = "csv",
+    kind: Annotated[
+        list[Kind] | None,
+        typer.Option(help="Which rounds; say it for each.  [default: play, repeat]"),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="A participant to leave out; say it for each."),
+    ] = None,
+    catch: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, metavar="SHARE", help="Least share of catch rounds a player has right."
+        ),
+    ] = None,
+    suspicion: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Leave out players above it; 0.5 are the report's."),
+    ] = None,
+    pointer: Annotated[
+        list[Pointer] | None, typer.Option(help="That may be used; say it for each.")
+    ] = None,
+    fastest: Annotated[
+        float | None, typer.Option(min=0, metavar="MS", help="Leave out rounds that were shorter.")
+    ] = None,
+    hidden: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="And those in which the page was hidden more often."),
+    ] = None,
+    fewest_points: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of a round, or it is left out.")
+    ] = 1,
+    fewest_players: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of an image, or it is left out.")
+    ] = 1,
+    again: Annotated[
+        bool, typer.Option("--again", help="Keep a player's further rounds of an image, too.")
+    ] = False,
+    blur: Annotated[
+        Literal["box_49", "disc_twice", "harmonization", "none"],
+        typer.Option(help="Of the maps of shards, per player."),
+    ] = "box_49",
+    map_size: Annotated[
+        int, typer.Option(min=1, metavar="PX", help="Shorter side of the maps of shards.")
+    ] = 56,
+) -> None:
+    """Export a study: what its players pointed at, in the form that others read.
+
+    FOLDER is written whole or not at all, with a description (Psych-DS) and the images' checksums;
+    an image that was changed since is refused. What is left out is counted.
+
+    \b
+    attnlabels collect export STUDY --images photos --out points
+    attnlabels teacher train points/data/task-paint_data.csv --images photos --out own.safetensors
+    attnlabels collect export STUDY --images photos --as shards --suspicion 0.5 --out labels
+    """
+    from attnlabels import MapDrawing, RoundRules, export_study
+
+    rules = RoundRules(
+        kinds=[each.value for each in kind or [Kind.PLAY, Kind.REPEAT]],
+        without=without or [],
+        catch=catch,
+        suspicion=suspicion,
+        pointers=[each.value for each in pointer or []],
+        fastest_ms=fastest,
+        hidden=hidden,
+        fewest_points=fewest_points,
+        fewest_players=fewest_players,
+        first_only=not again,
+    )
+    drawing = MapDrawing(blur=blur, map_size=map_size)
+    chosen = export_study(study, out, images=images, form=as_, rules=rules, drawing=drawing)
+    for line in chosen.told():
+        print(printable(line))
+    print(printable(str(out)))
+
+
+@collect.command("report")
+def report_study_(
+    study: StudyFolder,
+    images: StudyImages,
+    out: Annotated[Path, typer.Option(metavar="PAGE.html", help="The page to write.")],
+    suspicion: Annotated[
+        float, typer.Option(min=0, max=1, help="Above which a player looks wrong.")
+    ] = 0.5,
+    blur: Annotated[
+        Literal["box_49", "disc_twice", "harmonization"], typer.Option(help="Of players' maps.")
+    ] = "box_49",
+) -> None:
+    """Report on a study: one page that needs nothing beside it.
+
+    Who took part and what they did, how far they agree beside chance and the ceiling, maps over
+    images, who looks wrong and why, and what leaving them out changes.
+
+    \b
+    attnlabels collect report STUDY --images photos --out report.html
+    """
+    from attnlabels import report_study
+
+    for sentence in report_study(study, out, images=images, suspicion=suspicion, blur=blur):
+        print(printable(sentence))
+    print(printable(str(out)))
+
+
 experiment = typer.Typer(
     no_args_is_help=True,
     help="Rapid categorisation: which maps reveal what people, or networks, need to see.",

@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -58,9 +58,10 @@ class Game:
         guesser: Guesser | None,
         join: JoinCode,
         app: str,
+        ids: Callable[[], str],
     ) -> None:
         self.study, self.database, self.pictures = study, database, pictures
-        self.guesser, self.join, self.app = guesser, join, app
+        self.guesser, self.join, self.app, self.ids = guesser, join, app, ids
         self.version = version_of(study.consent)
         self.plain = [each.number for each in study.images if not each.catch]
         self.catch = [each.number for each in study.images if each.catch]
@@ -116,7 +117,12 @@ class Game:
             if caller.session is not None and is_participant(db, caller.session):
                 return Answer({"participant": caller.session})
             participant = add_participant(
-                db, consent=self.version, app=self.app, family=caller.browser, language=language
+                db,
+                id=self.ids(),
+                consent=self.version,
+                app=self.app,
+                family=caller.browser,
+                language=language,
             )
         return Answer({"participant": participant}, participant)
 
@@ -159,6 +165,7 @@ class Game:
         return hand(
             db,
             participant,
+            id=self.ids(),
             image=chosen.image,
             task=settings.task,
             kind=chosen.kind,

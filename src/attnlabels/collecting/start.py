@@ -27,6 +27,7 @@ from attnlabels.collecting.settings import SETTINGS, Task, read_settings
 from attnlabels.collecting.store import (
     has_participants,
     keep_stamps,
+    new_id,
     open_store,
     stamps_of,
     tell,
@@ -63,11 +64,12 @@ class Collection:
         hosts: Hosts | None = None,
         root_path: str = "",
         limits: Limits | None = None,
+        ids: Callable[[], str] = new_id,
     ) -> None:
         """Open the study in `folder`, of the images below `images`; make it if it is not there.
 
-        Raises ValueError or OSError, naming what is wrong and where, also for a study of which
-        images, settings or partner are not those that people took part in.
+        Raises ValueError or OSError, naming what is wrong and where, also for images, settings or a
+        partner that people did not take part with. `ids` makes those of participants and rounds.
         """
         self.ends = ExitStack()
         try:
@@ -92,18 +94,13 @@ class Collection:
             guesser=self.guesser,
             join=JoinCode(join_code),
             app=version("attnlabels"),
-        )
-        signer = open_key(folder)
-        site = Site(
-            pages={"": PAGES / PAGE},
-            static=static_files(PAGES, SHARED),
-            told={"start.json": self.game.start},
-            actions=self.game.actions,
-            pictures={"images": pictures.show},
-            limits=limits or Limits(),
+            ids=ids,
         )
         self.application: Application = application(
-            site, signer=signer, hosts=hosts or Hosts("127.0.0.1"), root_path=root_path
+            _site(self.game, pictures, limits or Limits()),
+            signer=open_key(folder),
+            hosts=hosts or Hosts("127.0.0.1"),
+            root_path=root_path,
         )
 
     def close(self) -> None:
@@ -148,6 +145,17 @@ def start(
                 root_path=root_path,
                 said=lambda address: print(_greeting(collection, address), flush=True),
             )
+
+
+def _site(game: Game, pictures: Pictures, limits: Limits) -> Site:
+    return Site(
+        pages={"": PAGES / PAGE},
+        static=static_files(PAGES, SHARED),
+        told={"start.json": game.start},
+        actions=game.actions,
+        pictures={"images": pictures.show},
+        limits=limits,
+    )
 
 
 def _greeting(collection: Collection, address: str) -> str:

@@ -119,10 +119,10 @@ def is_participant(db: sqlite3.Connection, participant: str) -> bool:
 
 
 def add_participant(
-    db: sqlite3.Connection, *, consent: str, app: str, family: str, language: str
+    db: sqlite3.Connection, *, id: str, consent: str, app: str, family: str, language: str
 ) -> str:
     """Keep somebody who agreed; the id."""
-    row = (new_id(), now(), consent, app, family, language)
+    row = (id, now(), consent, app, family, language)
     db.execute("INSERT INTO participants VALUES (?, ?, ?, ?, ?, ?)", row)
     return row[0]
 
@@ -141,10 +141,17 @@ def rounds_of(db: sqlite3.Connection, participant: str) -> list[Round]:
 
 
 def hand(
-    db: sqlite3.Connection, participant: str, *, image: int, task: str, kind: str, position: int
+    db: sqlite3.Connection,
+    participant: str,
+    *,
+    id: str,
+    image: int,
+    task: str,
+    kind: str,
+    position: int,
 ) -> Round:
     """Give out a round."""
-    given = Round(new_id(), image, kind, position, None, None, None)
+    given = Round(id, image, kind, position, None, None, None)
     db.execute(
         "INSERT INTO rounds (id, participant, image, task, kind, position, handed, guesses, checks)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, '[]', '{}')",
