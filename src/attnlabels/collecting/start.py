@@ -143,8 +143,8 @@ def start(
             serve(
                 collection.application,
                 bound,
-                address=address_of(bound, host, root_path),
-                opening=opening,
+                address=address_of(bound, host),
+                opening=opening and not root_path,  # cookies are of the proxy's path
                 root_path=root_path,
                 said=lambda address: print(_greeting(collection, address), flush=True),
             )
