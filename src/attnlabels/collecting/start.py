@@ -84,26 +84,19 @@ class Collection:
         self.guesser = Guesser(opened) if opened else None
         if self.guesser:
             self.ends.callback(self.guesser.close)
-        pictures = Pictures(self.study)
         self.game = Game(
             self.study,
             self.database,
-            pictures,
+            Pictures(self.study),
             guesser=self.guesser,
             join=JoinCode(join_code),
             app=version("attnlabels"),
         )
-        signer = open_key(folder)
-        site = Site(
-            pages={"": PAGES / PAGE},
-            static=static_files(PAGES, SHARED),
-            told={"start.json": self.game.start},
-            actions=self.game.actions,
-            pictures={"images": pictures.show},
-            limits=limits or Limits(),
-        )
         self.application: Application = application(
-            site, signer=signer, hosts=hosts or Hosts("127.0.0.1"), root_path=root_path
+            _site(self.game, limits or Limits()),
+            signer=open_key(folder),
+            hosts=hosts or Hosts("127.0.0.1"),
+            root_path=root_path,
         )
 
     def close(self) -> None:
@@ -155,6 +148,17 @@ def static_files(*folders: Path) -> dict[str, Path]:
     return {
         path.name: path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()
     }
+
+
+def _site(game: Game, limits: Limits) -> Site:
+    return Site(
+        pages={"": PAGES / PAGE},
+        static=static_files(PAGES, SHARED),
+        told={"start.json": game.start},
+        actions=game.actions,
+        pictures={"images": game.pictures.show},
+        limits=limits,
+    )
 
 
 def _greeting(collection: Collection, address: str) -> str:
