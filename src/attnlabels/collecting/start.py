@@ -86,18 +86,17 @@ class Collection:
         self.guesser = Guesser(opened) if opened else None
         if self.guesser:
             self.ends.callback(self.guesser.close)
-        pictures = Pictures(self.study)
         self.game = Game(
             self.study,
             self.database,
-            pictures,
+            Pictures(self.study),
             guesser=self.guesser,
             join=JoinCode(join_code),
             app=version("attnlabels"),
             ids=ids,
         )
         self.application: Application = application(
-            _site(self.game, pictures, limits or Limits()),
+            _site(self.game, limits or Limits()),
             signer=open_key(folder),
             hosts=hosts or Hosts("127.0.0.1"),
             root_path=root_path,
@@ -140,20 +139,20 @@ def start(
             serve(
                 collection.application,
                 bound,
-                address=address_of(bound, host, root_path),
-                opening=opening,
+                address=address_of(bound, host),
+                opening=opening and not root_path,  # cookies are of the proxy's path
                 root_path=root_path,
                 said=lambda address: print(_greeting(collection, address), flush=True),
             )
 
 
-def _site(game: Game, pictures: Pictures, limits: Limits) -> Site:
+def _site(game: Game, limits: Limits) -> Site:
     return Site(
         pages={"": PAGES / PAGE},
         static=static_files(PAGES, SHARED),
         told={"start.json": game.start},
         actions=game.actions,
-        pictures={"images": pictures.show},
+        pictures={"images": game.pictures.show},
         limits=limits,
     )
 
