@@ -30,8 +30,10 @@ from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, part, read, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_rows
+from attnlabels.serving.holding import LOCK
 from attnlabels.serving.running import address_of, listen
 from attnlabels.serving.site import Limits
+from attnlabels.serving.tokens import KEY
 from attnlabels.simulated.sessions import Crowd, draw_hands, take_turns
 from attnlabels.simulated.strokes import Known, Manner
 
@@ -79,7 +81,7 @@ def main(
                 adaptive=p.adaptive,
             )
         # what the server alone has use for
-        for left in ("server.key", "study.lock"):
+        for left in (KEY, LOCK):
             (folder / left).unlink(missing_ok=True)
     rows = ({"participant": id, "manner": manner} for id, manner in who.items())
     write_rows(players, rows, columns=["participant", "manner"])

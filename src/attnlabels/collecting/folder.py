@@ -1,9 +1,7 @@
 """A study is a folder: settings, texts, the list of its images, the database."""
 
 import csv
-import fcntl
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,11 +12,11 @@ from typing import Any
 from attnlabels.collecting.settings import (
     CONSENT,
     SETTINGS,
+    TEMPLATES,
     TEXTS,
     Settings,
     Task,
     read_settings,
-    read_texts,
     template,
 )
 from attnlabels.images.decoding import require_whole
@@ -26,8 +24,9 @@ from attnlabels.images.folder import scan
 from attnlabels.images.names import is_image, some_of
 from attnlabels.images.tree import ImageFiles, list_tree
 from attnlabels.pipeline.writing import replacing, write_rows
+from attnlabels.serving.texts import read_texts
 
-IMAGES, DATABASE, LOCK = "images.csv", "study.sqlite", "study.lock"
+IMAGES, DATABASE = "images.csv", "study.sqlite"
 COLUMNS = ("number", "path", "class", "width", "height", "sha256", "catch")
 LEAST = 2  # images: with one there is nothing to schedule
 
@@ -92,25 +91,12 @@ def open_study(folder: Path, root: Path, found: Sequence[Image]) -> Study:
         folder=folder,
         root=root,
         settings=settings,
-        texts=read_texts(folder / TEXTS),
+        texts=read_texts(folder / TEXTS, template=TEMPLATES / TEXTS),
         consent=(folder / CONSENT).read_text(encoding="utf-8"),
         images=found,
     )
     _require_playable(study)
     return study
-
-
-def hold(folder: Path) -> int:
-    """A lock on the study, which ends with the process; raises OSError if another has it."""
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise BlockingIOError(
-            f"{folder}: another server runs this study; stop it, or name another folder"
-        ) from error
-    return lock
 
 
 Stamps = dict[str, tuple[tuple[int, ...], Image]]  # path -> stamp of the file, and what it was then

@@ -20,7 +20,6 @@ from attnlabels.collecting.rounds import (
     score_of,
 )
 from attnlabels.collecting.schedule import Plays, choose, generator_of, is_play, plan_of
-from attnlabels.collecting.settings import version_of
 from attnlabels.collecting.store import (
     Round,
     add_participant,
@@ -39,6 +38,7 @@ from attnlabels.serving.database import Database
 from attnlabels.serving.joining import JoinCode
 from attnlabels.serving.refusals import Refused
 from attnlabels.serving.site import Action, Answer, Caller
+from attnlabels.serving.texts import version_of
 
 PLACES = 5  # of the board
 LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,3}")

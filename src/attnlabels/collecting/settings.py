@@ -4,10 +4,8 @@ The files beside this module are what a new study begins with, comments and all,
 where a default stands.
 """
 
-from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,7 +14,6 @@ from attnlabels.pipeline.params import check, read, record
 Task = Literal["paint", "peek", "look"]
 SETTINGS, TEXTS, CONSENT = "study.yaml", "texts.yaml", "consent.md"
 TEMPLATES = Path(__file__).parent
-VERSION_DIGITS = 12
 
 Positive = Annotated[float, Field(gt=0, le=1e4)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -109,37 +106,3 @@ def read_settings(path: Path) -> Settings:
             "them; give both or neither"
         )
     return settings
-
-
-def read_texts(path: Path) -> dict[str, Any]:
-    """The sentences by their names; raises ValueError that names one that is missing or unknown.
-
-    Words that the page fills in have to be those of the template.
-    """
-    texts, expected = read(path), read(TEMPLATES / TEXTS)
-    for fault, names in (
-        ("is missing; add it", expected.keys() - texts.keys()),
-        ("is unknown; remove it", texts.keys() - expected.keys()),
-    ):
-        if names:
-            raise ValueError(f"{path}: {min(names)} {fault}")
-    for name, text in texts.items():
-        if name == "classes":
-            _require_names(path, text)
-        elif not isinstance(text, str) or not text:
-            raise ValueError(f"{path}: {name} is {text!r}; expected a sentence, quoted")
-    return texts
-
-
-def _require_names(path: Path, names: Any) -> None:
-    if not isinstance(names, Mapping) or not all(
-        isinstance(each, str) for pair in names.items() for each in pair
-    ):
-        raise ValueError(
-            f"{path}: classes: expected FOLDER: name, each quoted where it is a number"
-        )
-
-
-def version_of(consent: str) -> str:
-    """What is kept of which text somebody agreed to."""
-    return sha256(consent.encode()).hexdigest()[:VERSION_DIGITS]

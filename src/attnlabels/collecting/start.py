@@ -13,7 +13,6 @@ from attnlabels.collecting.folder import (
     IMAGES,
     Study,
     changes,
-    hold,
     list_of,
     make_folder,
     open_study,
@@ -34,6 +33,7 @@ from attnlabels.collecting.store import (
     told_of,
 )
 from attnlabels.serving.database import Database
+from attnlabels.serving.holding import hold
 from attnlabels.serving.joining import JoinCode
 from attnlabels.serving.running import address_of, listen, require_code, serve
 from attnlabels.serving.safety import Application, Hosts

@@ -49,11 +49,11 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def address_of(bound: socket.socket, host: str, root_path: str = "") -> str:
+def address_of(bound: socket.socket, host: str) -> str:
     """What a browser on this machine calls it."""
     port = bound.getsockname()[1]
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}{root_path}/"
+    return f"http://{name}:{port}/"
 
 
 def serve(

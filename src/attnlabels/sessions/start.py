@@ -126,8 +126,8 @@ def start_experiment(
             serve(
                 running.application,
                 bound,
-                address=address_of(bound, host, root_path),
-                opening=opening,
+                address=address_of(bound, host),
+                opening=opening and not root_path,  # cookies are of the proxy's path
                 root_path=root_path,
                 said=lambda address: print(_greeting(running, results, address), flush=True),
             )

@@ -5,7 +5,6 @@ import pytest
 
 from attnlabels.collecting.folder import (
     changes,
-    hold,
     list_of,
     make_folder,
     open_study,
@@ -107,14 +106,6 @@ def test_what_changed_among_the_images_is_named(images):
     assert changes(found, found[1:]) == "gone: cat/0.png"
     assert changes(found[1:], found) == "new: cat/0.png"
     assert changes(found, [replace(found[0], sha256=""), *found[1:]]) == "changed: cat/0.png"
-
-
-def test_a_study_is_run_by_one_server_at_a_time(tmp_path):
-    lock = hold(tmp_path)
-    with pytest.raises(BlockingIOError, match="another server runs this study"):
-        hold(tmp_path)
-    os.close(lock)
-    os.close(hold(tmp_path))
 
 
 def test_what_cannot_be_played_is_refused(images, tmp_path):

@@ -114,7 +114,7 @@ def test_a_study_that_is_refused_is_not_held(images, tmp_path):
 
 def test_one_server_a_study(images, tmp_path):
     with opened(images, tmp_path / "study"):  # noqa: SIM117
-        with pytest.raises(BlockingIOError, match="another server runs this study"):
+        with pytest.raises(BlockingIOError, match="study: another server runs on it"):
             open_again(images, tmp_path / "study")
 
 
