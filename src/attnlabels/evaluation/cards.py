@@ -50,8 +50,8 @@ def encoder_card(
     run = f", the run `{config['run']}` with seed {config['seed']}" if "run" in config else ""
     return _join(
         f"# Encoder: {_name(about)}",
-        f"A {kind} that turns a photograph into features, trained by contrast (SimCLR) "
-        f"with an attention head beside it{run}. {METHOD}",
+        f"A {kind} that turns a photograph into features, trained with an attention head beside "
+        f"it{run}. {METHOD}",
         *_origin(data, licence),
         "## Use",
         f"- Input: `images` [n, 3, h, w], {PIXELS}. It was trained and scored at {size} x {size} "

@@ -72,7 +72,7 @@ class TimmEncoder(nn.Module):
         except (AssertionError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{self.backbone} cannot take images of {size} px ({str(error).splitlines()[0]}); "
-                f"give it the option img_size: {size}, or images of the size it was made for"
+                f"give it the option img_size: {size}, where it has that, or larger images"
             ) from error
         finally:
             self.train(training)
