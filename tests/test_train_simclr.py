@@ -497,6 +497,13 @@ class Block(nn.Module):
             {"network": NETWORKS["convolutional"], "attention": "contracam"},
             "`attention: contracam`; timm's networks pool by themselves",
         ),
+        (
+            {
+                "network": NETWORKS["of tokens"] | {"options": VIT | {"drop_path_rate": 0.1}},
+                "chunks": 2,
+            },
+            "timm:vit_tiny_patch16_224 has drop_path_rate, which would drop other things in each",
+        ),
         ({"batch_size": 1}, r"train_simclr\.batch_size: .*greater than or equal to 2"),
         ({"cotrain": {"shards": "people", "images": 4}}, "people.index.json is missing: the run"),
         (

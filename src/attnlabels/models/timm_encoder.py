@@ -1,8 +1,10 @@
 """Encoders of timm, convolutional or of tokens, that give what our ResNets give."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,6 +14,8 @@ from attnlabels.models.files import NO_NETWORK
 from attnlabels.pretrained.timm_networks import N_STAGES, create, levels_of, three_of
 
 TIMM = "timm:"  # begins a backbone's name
+# What is not an option, as which file of weights to read: options come from others' files too.
+CREATING = frozenset(inspect.signature(timm.create_model).parameters) | {"num_classes"}
 
 
 class TimmEncoder(nn.Module):
@@ -34,6 +38,11 @@ class TimmEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        if taken := sorted({*options} & CREATING):
+            raise ValueError(
+                f"{backbone}: the option {taken[0]} is not the network's; options are arguments of "
+                "its class, and no weights are read"
+            )
         try:
             network: Any = create(backbone.removeprefix(TIMM), **options)
         except ValueError:

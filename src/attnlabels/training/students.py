@@ -159,6 +159,13 @@ def require_one_meaning(p: Recipe, row: Row) -> None:
             f"{row.attention}`; timm's networks pool by themselves, past any block: it has to be "
             "`block: none`, and `attention: readout` or none"
         )
+    if isinstance(row.network, TimmNetwork) and p.chunks > 1:
+        dropping = [key for key, value in row.network.options.items() if "drop" in key and value]
+        if dropping:
+            raise ValueError(
+                f"a run with {row.network.backbone} has {dropping[0]}, which would drop other "
+                "things in each of the two passes of a chunk; set train_simclr.chunks to 1"
+            )
     weighed = sorted(set(row.weights) & set(ATTENTION_TERMS))
     if row.attention == "none" and (weighed or row.cotrain):
         raise ValueError(

@@ -119,6 +119,12 @@ def test_taps_that_are_no_three_rising_places_are_named(taps):
         build("vit_tiny_patch16_224", taps=taps, **VIT)
 
 
+@pytest.mark.parametrize("option", ["pretrained", "checkpoint_path", "num_classes"])
+def test_an_option_that_is_timms_to_say_is_refused(option):
+    with pytest.raises(ValueError, match=f"timm:test_vit: the option {option} is not the network"):
+        build(**{option: "weights.pth"})
+
+
 @pytest.mark.parametrize("name", ["width", "stem", "zero_init", "block"])
 def test_what_a_network_of_timm_has_not_is_refused(name):
     with pytest.raises(TypeError, match=name):
