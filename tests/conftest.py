@@ -1,6 +1,7 @@
 """A made-up world of a few images, drawn once a session, and small parameters for every script."""
 
 import copy
+import dataclasses
 import functools
 import gc
 import json
@@ -47,6 +48,7 @@ from attnlabels.processes.room import Need
 from attnlabels.shards.shards import Sample, Shards, write_shards
 from attnlabels.teachers.network import Teacher
 from attnlabels.training import step
+from attnlabels.training.students import Row
 from warm_python import write_client
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -174,6 +176,11 @@ TINY: dict[str, Any] = {
     "draw_figures.examples": 2,
 }
 
+# Columns that a row need not have.
+OPTIONAL = {
+    each.name for each in dataclasses.fields(Row) if each.default is not dataclasses.MISSING
+}
+
 Params = Callable[..., None]
 
 
@@ -185,7 +192,8 @@ def write_params(folder: Path, changes: dict[str, Any]) -> None:
         node = tree
         for section in sections:
             node = node[section]
-        assert key in node, f"{path} is no parameter of params/embedded.yaml"
+        known = key in node or (sections[:1] == ["main"] and key in OPTIONAL)
+        assert known, f"{path} is no parameter of params/embedded.yaml"
         node[key] = value
     yaml = YAML(typ="safe")  # in C: a third of the time, a thousand times
     yaml.sort_base_mapping_type_on_output = False

@@ -45,6 +45,18 @@ def labels_page(tmp_path: Path, teacher: Path) -> None:
 
 
 @pytest.fixture
+def guidance_page(tmp_path: Path) -> None:
+    """Photographs of two classes."""
+    for i in range(16):
+        rng = np.random.default_rng(i)
+        pixels = rng.integers(90, 150, (64, 64, 3), np.uint8)
+        cv2.circle(pixels, (16 + 32 * (i % 2), 32), 10, (0, 0, 255), -1)
+        path = tmp_path / f"photos/{'ab'[i % 2]}/{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), pixels)
+
+
+@pytest.fixture
 def gala_page() -> None:
     """It needs nothing."""
 
@@ -204,6 +216,14 @@ def test_every_shell_block_of_a_page_runs(page, request, shell):
     for block in blocks:
         done = shell(block)
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
+
+
+def test_the_loop_of_guidance_md_learns_its_labels_and_is_guided_by_ten_lines(guidance_page, shell):
+    page = (ROOT / "docs/guidance.md").read_text()
+    assert re.findall(r"  # (\d+)$", page, re.MULTILINE) == [str(n) for n in range(1, 11)]
+    done = [shell(block) for block in BLOCK.findall(page)][-1]
+    kld = [float(line.rpartition(" ")[2]) for line in done.stdout.splitlines()]
+    assert len(kld) == 8 and kld[-1] < 0.7 * kld[0]
 
 
 def test_the_loop_of_scaling_md_scores_each_run_and_leaves_no_features(

@@ -32,6 +32,7 @@ UP = "../../"  # to the root from the folder of a study that has parameters of i
 # The library's rooms, from the ground up: a room imports from lower floors alone.
 FLOORS = (
     {"files"},
+    {"pretrained"},
     {
         "blocks",
         "images",
@@ -39,7 +40,6 @@ FLOORS = (
         "metrics",
         "models",
         "pipeline",
-        "pretrained",
         "processes",
         "unit_attention",
     },

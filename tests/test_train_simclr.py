@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 import list_runs
 import train_simclr
 from attnlabels import blocks
+from attnlabels.evaluation.students import read_encoder
 from attnlabels.losses import objective
 from attnlabels.models.files import read_config
 from attnlabels.pipeline import code
@@ -92,11 +93,11 @@ def interrupt(monkeypatch, *, before: int) -> None:
     """Let whatever trains within this patch be interrupted before a step."""
     step_once, made = encoders.Training.step, []
 
-    def stopping(self, batch, *, rate: float) -> dict[str, float]:
+    def stopping(self, batch, *, rate: float, progress: float) -> dict[str, float]:
         if len(made) == before:
             raise KeyboardInterrupt
         made.append(rate)
-        return step_once(self, batch, rate=rate)
+        return step_once(self, batch, rate=rate, progress=progress)
 
     monkeypatch.setattr(encoders.Training, "step", stopping)
 
@@ -264,6 +265,37 @@ def test_what_is_changed_does_not_go_on_from_the_old_state(
     assert steps == list(range(N_STEPS))
 
 
+@pytest.mark.parametrize("name", ["BYOL", "MoCo v3"])
+def test_a_momentum_encoder_is_kept_and_goes_on_to_the_same_bytes(train, steps, monkeypatch, name):
+    how = METHODS[name] | {"checkpoint_minutes": 0.0}
+    whole = contents(train("whole", **how))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, before=4)
+        train("cut", **how)
+    steps.clear()
+    assert contents(train("cut", **how)) == whole
+    assert steps == [4, 5]
+
+
+def test_a_momentum_encoder_follows_at_the_scheduled_pace(train):
+    own = METHODS["BYOL"] | {"projector": HEAD}
+    still = {"momentum": {"start": 0.999999, "end": 1.0}}
+    tensors = load_file(train("still", **own | still) / "student.safetensors")
+    names = [key for key in tensors if key.startswith("momentum.") and key.endswith("weight")]
+    assert len(names) > 20
+    far = [(tensors[key] - tensors[key.removeprefix("momentum.")]).abs().max() for key in names]
+    assert max(far) > 1e-3  # the student went on from the weights that both began with
+    tensors = load_file(
+        train("led", **own | {"momentum": {"start": 0.0, "end": 0.0}}) / "student.safetensors"
+    )
+    assert all(torch.equal(tensors[key], tensors[key.removeprefix("momentum.")]) for key in names)
+
+
+def test_the_learning_rate_of_a_run_is_so_many_times_that_of_all(train):
+    rates = [[row["lr"] for row in rows(train(f"{n}", learning_rate_times=n))] for n in (1.0, 0.5)]
+    assert rates[1] == [pytest.approx(rate / 2) for rate in rates[0]]
+
+
 def test_a_finished_run_leaves_no_state(train):
     train("out", checkpoint_minutes=0.0)
     assert not list(Path("scratch").iterdir())
@@ -277,7 +309,34 @@ def test_the_baselines_encoder_does_not_feel_the_labels_and_the_other_does(train
     assert all(torch.equal(weak[key], strong[key]) for key in weak) is not feels
 
 
+HEAD = {"layers": 2, "n_hidden": 12, "n_outputs": 10, "norm": "none"}
+FOLLOWED = {"predictor": {"n_hidden": 7}, "momentum": {"start": 0.5, "end": 1.0}}
+METHODS: dict[str, dict[str, Any]] = {
+    "Barlow Twins": {"projector": HEAD, "weights": {"barlow_twins": 0.1, "kld": 1.0}},
+    "VICReg": {"projector": HEAD, "weights": {"vicreg": 0.1, "kld": 1.0}},
+    "SimSiam": {
+        "projector": HEAD | {"norm": "plain"},
+        "predictor": {"n_hidden": 4},
+        "weights": {"simsiam": 1.0, "kld": 1.0},
+    },
+    "BYOL": {"projector": HEAD, **FOLLOWED, "weights": {"byol": 1.0, "kld": 1.0}},
+    "MoCo v3": {**FOLLOWED, "learning_rate_times": 0.5, "weights": {"moco": 1.0, "kld": 1.0}},
+}
+VIT = {"img_size": 24, "patch_size": 6, "depth": 3, "embed_dim": 12, "num_heads": 2}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "convolutional": {"backbone": "timm:test_efficientnet", "taps": [1, 2, 3], "options": {}},
+    "of tokens": {"backbone": "timm:vit_tiny_patch16_224", "taps": "stages", "options": VIT},
+}
 SLOTS: dict[str, dict[str, Any]] = {
+    "another ResNet": {
+        "network": {
+            "backbone": "resnet18",
+            "width": 4,
+            "stem": "cifar",
+            "taps": "units",
+            "zero_init": True,
+        }
+    },
     "plain SimCLR": {"attention": "none", "weights": {"contrastive": 1.0, "probe": 1.0}},
     "explicit block": {"block": "mask", "attention": "mask"},
     "self block": {"block": "mask", "attention": "mask", "stop_gradient": True},
@@ -288,6 +347,8 @@ SLOTS: dict[str, dict[str, Any]] = {
     "other losses": {"weights": {"contrastive": 1.0, "kld_reversed": 1.0, "nss_unbiased": 0.1}},
     "separate batch norm": {"joint_batch_norm": False, "map_size": 12},
     "supervision of another kind": {"weights": {"classification": 1.0, "kld": 1.0}},
+    **{f"a network of timm, {name}": {"network": network} for name, network in NETWORKS.items()},
+    **METHODS,
 }
 
 
@@ -295,8 +356,12 @@ SLOTS: dict[str, dict[str, Any]] = {
 def test_every_slot_of_a_row_trains_and_its_attention_can_be_aligned(train, world, slots):
     out = train("out", epochs=1, warmup_epochs=0.0, **slots)
     assert rows(out)[0]["loss"] > 0
-    assert list(report(out)["loss"]) == ["loss", *slots.get("weights", WEIGHTS)]
+    assert list(report(out)["loss"]) == ["loss", *sorted(slots.get("weights", WEIGHTS))]
     student = FrozenStudent(out / "student.safetensors", batch_size=3)
+    found = read_encoder(out / "student.safetensors", device=torch.device("cpu"), precision="fp32")(
+        torch.zeros(2, 24, 24, 3, dtype=torch.uint8)
+    )
+    assert found.shape == (2, student.encoder.n_features)
     readouts = list(align(student, world / "data/attention/val").maps)
     assert readouts == ([] if slots.get("attention") == "none" else ["as_trained"])
 
@@ -404,6 +469,42 @@ class Block(nn.Module):
             {"block": "nothing"},
             f"has the block 'nothing'; expected one of: {', '.join(BLOCKS)}$",
         ),
+        ({"weights": {"byol": 1.0, "kld": 1.0}}, "byol needs a momentum and a predictor"),
+        (METHODS["BYOL"] | {"momentum": None}, "byol needs a momentum, which the run does not"),
+        (FOLLOWED, "gives a momentum that none of its terms reads; remove it from its row"),
+        ({"predictor": {"n_hidden": 4}}, "gives a predictor that none of its terms reads"),
+        (
+            METHODS["BYOL"] | {"momentum": {"start": 1.0, "end": 1.0}},
+            r"contrastive_attn_teacher\.momentum\.start: Input should be less than 1 \(got 1",
+        ),
+        (
+            METHODS["BYOL"] | {"momentum": {"start": 0.9, "end": 1.5}},
+            r"momentum\.end: Input should be less than or equal to 1",
+        ),
+        (
+            {"network": NETWORKS["of tokens"] | {"width": 8}},
+            r"network\.timm\.width is unknown; remove it",
+        ),
+        (
+            {"network": NETWORKS["of tokens"] | {"options": {}}},
+            "timm:vit_tiny_patch16_224 cannot take images of 24 px .*img_size: 24",
+        ),
+        (
+            {"network": NETWORKS["of tokens"], "block": "mask"},
+            "timm:vit_tiny_patch16_224 has the block 'mask' .*has to be `block: none`",
+        ),
+        (
+            {"network": NETWORKS["convolutional"], "attention": "contracam"},
+            "`attention: contracam`; timm's networks pool by themselves",
+        ),
+        (
+            {
+                "network": NETWORKS["of tokens"] | {"options": VIT | {"drop_path_rate": 0.1}},
+                "chunks": 2,
+            },
+            "timm:vit_tiny_patch16_224 has drop_path_rate, which would drop other things in each",
+        ),
+        ({"batch_size": 1}, r"train_simclr\.batch_size: .*greater than or equal to 2"),
         ({"cotrain": {"shards": "people", "images": 4}}, "people.index.json is missing: the run"),
         (
             {"cotrain": {"shards": "{labels}", "images": 19}},

@@ -138,11 +138,11 @@ def test_a_run_interrupted_goes_on_to_the_same_bytes(train, monkeypatch):
     whole, made = contents(train("whole")), []
     step = encoders.Training.step
 
-    def stopping(self, batch, *, rate: float) -> dict[str, float]:
+    def stopping(self, batch, *, rate: float, progress: float) -> dict[str, float]:
         if len(made) == 4:
             raise KeyboardInterrupt
         made.append(rate)
-        return step(self, batch, rate=rate)
+        return step(self, batch, rate=rate, progress=progress)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(encoders.Training, "step", stopping)

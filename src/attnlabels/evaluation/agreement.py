@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from attnlabels.evaluation.benchmarks import Scores
 from attnlabels.evaluation.encoders import Shown, open_eye
@@ -24,8 +24,8 @@ from attnlabels.images.crops import centre_box, crop_map
 from attnlabels.metrics.alignment import mean_scores
 from attnlabels.metrics.saliency import floor
 from attnlabels.metrics.statistics import mean_se, spearman_brown
-from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import building, read_config
+from attnlabels.models.timm_encoder import build_encoder
 from attnlabels.processes.world import own_device
 from attnlabels.readouts.intermediates import Eye, Seen
 from attnlabels.readouts.readouts import READOUTS, HeadShape, Linear, Prior, Readout, Refit
@@ -217,7 +217,7 @@ def _student(path: Path, *, batch_size: int, seed: int) -> Watched:
     student = FrozenStudent(path, batch_size=batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        twin = Encoder(**config["encoder"]).eval().to(student.device)
+        twin = build_encoder(**config["encoder"]).eval().to(student.device)
     eyes = {
         prefix: Eye(
             look=_looking(each, student.device),
@@ -233,7 +233,7 @@ def _student(path: Path, *, batch_size: int, seed: int) -> Watched:
     return Watched(eyes, head, student)
 
 
-def _looking(encoder: Encoder, device: torch.device) -> Any:
+def _looking(encoder: nn.Module, device: torch.device) -> Any:
     def look(squares: UInt8[Tensor, "n s s 3"]) -> Seen:
         stages = encoder(squares.to(device).permute(0, 3, 1, 2).float() / 255)
         return Seen([stages.first, stages.second, stages.last], None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attnlabels.models.encoder import BACKBONES
+from attnlabels.models.timm_encoder import TIMM
 from attnlabels.shards.index import KINDS
 from attnlabels.shards.shards import sha256_of
 from attnlabels.teachers.backbones import in_words
@@ -19,6 +20,8 @@ METHOD = (
     "Made with attnlabels, after *Teacher-generated spatial-attention labels boost robustness and "
     "accuracy of contrastive models* (CVPR 2023)."
 )
+MEAN = "the spatial mean of the last stage, >= 0"
+SIZES = "and size of images"
 STANDARD_WIDTH = 64  # channels of the stem of every ResNet of timm and torchvision
 KERNEL = {"small": (3, 2), "cifar": (3, 1)}  # side and stride of the stems that are not standard
 
@@ -39,20 +42,24 @@ def encoder_card(
     """
     about, size = config["encoder"], config["image_size"]
     crop = config["eval_crop"]
+    is_timm = about["backbone"].startswith(TIMM)
+    kind, pooled, sizes = "residual network", MEAN, SIZES
+    if is_timm:
+        kind, pooled, sizes = "network of timm", "pooled as timm does", f"of images of {size} px"
     cut = "the whole image" if crop == 1 else f"the central square of {crop:g} of the shorter side"
     run = f", the run `{config['run']}` with seed {config['seed']}" if "run" in config else ""
     return _join(
-        f"# Encoder: {about['backbone']}, {about['width']} channels, stem `{about['stem']}`",
-        "A residual network that turns a photograph into features, trained by contrast (SimCLR) "
-        f"with an attention head beside it{run}. {METHOD}",
+        f"# Encoder: {_name(about)}",
+        f"A {kind} that turns a photograph into features, trained with an attention head beside "
+        f"it{run}. {METHOD}",
         *_origin(data, licence),
         "## Use",
         f"- Input: `images` [n, 3, h, w], {PIXELS}. It was trained and scored at {size} x {size} "
         f"pixels: {cut}, resized by area means.\n"
-        "- Output: features [n, d], the spatial mean of the last stage, >= 0. Compare them by "
+        f"- Output: features [n, d], {pooled}. Compare them by "
         "cosine similarity or train a linear classifier on them.",
-        *_encoder_code(about),
-        *_onnx_code("encoder.onnx", "features", difference),
+        *(_timm_code(about) if is_timm else _encoder_code(about)),
+        *_onnx_code("encoder.onnx", "features", difference, of=sizes),
         *_files(folder),
         *_metrics(metrics),
         "## Limits",
@@ -86,7 +93,7 @@ def teacher_card(
         "- Output: maps [n, h, w] in [0, 1]. A map ranks the places of its own image; values of "
         f"two images do not compare. Its form is `{config['teacher']['output']}`.",
         "In Python: `attnlabels label IMAGES --teacher teacher.safetensors` labels a folder.",
-        *_onnx_code("teacher.onnx", "maps", difference),
+        *_onnx_code("teacher.onnx", "maps", difference, of=SIZES),
         *_files(folder),
         *_metrics(metrics),
         "## Limits",
@@ -156,6 +163,24 @@ def data_card(folder: Path, index: Mapping[str, Any], *, data: str, licence: str
     )
 
 
+def _name(about: Mapping[str, Any]) -> str:
+    if about["backbone"].startswith(TIMM):
+        options = ", ".join(f"{key} {value}" for key, value in about["options"].items())
+        return f"{about['backbone']}{f' ({options})' if options else ''}"
+    return f"{about['backbone']}, {about['width']} channels, stem `{about['stem']}`"
+
+
+def _timm_code(about: Mapping[str, Any]) -> Iterator[str]:
+    options = "".join(f", {key}={value!r}" for key, value in about["options"].items())
+    yield (
+        "In timm:\n```python\nimport timm\nfrom safetensors.torch import load_file\n\n"
+        f"encoder = timm.create_model({about['backbone'].removeprefix(TIMM)!r}, num_classes=0"
+        f"{options})\n"
+        'encoder.load_state_dict(load_file("encoder.safetensors"))\n'
+        "features = encoder.eval()(images)\n```"
+    )
+
+
 def _encoder_code(about: Mapping[str, Any]) -> Iterator[str]:
     if about["width"] != STANDARD_WIDTH:
         yield (
@@ -190,9 +215,9 @@ def _encoder_code(about: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _onnx_code(file: str, output: str, difference: float) -> Iterator[str]:
+def _onnx_code(file: str, output: str, difference: float, *, of: str) -> Iterator[str]:
     yield (
-        "In ONNX Runtime, with any number and size of images (a NumPy array):\n```python\n"
+        f"In ONNX Runtime, with any number {of} (a NumPy array):\n```python\n"
         "import onnxruntime\n\n"
         f'session = onnxruntime.InferenceSession("{file}")\n'
         f'({output},) = session.run(["{output}"], {{"images": images}})\n```'

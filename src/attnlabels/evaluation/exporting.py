@@ -13,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlabels.evaluation.cards import PIXELS, data_card, encoder_card, teacher_card
-from attnlabels.models.encoder import Encoder, features
+from attnlabels.models.encoder import features
 from attnlabels.models.files import building, load_weights, read_config, write_weights
+from attnlabels.models.timm_encoder import TimmEncoder, build_encoder
 from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.index import read_index
@@ -39,14 +40,15 @@ def export(
 ) -> list[Path]:
     """Write what others can load of `checkpoint` into the folder `out`; returns the files.
 
-    Of a student: its encoder as `encoder.safetensors`, with the key names of timm and torchvision,
-    and as `encoder.onnx`. Of a teacher: `teacher.safetensors`, `teacher.onnx`. Both with a model
-    card `README.md`. Of a folder of attention shards, the data card `README.md` alone. The cards
-    quote the JSON files `metrics`, what the `data` were and under which `licence`. An older export
-    in `out` is replaced.
+    Of a student: its encoder as `encoder.safetensors`, with the key names of timm (and torchvision,
+    of a ResNet), and as `encoder.onnx`. Of a teacher: `teacher.safetensors`, `teacher.onnx`. Both
+    with a model card `README.md`. Of a folder of attention shards, the data card `README.md` alone.
+    The cards quote the JSON files `metrics`, what the `data` were and under which `licence`. An
+    older export in `out` is replaced.
 
-    The ONNX files take any number and size of images and are tried in ONNX Runtime: one that
-    differs from PyTorch by more than 1e-4 of the largest output is not written. Raises ValueError
+    The ONNX files take any number and size of images, of timm's networks of the size that they were
+    trained with, and are tried in ONNX Runtime: one that differs from PyTorch by more than 1e-4 of
+    the largest output is not written. Raises ValueError
     or OSError for anything that is no checkpoint of this project, and if the extra `export` is not
     installed.
     """
@@ -69,8 +71,7 @@ def export(
     network = _build(kind, config, checkpoint)
     with replacing_folder(out) as aside:
         aside.mkdir()
-        write_weights(aside / f"{kind}.safetensors", network, config)
-        difference = write_onnx(aside / f"{kind}.onnx", network)
+        difference = _write(aside, kind, network, config)
         describe = teacher_card if kind == "teacher" else encoder_card
         card = describe(
             aside, config, difference=difference, metrics=scores, data=data, licence=licence
@@ -80,33 +81,45 @@ def export(
     return [out / name for name in names]
 
 
+def _write(folder: Path, kind: str, network: nn.Module, config: Mapping[str, Any]) -> float:
+    """Both files of the weights; of a network of timm under its own names, and for its one size."""
+    own, size = network, None
+    if isinstance(network, TimmEncoder):
+        own, size = network.network, config["image_size"]
+    write_weights(folder / f"{kind}.safetensors", own, config)
+    return write_onnx(folder / f"{kind}.onnx", network, size=size)
+
+
 class Features(nn.Module):
     """An encoder's forward pass to the features, which is what others want of it."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        """Pixels in [0, 1] to features >= 0."""
+        """Pixels in [0, 1] to features, of a ResNet >= 0."""
         return features(self.encoder(images))
 
 
-def write_onnx(path: Path, network: Encoder | Teacher) -> float:
+def write_onnx(path: Path, network: nn.Module, *, size: int | None = None) -> float:
     """Write `network` for images of any number and size; returns how far its outputs differ.
 
-    That is a share of the largest output, and ValueError is raised if it is above 1e-4.
+    Of the one `size` that is given, for a network that takes no other. The difference is a share of
+    the largest output, and ValueError is raised if it is above 1e-4.
     """
     name = "maps" if isinstance(network, Teacher) else "features"
     module = network if isinstance(network, Teacher) else Features(network)
     module.eval()
+    shapes = TRIED if size is None else tuple((n, 3, size, size) for n in (2, 1))
+    sides = {2: "height", 3: "width"} if size is None else {}
     program = torch.onnx.export(
         module,
-        (torch.rand(TRIED[0]),),
+        (torch.rand(shapes[0]),),
         dynamo=True,
         input_names=["images"],
         output_names=[name],
-        dynamic_shapes={"images": {0: "n", 2: "height", 3: "width"}},
+        dynamic_shapes={"images": {0: "n", **sides}},
         verbose=False,
     )
     assert program is not None
@@ -119,7 +132,7 @@ def write_onnx(path: Path, network: Encoder | Teacher) -> float:
     )
     generator = torch.Generator().manual_seed(0)
     differences = []
-    for shape in TRIED:
+    for shape in shapes:
         images = torch.rand(shape, generator=generator)
         (found,) = session.run([name], {"images": images.numpy()})
         with torch.no_grad():
@@ -139,10 +152,10 @@ def difference_of(found: Float[np.ndarray, "..."], expected: Float[np.ndarray, "
     return float(np.abs(found - expected).max()) / largest
 
 
-def _build(kind: str, config: Mapping[str, Any], checkpoint: Path) -> Encoder | Teacher:
+def _build(kind: str, config: Mapping[str, Any], checkpoint: Path) -> nn.Module:
     with building(checkpoint):
-        network: Encoder | Teacher = (
-            Teacher(**config[kind]) if kind == "teacher" else Encoder(**config[kind])
+        network: nn.Module = (
+            Teacher(**config[kind]) if kind == "teacher" else build_encoder(**config[kind])
         )
     if config[kind].get("block", "none") != "none":
         raise ValueError(

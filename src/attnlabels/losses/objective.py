@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attnlabels.losses import attention
+from attnlabels.losses import attention, prediction, redundancy
 from attnlabels.losses import harmonization as input_gradient
 from attnlabels.losses.nt_xent import nt_xent
 
@@ -30,6 +30,30 @@ class Contrasting(Protocol):
     def z0(self) -> Tensor: ...
     @property
     def z1(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Predicting(Protocol):
+    @property
+    def p0(self) -> Tensor: ...
+    @property
+    def p1(self) -> Tensor: ...
+    @property
+    def z0(self) -> Tensor: ...
+    @property
+    def z1(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    @property
+    def p0(self) -> Tensor: ...
+    @property
+    def p1(self) -> Tensor: ...
+    @property
+    def k0(self) -> Tensor: ...
+    @property
+    def k1(self) -> Tensor: ...
 
 
 @runtime_checkable
@@ -75,6 +99,33 @@ def contrastive(outputs: Contrasting, targets: Targets) -> Float[Tensor, ""]:
     """NT-Xent between the two views."""
     assert targets.temperature is not None
     return nt_xent(outputs.z0, outputs.z1, temperature=targets.temperature)
+
+
+def barlow_twins(outputs: Contrasting, targets: Targets) -> Float[Tensor, ""]:
+    """Barlow Twins between the two views, with the paper's weight of the off-diagonal."""
+    return redundancy.barlow_twins(outputs.z0, outputs.z1, off_diagonal=BARLOW_TWINS_OFF_DIAGONAL)
+
+
+def vicreg(outputs: Contrasting, targets: Targets) -> Float[Tensor, ""]:
+    """VICReg between the two views, with the paper's weights."""
+    return redundancy.vicreg(outputs.z0, outputs.z1, **VICREG_WEIGHTS)
+
+
+def simsiam(outputs: Predicting, targets: Targets) -> Float[Tensor, ""]:
+    """What each view predicts of the other's projection."""
+    return prediction.simsiam(outputs.p0, outputs.p1, outputs.z0, outputs.z1)
+
+
+def byol(outputs: Keyed, targets: Targets) -> Float[Tensor, ""]:
+    """What each view predicts of the other's projection by the momentum encoder."""
+    return prediction.byol(outputs.p0, outputs.p1, outputs.k0, outputs.k1)
+
+
+def moco(outputs: Keyed, targets: Targets) -> Float[Tensor, ""]:
+    """MoCo v3: that prediction against those keys of all images."""
+    assert targets.temperature is not None
+    given = outputs.p0, outputs.p1, outputs.k0, outputs.k1
+    return prediction.moco(*given, temperature=targets.temperature)
 
 
 def kld(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
@@ -126,6 +177,11 @@ def harmonization(outputs: Explained, targets: Targets) -> Float[Tensor, ""]:
 
 TERMS: dict[str, Callable[[Any, Targets], Tensor]] = {
     "contrastive": contrastive,
+    "barlow_twins": barlow_twins,
+    "vicreg": vicreg,
+    "simsiam": simsiam,
+    "byol": byol,
+    "moco": moco,
     "kld": kld,
     "kld_reversed": kld_reversed,
     "nss": nss,
@@ -137,6 +193,17 @@ TERMS: dict[str, Callable[[Any, Targets], Tensor]] = {
 }
 ATTENTION_TERMS = ("kld", "kld_reversed", "nss", "nss_unbiased")
 VIEW_TERMS = ("unit_distance", "harmonization")  # those of maps of the classified view itself
+# Those of the projections of two views, and which parts of a student one needs beside a projector.
+PAIR_TERMS: dict[str, frozenset[str]] = {
+    "contrastive": frozenset(),
+    "barlow_twins": frozenset(),
+    "vicreg": frozenset(),
+    "simsiam": frozenset({"predictor"}),
+    "byol": frozenset({"predictor", "momentum"}),
+    "moco": frozenset({"predictor", "momentum"}),
+}
+BARLOW_TWINS_OFF_DIAGONAL = 0.005  # λ, Zbontar et al., section 2.2
+VICREG_WEIGHTS = {"invariance": 25.0, "variance": 25.0, "covariance": 1.0}  # λ, μ, ν; section 4.2
 
 
 def require_terms(weights: Iterable[str], *, without: Iterable[str] = ()) -> None:
@@ -144,6 +211,24 @@ def require_terms(weights: Iterable[str], *, without: Iterable[str] = ()) -> Non
     known = TERMS.keys() - {*without}
     if unknown := {*weights} - known:
         raise ValueError(f"no such terms: {sorted(unknown)}; expected some of {sorted(known)}")
+
+
+def require_parts(weights: Iterable[str], parts: Iterable[str]) -> None:
+    """Raises ValueError unless a student's further parts are just those that its terms need."""
+    needs = {name: PAIR_TERMS[name] for name in weights if name in PAIR_TERMS}
+    given = {*parts}
+    for name, needed in needs.items():
+        if missing := sorted(needed - given):
+            raise ValueError(
+                f"the term {name} needs a {' and a '.join(missing)}, which the run does not give; "
+                f"add {' and '.join(missing)} to its row"
+            )
+    if idle := sorted(given - frozenset().union(*needs.values())):
+        readers = [name for name, needed in PAIR_TERMS.items() if idle[0] in needed]
+        raise ValueError(
+            f"the run gives a {idle[0]} that none of its terms reads; remove it from its row, or "
+            f"weigh {' or '.join(readers)}"
+        )
 
 
 def objective(

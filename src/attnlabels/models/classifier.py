@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attnlabels.models.attention_maps import build_attention, evaluating
-from attnlabels.models.encoder import Encoder
+from attnlabels.models.encoder import Encoder, pooled
 from attnlabels.models.probe import linear_probe
 from attnlabels.models.student import detach, encode
 
@@ -48,7 +48,7 @@ class Classifier(nn.Module):
         `stop_gradient` are those of `attnlabels.models.student.Student`.
         """
         classified, seen = encode(self.encoder, [view], attended, joint=joint)
-        logits = self.probe(classified.last.mean(dim=(2, 3))).unsqueeze(1)
+        logits = self.probe(pooled(classified)).unsqueeze(1)
         empty = logits.new_empty(len(view), 0, 0)
         if seen is not None and stop_gradient:
             seen = detach(seen)
@@ -69,7 +69,7 @@ class Classifier(nn.Module):
         """
         pixels = view.detach().requires_grad_()
         with evaluating(self), torch.enable_grad():
-            logits = self.probe(self.encoder(pixels).last.mean(dim=(2, 3)))
+            logits = self.probe(pooled(self.encoder(pixels)))
         true = logits.float().gather(1, labels.unsqueeze(1)).sum()
         (gradient,) = torch.autograd.grad(true, pixels, create_graph=True)
         return gradient.mean(dim=1)

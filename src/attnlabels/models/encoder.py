@@ -28,7 +28,9 @@ class Stages(NamedTuple):
     """Maps of the three taps, each after its last ReLU, so >= 0, and the block's mask.
 
     The mask is empty, [n, 0, 0], of a block that has none; `attended` are the maps of the attention
-    inside of units, >= 0, in their order, and empty where there is none, [n, 0, 0, 0].
+    inside of units, >= 0, in their order, and empty where there is none, [n, 0, 0, 0]. `pooled` is
+    the representation where it is not the spatial mean of the last tap, and empty otherwise,
+    [n, 0]: timm's networks pool as they do themselves, and their maps may be negative.
     """
 
     first: Float[Tensor, "n c i j"]
@@ -36,6 +38,7 @@ class Stages(NamedTuple):
     last: Float[Tensor, "n c i j"]
     mask: Float[Tensor, "n i j"]
     attended: Float[Tensor, "n l i j"]
+    pooled: Float[Tensor, "n d"]
 
 
 class Encoder(nn.Module):
@@ -125,11 +128,35 @@ class Encoder(nn.Module):
         first, second, last = tapped
         maps = torch.stack(attended, dim=1) if attended else last.new_empty(last.shape[0], 0, 0, 0)
         last, mask = self.block(last)
-        return Stages(first, second, last, mask, maps)
+        return Stages(first, second, last, mask, maps, last.new_empty(len(last), 0))
+
+
+def stages_of(
+    first: Float[Tensor, "n _ _ _"],
+    second: Float[Tensor, "n _ _ _"],
+    last: Float[Tensor, "n _ _ _"],
+) -> Stages:
+    """The maps of three depths of any network, for an attention head to read."""
+    n = len(last)
+    return Stages(
+        first,
+        second,
+        last,
+        mask=last.new_empty(n, 0, 0),
+        attended=last.new_empty(n, 0, 0, 0),
+        pooled=last.new_empty(n, 0),
+    )
+
+
+def pooled(stages: Stages) -> Float[Tensor, "n d"]:
+    """The representation as training has it: the spatial mean of the last stage, or timm's own."""
+    return stages.pooled if stages.pooled.shape[1] else stages.last.mean(dim=(2, 3))
 
 
 def features(stages: Stages) -> Float[Tensor, "n d"]:
-    """The representation that is transferred: the spatial mean of the last stage."""
+    """The representation that is transferred."""
+    if stages.pooled.shape[1]:
+        return stages.pooled.float()
     return stages.last.float().mean(dim=(2, 3))  # not in bf16: it rounds to 0.4 %
 
 

@@ -24,9 +24,11 @@ from attnlabels.files.damage import NO_STATE, is_of_system
 
 COMPILED = "_orig_mod."
 # Of two networks in a file, those that the trainers' own evaluations leave aside: means of the
-# other's weights in MoCo (v3), BYOL, solo-learn and lightly, and in DINO the network that follows.
+# other's weights in MoCo (v3), BYOL, solo-learn, lightly and ours, and in DINO the network that
+# follows.
 LEFT_ASIDE = (
     "encoder_k",
+    "momentum",
     "momentum_encoder",
     "momentum_backbone",
     "backbone_momentum",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from attnlabels.images.crops import Box, count_points, crop_map
 from attnlabels.models.attention_head import AttentionHead, Output, Select
-from attnlabels.models.encoder import Stages
+from attnlabels.models.encoder import stages_of
 from attnlabels.readouts.head import fit_head
 from attnlabels.readouts.intermediates import Seen
 from attnlabels.readouts.ridge import Line, Sums, fit_best
@@ -87,7 +87,7 @@ class Head:
         size = (head.size, head.size)
         targets = np.stack([each.density(size) for each in looked])
         counts = np.stack([each.counts(size) for each in looked])
-        selected = head.selected(_as_stages(seen)).cpu()
+        selected = head.selected(stages_of(*seen.stages)).cpu()
         self.learnt.append((selected, torch.from_numpy(targets), torch.from_numpy(counts)))
         self.parts += parts
 
@@ -104,7 +104,7 @@ class Head:
 
         @torch.no_grad()
         def read(seen: Seen) -> Tensor:
-            return head.read((head.selected(_as_stages(seen)).cpu() - mean) / scale)
+            return head.read((head.selected(stages_of(*seen.stages)).cpu() - mean) / scale)
 
         return read
 
@@ -194,12 +194,6 @@ READOUTS: dict[str, Callable[[HeadShape, Refit], Readout]] = {
     "norm": lambda shape, refit: Norm(),
     "class_token": lambda shape, refit: ClassToken(),
 }
-
-
-def _as_stages(seen: Seen) -> Stages:
-    first, second, last = seen.stages
-    empty = last.new_zeros(len(last), 0, 0)
-    return Stages(first, second, last, empty, empty.unsqueeze(1))
 
 
 def _finest(seen: Seen) -> tuple[int, int]:

@@ -16,9 +16,9 @@ from attnlabels.images.squares import resize_centre_crop
 from attnlabels.metrics.alignment import mean_scores, score_maps
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.attention_maps import Contrast, alone, build_attention
-from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import building, load_weights, read_config
 from attnlabels.models.projector import projector
+from attnlabels.models.timm_encoder import build_encoder
 from attnlabels.processes.world import own_device
 from attnlabels.readouts.head import fit_head
 from attnlabels.recordings.recordings import Recording, read_recordings
@@ -57,7 +57,8 @@ class FrozenStudent:
         with building(weights):
             about = {"source": "readout"} | config["attention"]
             self.source = about.pop("source")
-            self.encoder, self.readout = Encoder(**config["encoder"]), AttentionHead(**about)
+            self.encoder = build_encoder(**config["encoder"])
+            self.readout = AttentionHead(**about)
             self.attention = build_attention(self.source, **about)
             if self.source.startswith("contracam"):
                 self.projector = projector(self.encoder.n_features, **config["projector"])

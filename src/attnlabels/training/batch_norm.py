@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
 
 
@@ -15,7 +16,8 @@ def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
     SimCLR aggregates them over its replicas too (FACTS §4.3). Names and values of its state stay.
     """
     if device.type != "cpu":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        # Torch's own would lose the activations that timm keeps inside of its norms.
+        return convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     for name, child in model.named_children():
         if isinstance(child, (nn.BatchNorm1d, nn.BatchNorm2d)):
             setattr(model, name, SyncBatchNorm.of(child))
@@ -40,6 +42,8 @@ def frozen_statistics(model: nn.Module) -> Iterator[None]:
 class SyncBatchNorm(nn.BatchNorm2d):
     """For CPUs, where torch has none: inputs [n, c] or [n, c, h, w] of equally many n a process."""
 
+    after: nn.Module  # what timm's norms do to their outputs
+
     @classmethod
     def of(cls, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> "SyncBatchNorm":
         """One that shares the parameters and buffers of `norm`."""
@@ -47,11 +51,14 @@ class SyncBatchNorm(nn.BatchNorm2d):
         new.weight, new.bias = norm.weight, norm.bias
         new.running_mean, new.running_var = norm.running_mean, norm.running_var
         new.num_batches_tracked = norm.num_batches_tracked
+        own = [norm.drop, norm.act] if isinstance(norm, BatchNormAct2d) else []
+        new.after = nn.Sequential(*own)
         return new.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
+        return self.after(self._normalise(x) if self.training else super().forward(x))
+
+    def _normalise(self, x: Tensor) -> Tensor:
         dims = [0, *range(2, x.ndim)]
         shape = (1, -1, *[1] * (x.ndim - 2))
         wide = x.to(torch.promote_types(x.dtype, torch.float32))

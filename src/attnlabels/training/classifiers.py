@@ -10,7 +10,12 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor, nn
 
-from attnlabels.losses.objective import ATTENTION_TERMS, VIEW_TERMS, require_terms
+from attnlabels.losses.objective import (
+    ATTENTION_TERMS,
+    PAIR_TERMS,
+    VIEW_TERMS,
+    require_terms,
+)
 from attnlabels.models.attention_head import Output, Select
 from attnlabels.models.classifier import Outputs, build_classifier
 from attnlabels.models.encoder import Backbone
@@ -50,7 +55,7 @@ class Row(encoders.Row):
 
 def require_one_meaning(row: Row) -> None:
     """Raises ValueError for a row that weighs a term that there is not, or has no maps for."""
-    require_terms(row.weights, without=["contrastive"])
+    require_terms(row.weights, without=PAIR_TERMS)
     if "unit_distance" in row.weights and row.unit_attention is None:
         raise ValueError(
             "a run without `unit_attention` has no maps for unit_distance; name a module of "

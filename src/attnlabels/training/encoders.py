@@ -114,7 +114,8 @@ class Training:
     """A network with its optimizer and its loss, one update at a time.
 
     `inputs` and `targets` name the parts of a batch that `forward` and `loss` are given, the
-    targets by their names; `loss` returns the total and the terms it is made of.
+    targets by their names; `loss` returns the total and the terms it is made of. `after` is called
+    after each update with the share of the training that was behind it.
     """
 
     def __init__(
@@ -125,11 +126,12 @@ class Training:
         targets: Sequence[str],
         forward: Forward,
         loss: Loss,
+        after: Callable[[float], None] = lambda progress: None,
     ) -> None:
         self.update, self.inputs, self.targets = update, inputs, targets
-        self.forward, self.loss = forward, loss
+        self.forward, self.loss, self.after = forward, loss, after
 
-    def step(self, batch: Batch, *, rate: float) -> dict[str, float]:
+    def step(self, batch: Batch, *, rate: float, progress: float) -> dict[str, float]:
         """One update at `rate` times each group's learning rate; the loss and its terms.
 
         `batch` is this process's share, the loss that of the whole. Raises FloatingPointError if
@@ -148,6 +150,7 @@ class Training:
         images = [batch[key] for key in self.inputs]
         targets = [batch[key] for key in self.targets]
         self.update(images, targets, forward=self.forward, loss=loss)
+        self.after(progress)
         # One transfer: each makes a GPU wait.
         numbers = torch.stack([value.detach().float() for value in values.values()]).tolist()
         return dict(zip(values, numbers))

@@ -39,10 +39,11 @@ class Samples(Protocol):
 class Trained(Protocol):
     """What is trained, an update at a time, and all that an uninterrupted run knows of it."""
 
-    def step(self, batch: Batch, *, rate: float) -> dict[str, float]:
+    def step(self, batch: Batch, *, rate: float, progress: float) -> dict[str, float]:
         """One update at `rate` times the learning rate; the numbers whose mean an epoch reports.
 
-        `batch` is this process's share. Raises FloatingPointError if a number is not finite.
+        `batch` is this process's share, `progress` the share of the training that is behind it.
+        Raises FloatingPointError if a number is not finite.
         """
 
     def end_epoch(self, means: dict[str, float], *, epoch: int, step: int) -> Row:
@@ -120,8 +121,9 @@ def fit(
         with tqdm(desc=title, total=order.total, initial=so_far.step, disable=quiet) as bar:
             for batch in loaded:
                 rate = loop.rate(so_far.step, order)
+                progress = so_far.step / order.total
                 with naming_images(batch, samples, step=so_far.step):
-                    terms = training.step(batch, rate=rate)
+                    terms = training.step(batch, rate=rate, progress=progress)
                 if row := advance(so_far, terms, training, steps_per_epoch=order.steps_per_epoch):
                     bar.set_postfix(readable(row))
                     if world.first and (why := watch(row)):

@@ -1,16 +1,25 @@
-"""The training of students by the contrast between views, with an attention head (paper §3.3)."""
+"""The training of students by two views of each image, with an attention head (paper §3.3)."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 from torch import Tensor, nn
 
 from attnlabels.losses.collapse import collapsed, spread
-from attnlabels.losses.objective import ATTENTION_TERMS, VIEW_TERMS, require_terms
+from attnlabels.losses.objective import (
+    ATTENTION_TERMS,
+    VIEW_TERMS,
+    require_parts,
+    require_terms,
+)
 from attnlabels.models.attention_maps import Source
-from attnlabels.models.encoder import Backbone
-from attnlabels.models.student import Outputs, build_student
+from attnlabels.models.encoder import Backbone, Stem, Taps
+from attnlabels.models.projector import Norm
+from attnlabels.models.student import Outputs, Student, build_student
+from attnlabels.models.timm_encoder import TIMM, TimmEncoder
 from attnlabels.pipeline.params import record
 from attnlabels.processes.room import Shares
 from attnlabels.processes.world import World
@@ -54,18 +63,109 @@ class Cotrain:
     images: Count
 
 
+@record
+class ResNet:
+    """The arguments of `attnlabels.models.encoder.Encoder`."""
+
+    backbone: Backbone
+    width: Count
+    stem: Stem
+    taps: Taps
+    zero_init: bool
+
+
+@record
+class TimmNetwork:
+    """The arguments of `attnlabels.models.timm_encoder.TimmEncoder`; a width or stem it has not."""
+
+    backbone: Annotated[str, Field(pattern=f"^{TIMM}")]
+    taps: Taps | tuple[Count, Count, Count]
+    options: dict[str, Any]
+
+
+# Told apart by the name, so that an error is of the one that is meant.
+Network = Annotated[
+    Annotated[ResNet, Tag("resnet")] | Annotated[TimmNetwork, Tag("timm")],
+    Discriminator(lambda told: "timm" if TIMM in str(told) else "resnet"),
+]
+
+
+@record
+class Projector:
+    """The arguments of `attnlabels.models.projector.projector`."""
+
+    layers: Annotated[int, Field(ge=1)]
+    n_hidden: Count
+    n_outputs: Count
+    norm: Norm
+
+
+@record
+class Predictor:
+    """How wide a predictor's one hidden layer is.
+
+    Paper: SimSiam holds a predictor's learning rate constant. Here it falls with all others.
+    """
+
+    n_hidden: Count
+
+
+@record
+class Momentum:
+    """What share of its weights a momentum encoder keeps at a step: at the first, at the last."""
+
+    start: Annotated[float, Field(ge=0, lt=1)]
+    end: Share
+
+    def at(self, progress: float) -> float:
+        """After this share of the training, by half a cosine (Grill et al. 2020, section 3.3)."""
+        return self.end - (self.end - self.start) * (1 + math.cos(math.pi * progress)) / 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row(encoders.Row):
-    """What a run has of its own; its row in a table of params.yaml."""
+    """What a run has of its own; its row in a table of params.yaml.
+
+    What has a value here is for other methods than SimCLR, or other networks: parts that their
+    terms need (`attnlabels.losses.objective.PAIR_TERMS`), a `projector` in the place of that of
+    `train_simclr`, a `network` in the place of its backbone, width, stem and taps, and how many
+    times its learning rate is theirs.
+    """
 
     block: str
     attention: Source
     cotrain: Cotrain | None
+    predictor: Predictor | None = None
+    momentum: Momentum | None = None
+    projector: Projector | None = None
+    network: Network | None = None
+    learning_rate_times: Positive = 1.0
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that it gives its student for its terms."""
+        return [name for name in ("predictor", "momentum") if getattr(self, name) is not None]
 
 
 def require_one_meaning(p: Recipe, row: Row) -> None:
     """Raises ValueError for a row that says two things, or asks for what cannot be had."""
     require_terms(row.weights, without=VIEW_TERMS)
+    require_parts(row.weights, row.parts)
+    if isinstance(row.network, TimmNetwork) and (
+        row.block != "none" or row.attention not in ("none", "readout")
+    ):
+        raise ValueError(
+            f"a run with {row.network.backbone} has the block {row.block!r} and `attention: "
+            f"{row.attention}`; timm's networks pool by themselves, past any block: it has to be "
+            "`block: none`, and `attention: readout` or none"
+        )
+    if isinstance(row.network, TimmNetwork) and p.chunks > 1:
+        dropping = [key for key, value in row.network.options.items() if "drop" in key and value]
+        if dropping:
+            raise ValueError(
+                f"a run with {row.network.backbone} has {dropping[0]}, which would drop other "
+                "things in each of the two passes of a chunk; set train_simclr.chunks to 1"
+            )
     weighed = sorted(set(row.weights) & set(ATTENTION_TERMS))
     if row.attention == "none" and (weighed or row.cotrain):
         raise ValueError(
@@ -97,14 +197,24 @@ def augmentation(p: Recipe) -> Augmentation:
 
 def student_config(p: Recipe, row: Row) -> dict[str, Any]:
     """What a later stage needs to build the encoder and its attention again, and to feed them."""
-    return encoder_config(
+    head = {"layers": p.projector_layers, "n_outputs": p.projector_outputs}
+    config = encoder_config(
         p,
         row,
         backbone=p.backbone,
         block=row.block,
         source=row.attention,
-        projector={"layers": p.projector_layers, "n_outputs": p.projector_outputs},
+        projector=asdict(row.projector) if row.projector else head,
     )
+    if isinstance(row.network, ResNet):
+        config["encoder"] |= asdict(row.network)
+    if isinstance(row.network, TimmNetwork):
+        config["encoder"] = asdict(row.network)
+    if row.predictor:
+        config["predictor"] = asdict(row.predictor)
+    if row.momentum:
+        config["momentum"] = True
+    return config
 
 
 def build_training(
@@ -113,8 +223,10 @@ def build_training(
     """The student that `config` says on its device, with its optimizer, its pass and its loss."""
     require_equal_shares(p, row, world)
     scale = {"none": 1.0, "sqrt": p.batch_size**0.5, "linear": p.batch_size / 256}
-    rate = p.learning_rate * scale[p.learning_rate_scaling]
+    rate = p.learning_rate * scale[p.learning_rate_scaling] * row.learning_rate_times
     student = build_student(config, n_classes=n_classes)
+    if isinstance(student.encoder, TimmEncoder):
+        student.encoder.require_size(p.image_size)
 
     def forward(network: nn.Module, *images: Tensor) -> Outputs:
         return network(
@@ -134,7 +246,16 @@ def build_training(
         targets=("label", "map", "fixations") if attends else ("label",),
         forward=forward,
         loss=weigh(row.weights, temperature=p.temperature, watched=watched),
+        after=following(student, row),
     )
+
+
+def following(student: Student, row: Row) -> Callable[[float], None]:
+    """What is done after an update, at some share of the training: the momentum encoder's step."""
+    follower, momentum = student.momentum, row.momentum
+    if follower is None or momentum is None:
+        return lambda progress: None
+    return lambda progress: follower.follow(student, momentum=momentum.at(progress))
 
 
 def shares_of(p: Recipe, row: Row, world: World) -> Shares:

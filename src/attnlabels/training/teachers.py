@@ -259,7 +259,7 @@ class Learning:
         self.mean = {key: value.detach().clone() for key, value in teacher.state_dict().items()}
         self.best, self.best_cc, self.steps = self.mean, -1.0, 0
 
-    def step(self, batch: Batch, *, rate: float) -> dict[str, float]:
+    def step(self, batch: Batch, *, rate: float, progress: float) -> dict[str, float]:
         """One update at `rate` times the learning rate, and the mean moved after it."""
         for group in self.update.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * rate * group["share"]

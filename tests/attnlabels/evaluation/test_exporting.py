@@ -6,6 +6,7 @@ from pathlib import Path
 import jaxtyping
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -16,6 +17,7 @@ from attnlabels.evaluation.cards import encoder_card
 from attnlabels.evaluation.exporting import difference_of, write_onnx
 from attnlabels.models.encoder import BACKBONES, Encoder, features
 from attnlabels.models.files import load_weights, write_weights
+from attnlabels.models.timm_encoder import build_encoder
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.shards import Sample, sha256_of, write_shards
 from attnlabels.teachers.network import Teacher
@@ -134,6 +136,38 @@ def test_an_exported_encoder_is_the_same_in_all_three_for_any_number_and_size(
             expected = features(network(torch.from_numpy(images))).numpy()
         for block in blocks.values():
             np.testing.assert_allclose(run(block, images), expected, atol=1e-4, rtol=0)
+
+
+TOKENS = {"img_size": 32, "patch_size": 8, "depth": 3, "embed_dim": 24, "num_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("vit_tiny_patch16_224", TOKENS), ("test_efficientnet", {}), ("test_convnext", {})],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_an_exported_network_of_timm_has_timms_keys_and_features(
+    onnx_tools, tmp_path, monkeypatch, name, options
+):
+    about = {"backbone": f"timm:{name}", "taps": [1, 2, 3], "options": options}
+    torch.manual_seed(0)
+    network = build_encoder(**about).eval()
+    student = nn.ModuleDict({"encoder": network, "probe": nn.Linear(2, 2)})
+    write_weights(tmp_path / "student", student, {"encoder": about, **SEEN})
+    export(tmp_path / "student", tmp_path / "out")
+    own = timm.create_model(name, num_classes=0, **options).state_dict()
+    assert load_file(tmp_path / "out/encoder.safetensors").keys() == own.keys()
+    monkeypatch.chdir(tmp_path / "out")
+    card = Path("README.md").read_text()
+    assert f"# Encoder: timm:{name}" in card and "with any number of images of 32 px" in card
+    blocks = code_of(card)
+    assert set(blocks) == {"timm", "onnxruntime"}
+    images = photographs(3, 3, 32, 32)
+    with torch.no_grad():
+        expected = features(network(torch.from_numpy(images))).numpy()
+    assert expected.std() > 0.1 * np.abs(expected).max()
+    for block in blocks.values():
+        assert difference_of(run(block, images), expected) < 1e-4
 
 
 def test_an_encoder_of_another_width_says_who_cannot_build_it_and_offers_onnx(

@@ -4,16 +4,24 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnlabels.losses import attention
+from attnlabels.losses import attention, prediction, redundancy
 from attnlabels.losses import harmonization as input_gradient
 from attnlabels.losses.nt_xent import nt_xent
-from attnlabels.losses.objective import TERMS, VIEW_TERMS, Targets, objective
+from attnlabels.losses.objective import (
+    PAIR_TERMS,
+    TERMS,
+    VIEW_TERMS,
+    Targets,
+    objective,
+    require_parts,
+)
 from attnlabels.models import classifier, student
 
 
 def outputs(*, n=4, seed=0):
     torch.manual_seed(seed)
-    leaves = torch.randn(n, 6), torch.randn(n, 6), torch.randn(n, 2, 3), torch.rand(n, 5, 7)
+    leaves = [torch.randn(n, 6), torch.randn(n, 6), torch.randn(n, 2, 3), torch.rand(n, 5, 7)]
+    leaves += [torch.randn(n, 6) for _ in range(4)]
     return student.Outputs(*(each.requires_grad_() for each in leaves))
 
 
@@ -68,6 +76,11 @@ def test_the_gradient_is_the_weight_times_that_of_the_term(name):
     "name, read",
     [
         ("contrastive", {"z0", "z1"}),
+        ("barlow_twins", {"z0", "z1"}),
+        ("vicreg", {"z0", "z1"}),
+        ("simsiam", {"p0", "p1"}),
+        ("byol", {"p0", "p1"}),
+        ("moco", {"p0", "p1"}),
         ("kld", {"attention"}),
         ("kld_reversed", {"attention"}),
         ("nss", {"attention"}),
@@ -104,6 +117,43 @@ def test_terms_are_their_losses_averaged_over_images():
         assert term(name) == pytest.approx(losses.mean().item())
     temperatures = [term("contrastive", against=targets(temperature=t)) for t in (0.1, 0.2)]
     assert temperatures[0] != temperatures[1]
+
+
+def test_terms_of_two_views_are_their_losses_with_the_papers_constants():
+    seen = outputs()
+    z, p, k = (seen.z0, seen.z1), (seen.p0, seen.p1), (seen.k0, seen.k1)
+    paper = {"invariance": 25.0, "variance": 25.0, "covariance": 1.0}
+    for name, loss in (
+        ("barlow_twins", redundancy.barlow_twins(*z, off_diagonal=0.005)),
+        ("vicreg", redundancy.vicreg(*z, **paper)),
+        ("simsiam", prediction.simsiam(*p, *z)),
+        ("byol", prediction.byol(*p, *k)),
+        ("moco", prediction.moco(*p, *k, temperature=0.2)),
+    ):
+        assert term(name) == loss.item()
+
+
+def test_every_term_of_two_views_says_which_parts_it_needs():
+    assert PAIR_TERMS.keys() <= TERMS.keys()
+    for name, parts in PAIR_TERMS.items():
+        require_parts([name, "kld"], parts)
+    require_parts(["byol", "simsiam"], ["momentum", "predictor"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "parts", "message"),
+    [
+        (["simsiam"], [], "simsiam needs a predictor, which the run does not give; add predictor"),
+        (["kld", "byol"], ["predictor"], "byol needs a momentum, which the run does not give"),
+        (["moco"], [], "moco needs a momentum and a predictor, .* add momentum and predictor to"),
+        (["contrastive"], ["predictor"], "a predictor that none of .*; remove it .* simsiam or by"),
+        (["simsiam"], ["predictor", "momentum"], "a momentum that none of .* weigh byol or moco"),
+        (["kld"], ["momentum"], "gives a momentum that none of its terms reads"),
+    ],
+)
+def test_a_part_that_is_missing_or_in_vain_is_named(weights, parts, message):
+    with pytest.raises(ValueError, match=message):
+        require_parts(weights, parts)
 
 
 def test_nss_worked_by_hand_enters_with_a_minus():

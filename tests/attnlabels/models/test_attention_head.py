@@ -29,7 +29,7 @@ def stages(*, n=2, seed=0):
     """Maps as three stages leave them: of falling size, after a ReLU."""
     torch.manual_seed(seed)
     maps = (torch.randn(n, c, s, s).relu() for c, s in ((4, 8), (6, 4), (8, 2)))
-    return Stages(*maps, torch.empty(n, 0, 0), torch.empty(n, 0, 0, 0))
+    return Stages(*maps, torch.empty(n, 0, 0), torch.empty(n, 0, 0, 0), torch.empty(n, 0))
 
 
 @pytest.mark.parametrize("select", sorted(SELECT))

@@ -6,7 +6,7 @@ import torch
 import torchvision
 from torch import nn
 
-from attnlabels.models.encoder import BACKBONES, Encoder, Stages, features
+from attnlabels.models.encoder import BACKBONES, Encoder, Stages, features, pooled
 from attnlabels.models.units import BasicBlock, Bottleneck
 
 
@@ -162,8 +162,11 @@ def test_maps_are_not_negative_and_every_weight_learns():
 
 def test_features_are_the_spatial_mean_of_the_last_stage():
     last = torch.arange(12.0).reshape(1, 2, 2, 3)
-    stages = Stages(torch.zeros(1), torch.zeros(1), last, torch.zeros(1), torch.zeros(1))
-    assert features(stages).tolist() == [[2.5, 8.5]]
+    empty = torch.zeros(1, 0)
+    stages = Stages(empty, empty, last, empty, empty, empty)
+    for read in (features, pooled):
+        assert read(stages).tolist() == [[2.5, 8.5]]
+        assert read(stages._replace(pooled=torch.tensor([[7.0]]))).tolist() == [[7.0]]
 
 
 @pytest.mark.parametrize(("block", "kept"), [("mask", 0.0), ("residual_mask", 1.0)])

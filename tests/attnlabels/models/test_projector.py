@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attnlabels.models.projector import projector
+from attnlabels.models.projector import predictor, projector
 
 
 def build(*, layers, n_outputs=4):
@@ -48,3 +48,25 @@ def test_outputs_are_two_linear_layers_normalised_over_the_batch():
 
     expected = norm(norm(x @ head[0].weight.T).relu() @ head[3].weight.T)
     torch.testing.assert_close(head(x), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("norm", "learnt"), [("gain", ["weight"]), ("plain", []), ("none", [])])
+def test_the_last_norm_is_the_one_asked_for(norm, learnt):
+    head = projector(6, layers=3, n_hidden=9, n_outputs=4, norm=norm)
+    linear = [each for each in head if isinstance(each, nn.Linear)]
+    assert [tuple(each.weight.shape) for each in linear] == [(9, 6), (9, 9), (4, 9)]
+    norms = [each for each in head if isinstance(each, nn.BatchNorm1d)]
+    assert [each.num_features for each in norms] == ([9, 9] if norm == "none" else [9, 9, 4])
+    last = [name for name, each in head[-1].named_parameters() if each.requires_grad]
+    assert last == (["weight"] if norm == "none" else learnt)
+    z = head(torch.randn(64, 6))
+    assert torch.allclose(z.std(dim=0), torch.ones(4), atol=0.05) == (norm != "none")
+
+
+def test_a_predictor_answers_in_the_space_of_projections():
+    torch.manual_seed(0)
+    head, z = predictor(4, n_hidden=3), torch.randn(8, 4)
+    y = z @ head[0].weight.T
+    hidden = ((y - y.mean(dim=0)) / (y.var(dim=0, correction=0) + 1e-5).sqrt()).relu()
+    assert hidden.shape == (8, 3)
+    torch.testing.assert_close(head(z), hidden @ head[3].weight.T + head[3].bias)

@@ -8,8 +8,8 @@ from attnlabels.losses.nt_xent import nt_xent
 from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.encoder import Encoder, features
-from attnlabels.models.projector import projector
-from attnlabels.models.student import Student
+from attnlabels.models.projector import predictor, projector
+from attnlabels.models.student import Momentum, Student, build_student
 
 ALL = {"contrastive": 1.0, "kld": 1.0, "nss": 0.1, "probe": 1.0}
 
@@ -148,3 +148,99 @@ def test_stopping_the_gradient_does_not_change_the_outputs(student):
     student.eval()
     one, other = (student(*batch(), joint=True, stop_gradient=s) for s in (True, False))
     assert all(torch.equal(a, b) for a, b in zip(one, other))
+
+
+@pytest.fixture
+def following(fresh):
+    """The student with a predictor and a momentum encoder."""
+    parts = copy.deepcopy(fresh)
+    torch.manual_seed(0)
+    return Student(
+        parts.encoder,
+        parts.projector,
+        parts.attention,
+        parts.probe,
+        predictor=predictor(16, n_hidden=6),
+        momentum=Momentum(parts.encoder, parts.projector),
+    )
+
+
+def test_without_further_parts_their_outputs_are_empty(student):
+    outputs = student(*batch(), joint=True, stop_gradient=True)
+    assert all(getattr(outputs, key).shape == (4, 0) for key in ("p0", "p1", "k0", "k1"))
+
+
+def test_predictions_and_keys_belong_to_their_views(following):
+    view0, view1, clean = batch()
+    following.momentum.follow(following, momentum=0.0)
+    with torch.no_grad():
+        for weight in following.momentum.parameters():
+            weight.add_(torch.randn_like(weight))
+    following.eval()
+    outputs = following(view0, view1, clean, joint=True, stop_gradient=False)
+    for view, p, k in ((view0, outputs.p0, outputs.k0), (view1, outputs.p1, outputs.k1)):
+        z = following.projector(features(following.encoder(view)))
+        torch.testing.assert_close(following.predictor(z), p, atol=1e-5, rtol=1e-4)
+        key = following.momentum.projector(features(following.momentum.encoder(view)))
+        torch.testing.assert_close(key, k, atol=1e-5, rtol=1e-4)
+        assert not torch.allclose(k, z, rtol=0.1, atol=0)
+
+
+def test_no_loss_reaches_the_momentum_encoder_and_it_is_a_copy_at_first(following):
+    own = following.momentum.encoder.state_dict()
+    assert all(torch.equal(own[key], each) for key, each in following.encoder.state_dict().items())
+    outputs = following(*batch(), joint=True, stop_gradient=False)
+    assert not outputs.k0.requires_grad
+    objective(outputs, targets(), weights={"byol": 1.0, "kld": 1.0})[0].backward()
+    assert all(each.grad is None for each in following.momentum.parameters())
+    for part in ("encoder", "projector", "predictor"):
+        learning = [
+            each for each in following.get_submodule(part).parameters() if each.requires_grad
+        ]
+        assert learning and all(each.grad.ne(0).any() for each in learning), part
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3, 0.99, 1.0])
+def test_the_momentum_encoder_keeps_a_share_of_its_weights(following, momentum):
+    with torch.no_grad():
+        for each in following.parameters():
+            each.add_(torch.randn_like(each))
+    kept = [each.clone() for each in following.momentum.parameters()]
+    new = [*following.encoder.parameters(), *following.projector.parameters()]
+    following.momentum.follow(following, momentum=momentum)
+    for own, before, online in zip(following.momentum.parameters(), kept, new, strict=True):
+        torch.testing.assert_close(own, momentum * before + (1 - momentum) * online)
+
+
+def test_the_momentum_encoder_has_statistics_of_its_own_passes(following):
+    following(*batch(), joint=True, stop_gradient=True)
+    following.momentum.follow(following, momentum=0.5)
+    own, other = following.momentum.encoder.bn1, following.encoder.bn1
+    assert own.num_batches_tracked == 1
+    # of the views alone, and not of the clean images
+    assert not torch.allclose(own.running_mean, other.running_mean)
+
+
+def test_a_config_says_which_parts_there_are():
+    config = {
+        "encoder": {
+            "backbone": "resnet10",
+            "width": 4,
+            "stem": "cifar",
+            "taps": "stages",
+            "zero_init": False,
+        },
+        "projector": {"layers": 2, "n_outputs": 6},
+        "attention": {
+            "source": "readout",
+            "select": "local_mean_max",
+            "output": "softplus",
+            "size": 8,
+        },
+    }
+    plain = build_student(config, n_classes=2)
+    assert plain.predictor is None and plain.momentum is None
+    more = build_student(config | {"predictor": {"n_hidden": 5}, "momentum": True}, n_classes=2)
+    assert more.predictor[0].weight.shape == (5, 6)
+    new = more.state_dict().keys() - plain.state_dict().keys()
+    assert {key.partition(".")[0] for key in new} == {"predictor", "momentum"}

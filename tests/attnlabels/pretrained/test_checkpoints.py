@@ -56,6 +56,10 @@ LAYOUTS = {  # what a trainer's file holds, and where the encoder is in it
     "plain": ({**OWN, **HEAD}, ""),
     "timm": ({"state_dict": {**OWN, **HEAD}, "epoch": 3, "optimizer": ADAM}, "state_dict."),
     "DistributedDataParallel": (under("module.", {**OWN, **HEAD}), "module."),
+    "ours": (
+        under("encoder.network.", OWN) | under("momentum.encoder.network.", OTHER),
+        "encoder.network.",
+    ),
     "torch.compile": ({"model": under("_orig_mod.module.", OWN)}, "model.module."),
     "torch.compile of a part": (under("module.backbone._orig_mod.", OWN), "module.backbone."),
     "MoCo": (

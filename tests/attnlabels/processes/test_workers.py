@@ -173,7 +173,9 @@ class Counted(torch.utils.data.Dataset):
     def key_of(self, index: int) -> str:
         return str(index)
 
-    def step(self, batch: dict[str, torch.Tensor], *, rate: float) -> dict[str, float]:
+    def step(
+        self, batch: dict[str, torch.Tensor], *, rate: float, progress: float
+    ) -> dict[str, float]:
         time.sleep(0.02)
         self.total += batch["value"].sum()
         with self.log.open("a") as file:

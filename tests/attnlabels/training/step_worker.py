@@ -15,8 +15,9 @@ from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_maps import Source, build_attention
 from attnlabels.models.classifier import Classifier
 from attnlabels.models.encoder import Encoder
-from attnlabels.models.projector import projector
-from attnlabels.models.student import Student
+from attnlabels.models.projector import predictor, projector
+from attnlabels.models.student import Momentum, Student
+from attnlabels.models.timm_encoder import build_encoder
 from attnlabels.processes.precision import Choice
 from attnlabels.processes.world import World, joined
 from attnlabels.training.step import Step
@@ -85,6 +86,46 @@ def make_step(
     return left_by(step, batch(attended), forward=forward, score=score, steps=steps)
 
 
+def make_pair_step(
+    world: World,
+    *,
+    term: str,
+    backbone: str = "resnet10",
+    steps: int = 1,
+    chunks: int = 1,
+    training: bool = True,
+) -> dict[str, torch.Tensor]:
+    """The same of a student with a predictor and a momentum encoder that follows each step."""
+    torch.manual_seed(0)
+    body = encoder()
+    if backbone != "resnet10":
+        body = build_encoder(backbone, taps=[1, 2, 3], options={})
+    head = projector(body.n_features, layers=2, n_hidden=10, n_outputs=8, norm="none")
+    probe = torch.nn.Linear(body.n_features, 3)
+    model = Student(
+        body,
+        head,
+        attention("readout"),
+        probe,
+        predictor=predictor(8, n_hidden=6),
+        momentum=Momentum(body, head),
+    ).double()
+    optimizer = descent(model.train(training))
+    step = Step(model, optimizer, world=world, precision="fp32", chunks=chunks)
+
+    def forward(model, *views):
+        return model(*views, joint=True, stop_gradient=False)
+
+    def score(outputs, rows):
+        weights = {term: 1.0, "kld": 1.0}
+        return objective(outputs, Targets(*rows, 0.1), weights=weights)[0]
+
+    def after():
+        model.momentum.follow(model, momentum=0.9)
+
+    return left_by(step, batch(), forward=forward, score=score, steps=steps, after=after)
+
+
 def make_supervised_step(
     world: World, *, term: str, unit_attention: str = "features"
 ) -> dict[str, torch.Tensor]:
@@ -117,6 +158,7 @@ def left_by(
     forward: Callable[..., Any],
     score: Callable[..., torch.Tensor],
     steps: int = 1,
+    after: Callable[[], None] = lambda: None,
 ) -> dict[str, torch.Tensor]:
     """What steps of this process, on its share of inputs and targets, leave of the model."""
     losses = []
@@ -130,6 +172,7 @@ def left_by(
     inputs, targets = ([rows.chunk(world.size)[world.rank] for rows in part] for part in given)
     for _ in range(steps):
         step(inputs, targets, forward=forward, loss=loss)
+        after()
     trained = {key: each for key, each in step.model.named_parameters() if each.requires_grad}
     left = {f"gradient {key}": each.grad for key, each in trained.items()}
     return left | step.model.state_dict() | {"loss": torch.stack(losses)}
@@ -140,6 +183,15 @@ SUPERVISED = {
     "features": {"term": "unit_distance"},
     "side head": {"term": "unit_distance", "unit_attention": "side_head"},
     "input gradient": {"term": "harmonization"},
+}
+
+
+PAIRS = {
+    **{term: {"term": term} for term in ("barlow_twins", "vicreg", "simsiam", "byol", "moco")},
+    "byol, three steps": {"term": "byol", "steps": 3},
+    "moco, in chunks": {"term": "moco", "chunks": 2, "training": False},
+    # its norms have activations inside
+    "timm": {"term": "vicreg", "backbone": "timm:test_efficientnet"},
 }
 
 
@@ -156,6 +208,8 @@ if __name__ == "__main__":
             "cotrain": make_step(world, attended=18),
             "auto": make_step(world, precision="auto"),
         }
+        for name, how in PAIRS.items():
+            found[name] = make_pair_step(world, **how)
         for name, how in SUPERVISED.items():
             found[name] = make_supervised_step(world, **how)
         torch.save(found, out / f"{os.environ['RANK']}.pt")

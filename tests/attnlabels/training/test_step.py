@@ -87,6 +87,24 @@ def test_maps_of_a_view_are_learnt_as_by_one_process(together, name):
         close(found[name], alone)
 
 
+@pytest.mark.parametrize("name", worker.PAIRS)
+def test_losses_of_two_views_are_those_of_one_process(together, name):
+    alone = worker.make_pair_step(ALONE, **worker.PAIRS[name])
+    moved = [key for key, value in alone.items() if key.startswith("gradient") and value.any()]
+    assert any(key.startswith("gradient encoder") for key in moved)
+    assert any(key.startswith("momentum.encoder") for key in alone)
+    for found in together:
+        close(found[name], alone)
+
+
+@pytest.mark.parametrize("term", ["barlow_twins", "vicreg", "simsiam", "byol", "moco"])
+@pytest.mark.parametrize("chunks", [2, 3])
+def test_losses_of_two_views_have_the_gradient_of_the_whole_batch_in_chunks(term, chunks):
+    # Without BN's statistics of the batch, of which each chunk has its own, nothing may differ.
+    whole = worker.make_pair_step(ALONE, term=term, training=False)
+    close(worker.make_pair_step(ALONE, term=term, training=False, chunks=chunks), whole)
+
+
 def test_all_processes_are_left_with_the_same_bits(together):
     first, *others = together
     for other in others:
