@@ -14,4 +14,4 @@ class Block(nn.Module):
         self, maps: Float[Tensor, "n c i j"]
     ) -> tuple[Float[Tensor, "n c i j"], Float[Tensor, "n 0 0"]]:
         """The maps, and no mask."""
-        return maps, maps.new_empty(maps.shape[0], 0, 0)  # `len` is a constant to torch.export
+        return maps, maps.new_empty(len(maps), 0, 0)
