@@ -1,5 +1,6 @@
 """Who gets which image: those with the fewest plays first, catch images and repetitions between."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -24,8 +25,8 @@ class Chosen(NamedTuple):
 class Plays:
     """How often each image was played, or was handed out so lately that it may be being played.
 
-    Kept in memory beside the database, from which it is counted when a server begins. A round that
-    was skipped is no play. `clock` counts seconds and never goes back.
+    Kept in memory beside the database, from which it is counted when a server begins; threads may
+    share it. A round that was skipped is no play. `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -33,30 +34,33 @@ class Plays:
     ) -> None:
         self.finished: Int64[np.ndarray, " n"] = np.zeros(n_images, np.int64)
         self.handed: dict[str, tuple[int, float]] = {}
-        self.open_s, self.clock = open_s, clock
+        self.open_s, self.clock, self.lock = open_s, clock, threading.Lock()
 
     def hand(self, round: str, image: int) -> None:
         """A round of the image was given out."""
-        self.handed[round] = image, self.clock()
+        with self.lock:
+            self.handed[round] = image, self.clock()
 
     def close(self, round: str, image: int, *, played: bool) -> None:
         """A round came to its end."""
-        self.handed.pop(round, None)
-        self.finished[image] += played
+        with self.lock:
+            self.handed.pop(round, None)
+            self.finished[image] += played
 
     def forget(self, round: str, image: int, *, played: bool) -> None:
         """A round was deleted."""
-        self.handed.pop(round, None)
-        self.finished[image] -= played
+        with self.lock:
+            self.handed.pop(round, None)
+            self.finished[image] -= played
 
     def counts(self) -> Int64[np.ndarray, " n"]:
         """Plays of each image, those that may be going on among them."""
         since = self.clock() - self.open_s
-        for round in [each for each, (_, then) in self.handed.items() if then < since]:
-            del self.handed[round]
-        counts = self.finished.copy()
-        for image, _ in self.handed.values():
-            counts[image] += 1
+        with self.lock:
+            self.handed = {key: each for key, each in self.handed.items() if each[1] >= since}
+            counts = self.finished.copy()
+            for image, _ in self.handed.values():
+                counts[image] += 1
         return counts
 
 

@@ -1,3 +1,5 @@
+import sys
+import threading
 from collections import Counter
 
 import numpy as np
@@ -145,3 +147,29 @@ def test_a_participants_generator_is_their_own():
         for what in (0, 1)
     }
     assert len(draws) == 8
+
+
+def test_plays_are_counted_while_other_threads_hand_rounds_out():
+    plays, over, wrong = Plays(2, open_s=600.0), threading.Event(), []
+
+    def play():
+        number = 0
+        while not over.is_set():
+            plays.hand(str(number), 0)
+            plays.close(str(number - 50), 0, played=True)
+            number += 1
+
+    thread, before = threading.Thread(target=play), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        for _ in range(2000):
+            try:
+                plays.counts()
+            except RuntimeError as error:  # changed while it was gone through
+                wrong.append(error)
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(before)
+    assert not wrong
