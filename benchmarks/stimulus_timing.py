@@ -10,6 +10,7 @@ fixation is short: it is not what is measured. Some four minutes. The load of th
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,10 +83,10 @@ def make(folder: Path, count: int) -> None:
 def show(address: str) -> None:
     """Somebody who agrees, watches all pictures and never answers."""
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
+    options.binary_location, driver_path = map(shutil.which, ("chromium", "chromedriver"))
     for each in OPTIONS:
         options.add_argument(each)
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    driver = webdriver.Chrome(options=options, service=Service(driver_path))
     try:
         driver.get(address)
         click(driver, "#agree")
