@@ -1,3 +1,4 @@
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -99,7 +100,7 @@ def test_a_round_that_is_none_is_refused_by_name(copied, column, value):
             "line 2: no image of a study",
         ),
         (
-            "number,path,class,width,height,sha256,catch\n0,../a.png,a,1,1,0,0\n",
+            f"number,path,class,width,height,sha256,catch\n0,{os.pardir}/a.png,a,1,1,0,0\n",
             "leads out of the folder",
         ),
     ],
