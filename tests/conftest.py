@@ -42,7 +42,6 @@ import prepare_attention
 import train_simclr
 from attnlabels.models.files import write_weights
 from attnlabels.models.student import build_student
-from attnlabels.pipeline.machine import cores
 from attnlabels.pipeline.params import load, read
 from attnlabels.pipeline.script import run
 from attnlabels.processes.room import Need
@@ -211,12 +210,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files of LONG first, all others in their order."""
     places = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a test that waits for what it started leaves its core idle."""
-    return cores() + 1
 
 
 def pytest_collection_finish() -> None:
