@@ -9,15 +9,12 @@ player. PLAYERS (CSV) says of each participant what they are: nobody who judges 
 The same row gives the same rounds again, but for their dates.
 """
 
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
-import uvicorn
 from pydantic import Field
 from ruamel.yaml import YAML
 
@@ -31,14 +28,11 @@ from attnlabels.pipeline.params import load, part, read, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_rows
 from attnlabels.serving.holding import LOCK
-from attnlabels.serving.running import address_of, listen
-from attnlabels.serving.site import Limits
+from attnlabels.serving.running import served
+from attnlabels.serving.site import UNBOUNDED
 from attnlabels.serving.tokens import KEY
 from attnlabels.simulated.sessions import Crowd, draw_hands, take_turns
 from attnlabels.simulated.strokes import Known, Manner
-
-HOST = "127.0.0.1"
-UNBOUND = Limits(per_s=1e9, burst=1e9, strangers_per_s=1e9, strangers_burst=1e9)
 
 
 @record
@@ -69,10 +63,10 @@ def main(
             images,
             folder,
             partner=partial(open_partner, str(partner)),
-            limits=UNBOUND,
+            limits=UNBOUNDED,
             ids=lambda: rng.bytes(8).hex(),
         )
-        with closing(collection), served(collection) as address:
+        with closing(collection), served(collection.application) as address:
             who = take_turns(
                 address,
                 draw_hands(part(Crowd, p), np.random.default_rng([p.seed, 0])),
@@ -96,21 +90,6 @@ def write_settings(folder: Path, changes: dict[str, Any]) -> None:
         tree[key] = tree[key] | value if isinstance(value, dict) else value
     with path.open("w", encoding="utf-8") as file:
         YAML().dump(tree, file)
-
-
-@contextmanager
-def served(collection: Collection) -> Iterator[str]:
-    """The address at which the study is served, by a thread of this process."""
-    with closing(listen(HOST, 0)) as bound:
-        config = uvicorn.Config(collection.application, log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        try:
-            yield address_of(bound, HOST)
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def look_at(collection: Collection, objects: Path, parts: Path, number: int) -> Known:

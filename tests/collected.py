@@ -18,10 +18,9 @@ from attnlabels.collecting.guessing import Partner
 from attnlabels.collecting.start import Collection
 from attnlabels.images.squares import resize_square
 from attnlabels.serving.safety import TOKEN_HEADER
-from attnlabels.serving.site import Limits
+from attnlabels.serving.site import UNBOUNDED
 
 HOST = "http://127.0.0.1:8642"
-UNBOUNDED = Limits(per_s=1e9, burst=1e9, strangers_per_s=1e9, strangers_burst=1e9)
 CLASSES = ("cat", "dog", "eel")
 ENOUGH = 0.1  # of the image painted: the partner of the tests then names what is there
 

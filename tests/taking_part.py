@@ -18,11 +18,10 @@ from attnlabels.pipeline.writing import write_rows
 from attnlabels.psychophysics.design import cells_of_set, n_sets
 from attnlabels.psychophysics.trials import PRACTICE, PRACTICE_TABLE, STIMULI, TABLE
 from attnlabels.serving.safety import TOKEN_HEADER
-from attnlabels.serving.site import Limits
+from attnlabels.serving.site import UNBOUNDED
 from attnlabels.sessions.start import Running
 
 HOST = "http://127.0.0.1:8643"
-UNBOUNDED = Limits(per_s=1e9, burst=1e9, strangers_per_s=1e9, strangers_burst=1e9)
 CLASSES = ("animal", "object")
 TYPES = ("players", "bottom_up")
 SHARES = (0.0, 0.1, 1.0)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from attnlabels.psychophysics.making import Making as Making
     from attnlabels.psychophysics.making import make_experiment as make_experiment
     from attnlabels.recordings.fixation_csv import Reading as Reading
+    from attnlabels.serving.running import Listening as Listening
     from attnlabels.sessions.results import analyse_experiment as analyse_experiment
     from attnlabels.sessions.results import export_experiment as export_experiment
     from attnlabels.sessions.start import start_experiment as start_experiment
@@ -44,6 +45,7 @@ MODULES = {
     "Analysing": "attnlabels.psychophysics.analysis",
     "Backbone": "attnlabels.teachers.backbones",
     "Drawing": "attnlabels.labelling.labeller",
+    "Listening": "attnlabels.serving.running",
     "Making": "attnlabels.psychophysics.making",
     "MapDrawing": "attnlabels.gathered.painted",
     "Reading": "attnlabels.recordings.fixation_csv",

@@ -642,6 +642,21 @@ def train_teacher_(
     print(describe(report))
 
 
+# What every command that serves a study asks.
+Host = Annotated[str, typer.Option(help="At which to listen; others' need a --join-code.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")]
+OpenPage = Annotated[bool, typer.Option("--open/--no-open", help="A browser.")]
+JoinCode = Annotated[str | None, typer.Option(metavar="CODE", help="Without it nobody takes part.")]
+ServerNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOST", help="Another name of this server, of a reverse proxy; may be repeated."
+    ),
+]
+RootPath = Annotated[
+    str, typer.Option(metavar="PATH", help="Where a reverse proxy has it, /study say.")
+]
+
 collect = typer.Typer(
     no_args_is_help=True,
     help="Where people look, or what tells them a class: collected in a browser.",
@@ -688,23 +703,12 @@ def start_collecting_(
             help="What the partner's classes are called, one a line.  [default: as the study's]",
         ),
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="At which to listen; others' need a --join-code.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8642,
-    open_: Annotated[bool, typer.Option("--open/--no-open", help="A browser.")] = True,
-    join_code: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Without it nobody takes part.")
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="HOST", help="Another name of this server, of a reverse proxy; may be repeated."
-        ),
-    ] = None,
-    root_path: Annotated[
-        str, typer.Option(metavar="PATH", help="Where a reverse proxy has it, /study say.")
-    ] = "",
+    host: Host = "127.0.0.1",
+    port: Port = 8642,
+    open_: OpenPage = True,
+    join_code: JoinCode = None,
+    name: ServerNames = None,
+    root_path: RootPath = "",
 ) -> None:
     """Let people play with images in a browser, and keep what they paint, peek at or look at.
 
@@ -721,6 +725,7 @@ def start_collecting_(
 
     require_server()
     from attnlabels.collecting.start import start
+    from attnlabels.serving.running import Listening
 
     opening = None
     if partner is not None:
@@ -736,12 +741,14 @@ def start_collecting_(
         study,
         task=task,
         partner=opening,
-        host=host,
-        port=port,
-        opening=open_,
-        join_code=join_code,
-        names=name or [],
-        root_path=root_path.rstrip("/"),
+        at=Listening(
+            host=host,
+            port=port,
+            opening=open_,
+            join_code=join_code,
+            names=name or [],
+            root_path=root_path.rstrip("/"),
+        ),
     )
 
 
@@ -1023,23 +1030,12 @@ def start_experiment_(
             "nothing.  [default: the paper's]",
         ),
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="At which to listen; others' need a --join-code.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8643,
-    open_: Annotated[bool, typer.Option("--open/--no-open", help="A browser.")] = True,
-    join_code: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Without it nobody takes part.")
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="HOST", help="Another name of this server, of a reverse proxy; may be repeated."
-        ),
-    ] = None,
-    root_path: Annotated[
-        str, typer.Option(metavar="PATH", help="Where a reverse proxy has it, /study say.")
-    ] = "",
+    host: Host = "127.0.0.1",
+    port: Port = 8643,
+    open_: OpenPage = True,
+    join_code: JoinCode = None,
+    name: ServerNames = None,
+    root_path: RootPath = "",
 ) -> None:
     """Show an experiment to people in a browser, and keep what they answer.
 
@@ -1056,18 +1052,20 @@ def start_experiment_(
     from attnlabels.serving.extra import require_server
 
     require_server()
-    from attnlabels import start_experiment
+    from attnlabels import Listening, start_experiment
 
     start_experiment(
         made,
         results,
         settings=settings,
-        host=host,
-        port=port,
-        opening=open_,
-        join_code=join_code,
-        names=name or [],
-        root_path=root_path.rstrip("/"),
+        at=Listening(
+            host=host,
+            port=port,
+            opening=open_,
+            join_code=join_code,
+            names=name or [],
+            root_path=root_path.rstrip("/"),
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +35,7 @@ from attnlabels.collecting.store import (
 from attnlabels.serving.database import Database
 from attnlabels.serving.holding import hold
 from attnlabels.serving.joining import JoinCode
-from attnlabels.serving.running import address_of, listen, require_code, serve
+from attnlabels.serving.running import Listening, serve_study
 from attnlabels.serving.safety import Application, Hosts
 from attnlabels.serving.site import Limits, Site, application, static_files
 from attnlabels.serving.tokens import open_key
@@ -113,37 +113,22 @@ def start(
     *,
     task: Task | None,
     partner: OpenPartner | None,
-    host: str,
-    port: int,
-    opening: bool,
-    join_code: str | None,
-    names: Sequence[str],
-    root_path: str,
+    at: Listening,
 ) -> None:
-    """Serve the study until it is stopped; see `Collection` for what is refused.
-
-    `names` are further ones under which the server is called, behind a reverse proxy say.
-    """
-    require_code(host, join_code)
-    with closing(listen(host, port)) as bound:
-        collection = Collection(
+    """Serve the study until it is stopped; see `Collection` for what is refused."""
+    serve_study(
+        at,
+        lambda hosts: Collection(
             images,
             folder,
             task=task,
             partner=partner,
-            join_code=join_code,
-            hosts=Hosts(host, names),
-            root_path=root_path,
-        )
-        with closing(collection):
-            serve(
-                collection.application,
-                bound,
-                address=address_of(bound, host),
-                opening=opening and not root_path,  # cookies are of the proxy's path
-                root_path=root_path,
-                said=lambda address: print(_greeting(collection, address), flush=True),
-            )
+            join_code=at.join_code,
+            hosts=hosts,
+            root_path=at.root_path,
+        ),
+        _greeting,
+    )
 
 
 def _site(game: Game, limits: Limits) -> Site:

@@ -4,16 +4,62 @@ import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import uvicorn
 
-from attnlabels.serving.safety import Application, is_loopback
+from attnlabels.serving.safety import Application, Hosts, is_loopback
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 LAST_REQUESTS_S = 3
+
+
+class Served(Protocol):
+    """A study that is open, until it is closed."""
+
+    application: Application
+
+    def close(self) -> None: ...
+
+
+Study = TypeVar("Study", bound=Served)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """Where a study is served, and how one comes there."""
+
+    host: str = "127.0.0.1"
+    port: int = 0  # any that is free
+    opening: bool = False  # the page, in a browser
+    join_code: str | None = None  # that who takes part has to give
+    names: Sequence[str] = ()  # further ones of the server, behind a reverse proxy say
+    root_path: str = ""  # where such a proxy has it, "/study" say
+
+
+def serve_study(
+    at: Listening, opened: Callable[[Hosts], Study], greeting: Callable[[Study, str], str]
+) -> None:
+    """Serve what is `opened` for these hosts until it is stopped, then close it.
+
+    `greeting` is what is said of it and its address. Raises what `require_code`, `listen` and
+    `opened` do.
+    """
+    require_code(at.host, at.join_code)
+    with closing(listen(at.host, at.port)) as bound:
+        study = opened(Hosts(at.host, at.names))
+        with closing(study):
+            serve(
+                study.application,
+                bound,
+                address=address_of(bound, at.host),
+                opening=at.opening and not at.root_path,  # cookies are of the proxy's path
+                root_path=at.root_path,
+                said=lambda address: print(greeting(study, address), flush=True),
+            )
 
 
 def require_code(host: str, code: str | None) -> None:
@@ -83,6 +129,21 @@ def serve(
         if opening:
             threading.Thread(target=_open, args=(address,), daemon=True).start()
         uvicorn.Server(config).run(sockets=[bound])
+
+
+@contextmanager
+def served(application: Application) -> Iterator[str]:
+    """The address at which a thread serves the application to this machine, in this block."""
+    with closing(listen("127.0.0.1", 0)) as bound:
+        config = uvicorn.Config(application, log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        try:
+            yield address_of(bound, "127.0.0.1")
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def _open(address: str) -> None:

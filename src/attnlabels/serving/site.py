@@ -75,6 +75,10 @@ class Limits:
     at_once: int = 64  # requests that are worked on
 
 
+# For who is no stranger, as simulated players are not.
+UNBOUNDED = Limits(per_s=1e9, burst=1e9, strangers_per_s=1e9, strangers_burst=1e9)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """What is served. Functions run in threads, several at once; what they refuse is answered so.

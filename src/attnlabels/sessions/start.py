@@ -1,15 +1,13 @@
 """Start an experiment: make its folder of results, or go on with it, and serve its page."""
 
 import os
-from collections.abc import Sequence
-from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
 from attnlabels.pipeline.writing import replacing
 from attnlabels.serving.holding import hold
 from attnlabels.serving.joining import JoinCode
-from attnlabels.serving.running import address_of, listen, require_code, serve
+from attnlabels.serving.running import Listening, serve_study
 from attnlabels.serving.safety import Application, Hosts
 from attnlabels.serving.site import Limits, application
 from attnlabels.serving.texts import read_texts, version_of
@@ -96,41 +94,21 @@ def make_results(folder: Path, given: Path | None) -> Settings:
 
 
 def start_experiment(
-    experiment: Path,
-    results: Path,
-    *,
-    settings: Path | None = None,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    opening: bool = False,
-    join_code: str | None = None,
-    names: Sequence[str] = (),
-    root_path: str = "",
+    experiment: Path, results: Path, *, settings: Path | None = None, at: Listening = Listening()
 ) -> None:
-    """Serve an experiment until it is stopped; see `Running` for what is refused.
-
-    `port` 0 is any that is free, `opening` opens the page in a browser, and `names` are further
-    ones under which the server is called, behind a reverse proxy say.
-    """
-    require_code(host, join_code)
-    with closing(listen(host, port)) as bound:
-        running = Running(
+    """Serve an experiment until it is stopped; see `Running` for what is refused."""
+    serve_study(
+        at,
+        lambda hosts: Running(
             experiment,
             results,
             settings=settings,
-            join_code=join_code,
-            hosts=Hosts(host, names),
-            root_path=root_path,
-        )
-        with closing(running):
-            serve(
-                running.application,
-                bound,
-                address=address_of(bound, host),
-                opening=opening and not root_path,  # cookies are of the proxy's path
-                root_path=root_path,
-                said=lambda address: print(_greeting(running, results, address), flush=True),
-            )
+            join_code=at.join_code,
+            hosts=hosts,
+            root_path=at.root_path,
+        ),
+        lambda running, address: _greeting(running, results, address),
+    )
 
 
 def _greeting(running: Running, results: Path, address: str) -> str:

@@ -6,15 +6,13 @@ import math
 import signal
 import subprocess
 import sys
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from selenium.webdriver.common.keys import Keys
 
-from attnlabels.serving.running import address_of, listen
+from attnlabels.serving.running import served
 from browsing import CHROMIUM, DRIVER, MISSING, Browser
 from collected import make_images, opened, painted_partner, rounds_in, settle
 
@@ -64,21 +62,9 @@ def study(images, tmp_path):
             partner = settings.pop("partner", None)
             settle(tmp_path / "study", **SHORT | settings)
             collection = stack.enter_context(opened(images, tmp_path / "study", partner=partner))
-            return collection, stack.enter_context(serving(collection))
+            return collection, stack.enter_context(served(collection.application))
 
         yield make
-
-
-@contextmanager
-def serving(collection):
-    with listen("127.0.0.1", 0) as bound:
-        config = uvicorn.Config(collection.application, log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        yield address_of(bound, "127.0.0.1")
-        server.should_exit = True
-        thread.join()
 
 
 def begin(browser, address):
