@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from attnlabels.clickmaps.blurring import Blur
+from attnlabels.collecting.settings import Task
 from attnlabels.gathered.choosing import Chosen
 from attnlabels.gathered.points import map_of, on_square
-from attnlabels.gathered.study import Task
 from attnlabels.gathered.tables import by_task
 from attnlabels.metrics.ranks import spearman
 from attnlabels.metrics.reliability import (
@@ -24,7 +24,7 @@ from attnlabels.metrics.reliability import (
     strangers,
     usable,
 )
-from attnlabels.metrics.statistics import Mean, mean_se
+from attnlabels.metrics.statistics import Mean, mean_se, spearman_brown
 
 SIDE = 48  # of the maps
 FEWEST = 2  # images of which a null is told
@@ -91,11 +91,6 @@ def players_of(chosen: Chosen, task: Task, *, blur: Blur) -> Players | None:
     return found.players if len(found.kept) else None
 
 
-def stepped_up(r: float, times: int) -> float:
-    """Reliability of the mean of so many times as many players as `r` is of (Spearman, Brown)."""
-    return times * r / (1 + (times - 1) * r)
-
-
 def group_correlations(
     maps: Sequence[Float[np.ndarray, "_ _ _"]], size: int, *, splits: int, seed: int
 ) -> Float[np.ndarray, "_"]:
@@ -137,4 +132,4 @@ def _grow(players: Players, *, splits: int, seed: int) -> list[Grown]:
     maps = [each for each in players.maps if len(each) >= 2 * most]
     sizes = range(1, most + 1)
     rhos = [mean_se(group_correlations(maps, n, splits=splits, seed=seed)) for n in sizes]
-    return [Grown(n, rho, stepped_up(rhos[0].mean, n)) for n, rho in zip(sizes, rhos)]
+    return [Grown(n, rho, spearman_brown(rhos[0].mean, n)) for n, rho in zip(sizes, rhos)]

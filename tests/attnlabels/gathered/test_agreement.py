@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from attnlabels.gathered.agreement import agree, group_correlations, players_of, stepped_up
+from attnlabels.gathered.agreement import agree, group_correlations, players_of
 from attnlabels.gathered.choosing import RoundRules, choose
 from attnlabels.gathered.study import read_study
 from attnlabels.metrics.ranks import spearman
-from attnlabels.metrics.statistics import spearman_brown
 from gathered_study import make_study
 
 
@@ -35,12 +34,6 @@ def test_the_pairs_agreement_is_that_of_all_pairs(painters):
         for maps in players.maps
     ]
     assert agree(chosen)["paint"].pair.mean == pytest.approx(np.mean(by_hand))
-
-
-def test_prediction_is_spearmans_and_browns():
-    assert stepped_up(0.4, 1) == pytest.approx(0.4)
-    assert stepped_up(0.4, 2) == pytest.approx(spearman_brown(0.4))
-    assert stepped_up(stepped_up(0.3, 2), 3) == pytest.approx(stepped_up(0.3, 6))
 
 
 def test_groups_share_nobody():
