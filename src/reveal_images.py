@@ -88,9 +88,12 @@ def reveal(
     sample: Sample, stranger: Sample, copy: int, p: RevealImages, rng: np.random.Generator
 ) -> Sample:
     """A picture of a random part of the sample's image, without a map."""
-    image, other = (decode(each["image"], name=each["name"]) for each in (sample, stranger))
+    image = decode(sample["image"], name=sample["name"])
     size = image.shape[0], image.shape[1]
-    pixels = show_patches(image, p, rng) if p.patches else show_region(image, other, p, rng)
+    if p.patches:
+        pixels = show_patches(image, p, rng)
+    else:
+        pixels = show_region(image, decode(stranger["image"], name=stranger["name"]), p, rng)
     name = str(PurePosixPath(sample["name"]).with_suffix("")) + f"-{copy}"
     return Sample(
         key=key_of(name),

@@ -50,10 +50,9 @@ def main(study: Path, images: Path, weights: Path, report: Path) -> None:
         )
     told = {"rounds": len(chosen.rounds), "players": len(chosen.players)}
     counts = {key: found["images"][key] for key in ("train", "dev", "val")}
-    scores = {key: found["val"][key] for key in found["val"]}
     write_metrics(
         report,
-        {**told, "images": counts, "val": scores, "cc_above_prior": found["cc_above_prior"]},
+        {**told, "images": counts, "val": found["val"], "cc_above_prior": found["cc_above_prior"]},
         threads=threads,
     )
     print(describe(found))
