@@ -16,12 +16,13 @@ import pandas as pd
 from pydantic import Field
 
 from attnlabels.clickmaps.blurring import Blur
+from attnlabels.collecting.settings import Task
 from attnlabels.gathered.choosing import choose
 from attnlabels.gathered.figures import as_png, draw_agreement
 from attnlabels.gathered.originals import Originals
 from attnlabels.gathered.report import Told, notes_of, show_maps, show_ways
 from attnlabels.gathered.report import tell as tell_study
-from attnlabels.gathered.study import Task, read_study
+from attnlabels.gathered.study import read_study
 from attnlabels.pipeline.machine import made_by, take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.results import read_json

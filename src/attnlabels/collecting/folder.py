@@ -36,12 +36,12 @@ class Image:
     """A row of images.csv; sizes in pixels."""
 
     number: int
-    path: str  # below the folder of images
+    path: str  # below the folder of images, posix
     label: str  # the class; empty where images are in no folders
     width: int
     height: int
     sha256: str
-    catch: bool
+    catch: bool  # one whose answer is plain, by which inattention is told
 
 
 @dataclass(frozen=True, kw_only=True)

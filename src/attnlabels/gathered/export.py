@@ -65,9 +65,9 @@ def export_study(
     """Write what counts of a study as the new folder `out`, and return it.
 
     With a description as Psych-DS has it, and a table of the images, which are in the folder
-    `images`, with their checksums. Raises FileExistsError where `out` is
-    there already, and ValueError or OSError for a study that is not whole, for an image that is
-    gone or was changed, and where no round is left. See `attnlabels.gathered.tables` and `painted`.
+    `images`, with their checksums. Raises FileExistsError where `out` is there already, and
+    ValueError or OSError for a study that is not whole, for an image that is gone or was changed,
+    and where no round is left. See `attnlabels.gathered.tables` and `painted`.
     """
     place_of_folder(out, replace=False)
     chosen = choose(read_study(study), rules)

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from attnlabels.clickmaps.blurring import Blur, blur, mean_map
+from attnlabels.collecting.folder import Image
 from attnlabels.gathered.agreement import Agreed
 from attnlabels.gathered.choosing import Played
 from attnlabels.gathered.points import Points
 from attnlabels.gathered.quality import Player
-from attnlabels.gathered.study import Image, Round, Study
+from attnlabels.gathered.study import Round, Study
 from attnlabels.images.overlays import fit_inside, overlay
 from attnlabels.reporting.figures import STYLE
 from attnlabels.reporting.legend import RUN_COLOURS

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from attnlabels.gathered.study import Image
+from attnlabels.collecting.folder import Image
 from attnlabels.images.names import some_of
 
 

@@ -19,9 +19,9 @@ from attnlabels.clickmaps.blurring import Blur, bubbled, mean_map
 from attnlabels.clickmaps.examples import ENCODED
 from attnlabels.clickmaps.samples import Maps, Painted, Read, draw
 from attnlabels.clickmaps.tfrecord import Feature, encode_example, write_records
+from attnlabels.collecting.folder import Image
 from attnlabels.gathered.choosing import Played
 from attnlabels.gathered.originals import Originals
-from attnlabels.gathered.study import Image
 from attnlabels.images.decoding import decode
 from attnlabels.recordings.density import Count
 from attnlabels.shards.shards import Sample, write_shards

@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from attnlabels.clickmaps.blurring import Blur, blur, bubbled
-from attnlabels.gathered.study import Image, Round, Task
+from attnlabels.collecting.folder import Image
+from attnlabels.collecting.settings import Task
+from attnlabels.gathered.study import Round
 from attnlabels.recordings.density import Count, fixation_map
 
 COUNTED: dict[Task, str] = {"paint": "bubble", "peek": "click", "look": "move"}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attnlabels.clickmaps.blurring import Blur
+from attnlabels.collecting.settings import Task
 from attnlabels.gathered.agreement import Agreed, agree
 from attnlabels.gathered.choosing import Chosen, RoundRules, choose
 from attnlabels.gathered.figures import (
@@ -23,7 +24,7 @@ from attnlabels.gathered.originals import Originals
 from attnlabels.gathered.painted import by_image
 from attnlabels.gathered.points import points_of
 from attnlabels.gathered.quality import RULE, SUSPICIOUS, Player, measure_players
-from attnlabels.gathered.study import Study, Task, read_study
+from attnlabels.gathered.study import Study, read_study
 from attnlabels.images.decoding import decode
 from attnlabels.images.overlays import spread
 from attnlabels.pipeline.places import settle

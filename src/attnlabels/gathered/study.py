@@ -21,30 +21,16 @@ from urllib.parse import quote
 import numpy as np
 from jaxtyping import Float
 
+from attnlabels.collecting.folder import COLUMNS, DATABASE, IMAGES, Image
+from attnlabels.collecting.settings import SETTINGS, Task
+from attnlabels.collecting.store import VERSION
 from attnlabels.pipeline.params import read
 from attnlabels.recordings.points import is_inside
 
-VERSION = 1  # of the tables, in the database's user_version
-DATABASE, SETTINGS, IMAGES = "study.sqlite", "study.yaml", "images.csv"
-Task = Literal["paint", "peek", "look"]
 Kind = Literal["practice", "play", "catch", "repeat"]
-COLUMNS = ("number", "path", "class", "width", "height", "sha256", "catch")
 CURE = "copy the study's folder again, or take its last backup"
 # What a cell of another form makes of what reads it.
 NO_CELL = (ValueError, TypeError, LookupError, RecursionError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """An image of the study."""
-
-    number: int
-    path: str  # below the folder of images, posix
-    label: str  # its class
-    width: int
-    height: int
-    sha256: str
-    catch: bool  # one whose answer is plain, by which inattention is told
 
 
 @dataclass(frozen=True, kw_only=True)

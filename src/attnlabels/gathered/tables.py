@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from attnlabels.collecting.settings import Task
 from attnlabels.gathered.choosing import Chosen, Played
-from attnlabels.gathered.study import Participant, Round, Task
+from attnlabels.gathered.study import Participant, Round
 from attnlabels.pipeline.writing import write_rows
 
 POINTS = {

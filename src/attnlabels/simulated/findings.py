@@ -16,11 +16,11 @@ from attnlabels.clickmaps.blurring import Blur, bubbled, mean_map
 from attnlabels.clickmaps.blurring import blur as blurred
 from attnlabels.clickmaps.masks import read_mask
 from attnlabels.clickmaps.playing import area_under_curve, half_area
+from attnlabels.collecting.folder import Image
 from attnlabels.gathered.agreement import Agreed
 from attnlabels.gathered.choosing import Chosen, Played
 from attnlabels.gathered.painted import by_image
 from attnlabels.gathered.quality import SUSPICIOUS, Player
-from attnlabels.gathered.study import Image
 from attnlabels.metrics.permutations import sign_flips
 from attnlabels.metrics.statistics import mean_se
 from attnlabels.reporting.tables import Row, Table
