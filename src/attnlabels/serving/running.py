@@ -115,28 +115,18 @@ def serve(
 
     `address` is said as soon as requests are taken, and `opening` opens it.
     """
-    config = uvicorn.Config(
-        application,
-        root_path=root_path,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_graceful_shutdown=LAST_REQUESTS_S,
-    )
     with closing(bound), _unheard():
         said(address)
         if opening:
             threading.Thread(target=_open, args=(address,), daemon=True).start()
-        uvicorn.Server(config).run(sockets=[bound])
+        _server(application, root_path).run(sockets=[bound])
 
 
 @contextmanager
 def served(application: Application) -> Iterator[str]:
     """The address at which a thread serves the application to this machine, in this block."""
     with closing(listen("127.0.0.1", 0)) as bound:
-        config = uvicorn.Config(application, log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
+        server = _server(application)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         try:
@@ -144,6 +134,19 @@ def served(application: Application) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def _server(application: Application, root_path: str = "") -> uvicorn.Server:
+    config = uvicorn.Config(
+        application,
+        root_path=root_path,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=LAST_REQUESTS_S,  # a client that hangs on is not waited for
+    )
+    return uvicorn.Server(config)
 
 
 def _open(address: str) -> None:
