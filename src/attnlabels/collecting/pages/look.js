@@ -1,45 +1,29 @@
 // The round of SALICON (Jiang et al. 2015): sharp around the pointer, blurred with the distance.
 
-import { eachFrame } from "./frames.js";
-import { Recording } from "./record.js";
+import { Round } from "./round.js";
 import { eventsIn, timeOf } from "./view.js";
 
 const REACH = [1, 2, 4]; // radii within which each level is full: sharp, then less and less so
 const FADE = 1.5; // times its reach, where a level has faded out
 
-/** One round; `images` from the sharp one to the one that is blurred most, `ports` as in `paint`. */
-export async function look(view, given, images, ports) {
-  const round = new Looking(view, given, images, ports);
-  try {
-    return await round.end;
-  } finally {
-    round.close();
-  }
-}
+/** One round; `images` from the sharp one to the one that is blurred most. */
+export const look = (view, given, images, ports) =>
+  new Looking(view, given, images, ports).played();
 
-class Looking {
+class Looking extends Round {
   constructor(view, given, images, ports) {
-    Object.assign(this, { view, given, ports });
-    this.limit = given.settings.seconds * 1000;
-    this.recording = new Recording();
-    this.start = null;
+    super(view, given, ports);
     this.place = null;
     this.faded = document.createElement("canvas").getContext("2d");
-    view.redraw = () => {
+    const redraw = () => {
       this.layers = images.map((image) => view.layer(image));
       this.faded.canvas.width = view.canvas.width;
       this.faded.canvas.height = view.canvas.height;
       this.drawn = undefined;
       this.drawAround();
     };
-    view.redraw();
-    this.end = new Promise((resolve) => (this.resolve = resolve));
-    ports.stopped.then((outcome) => this.finish(outcome));
-    this.heard = (event) => this.move(event);
-    for (const name of ["pointerdown", "pointermove"]) {
-      window.addEventListener(name, this.heard, { passive: true });
-    }
-    this.stop = eachFrame((stamp) => this.draw(stamp));
+    const heard = (event) => this.move(event);
+    this.begin(redraw, { pointerdown: heard, pointermove: heard });
     ports.began();
   }
 
@@ -58,12 +42,9 @@ class Looking {
   }
 
   draw(stamp) {
-    this.recording.frames.add(stamp);
-    this.start ??= stamp; // the frame with the image
+    this.start ??= stamp;
     this.drawAround();
-    const elapsed = stamp - this.start;
-    this.ports.left(Math.max(0, 1 - elapsed / this.limit), (this.limit - elapsed) / 1000);
-    if (elapsed < this.limit) return true;
+    if (this.hasTime(stamp - this.start)) return true;
     this.finish("done");
     return false;
   }
@@ -122,20 +103,5 @@ class Looking {
     context.fillRect(0, 0, width, height);
     context.restore();
     this.view.context.drawImage(context.canvas, 0, 0, width, height, left, top, width, height);
-  }
-
-  finish(outcome) {
-    const duration = this.start === null ? 0 : performance.now() - this.start;
-    const shown = this.view.shown();
-    if (outcome === null) this.resolve(null);
-    else this.resolve({ ...this.recording.finished(outcome, duration), ...shown });
-  }
-
-  close() {
-    this.stop();
-    this.recording.close();
-    for (const name of ["pointerdown", "pointermove"]) {
-      window.removeEventListener(name, this.heard);
-    }
   }
 }

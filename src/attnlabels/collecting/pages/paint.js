@@ -1,58 +1,33 @@
 // The round of ClickMe: paint what tells the class; a partner sees only what is painted.
 
 import { Brush } from "./brush.js";
-import { eachFrame } from "./frames.js";
-import { Recording } from "./record.js";
+import { Round } from "./round.js";
 import { post, sleep } from "./server.js";
 import { eventsIn, timeOf } from "./view.js";
 
 const LAST_GUESS_MS = 400; // for which a guess on its way is waited for when time is over
 
-/**
- * One round on `view`. `ports` are what it tells the page: `left(share, seconds)`, `guessed(names)`;
- * and `stopped`, a promise: of null when the round is given up, of "skipped" when it is skipped.
- */
-export async function paint(view, given, image, ports) {
-  const round = new Painting(view, given, image, ports);
-  try {
-    return await round.end;
-  } finally {
-    round.close();
-  }
-}
+/** One round; of `ports`, `guessed(names)` is told what the `partner` says, if there is one. */
+export const paint = (view, given, image, ports) =>
+  new Painting(view, given, image, ports).played();
 
-class Painting {
+class Painting extends Round {
   constructor(view, given, image, ports) {
-    Object.assign(this, { view, given, ports });
-    const { bubble_px, period_ms, seconds } = given.settings;
-    this.limit = seconds * 1000;
+    super(view, given, ports);
+    const { bubble_px, period_ms } = given.settings;
     this.brush = new Brush({ step: bubble_px / 2, period: period_ms, limit: this.limit });
-    this.recording = new Recording();
-    this.start = null;
     this.asked = 0; // bubbles that the partner was asked about
     this.asking = null;
     this.mark = document.createElement("div");
     this.mark.className = "mark";
     this.mark.hidden = true;
     view.frame.append(this.mark);
-    view.redraw = () => this.drawAll(image);
-    view.redraw();
-    this.end = new Promise((resolve) => (this.resolve = resolve));
-    ports.stopped.then((outcome) => this.finish(outcome));
-    this.listen();
-    this.stop = eachFrame((stamp) => this.draw(stamp));
-  }
-
-  listen() {
-    this.listeners = {
+    this.begin(() => this.drawAll(image), {
       pointerdown: (event) => this.down(event),
       pointermove: (event) => this.move(event),
       pointerup: (event) => this.lift(event),
       pointercancel: (event) => this.lift(event),
-    };
-    for (const [name, heard] of Object.entries(this.listeners)) {
-      window.addEventListener(name, heard, { passive: true });
-    }
+    });
   }
 
   down(event) {
@@ -93,15 +68,13 @@ class Painting {
   }
 
   draw(stamp) {
-    this.recording.frames.add(stamp);
     if (this.start === null) return true;
     const elapsed = Math.max(0, stamp - this.start);
     const bubbles = this.brush.advance(elapsed);
     for (const [t, x, y] of bubbles) this.recording.add(t, { x, y }, "bubble");
     this.drawBubbles(bubbles);
     this.ask();
-    this.ports.left(Math.max(0, 1 - elapsed / this.limit), (this.limit - elapsed) / 1000);
-    if (elapsed < this.limit) return true;
+    if (this.hasTime(elapsed)) return true;
     this.timeOver();
     return false;
   }
@@ -132,13 +105,6 @@ class Painting {
     }
   }
 
-  finish(outcome, duration) {
-    const now = this.start === null ? 0 : performance.now() - this.start;
-    const shown = this.view.shown();
-    if (outcome === null) this.resolve(null);
-    else this.resolve({ ...this.recording.finished(outcome, duration ?? now), ...shown });
-  }
-
   drawAll(image) {
     this.view.inOwnPixels();
     this.view.context.drawImage(this.view.layer(image), 0, 0);
@@ -159,11 +125,7 @@ class Painting {
   }
 
   close() {
-    this.stop();
-    this.recording.close();
-    for (const [name, heard] of Object.entries(this.listeners)) {
-      window.removeEventListener(name, heard);
-    }
+    super.close();
     this.mark.remove();
   }
 }

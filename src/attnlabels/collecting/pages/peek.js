@@ -1,38 +1,23 @@
 // The round of BubbleView (Kim et al. 2017): each click shows a disc of a blurred image sharply.
 
-import { eachFrame } from "./frames.js";
-import { Recording } from "./record.js";
+import { Round } from "./round.js";
 import { timeOf } from "./view.js";
 
 const LAST_LOOK_MS = 1500; // after the last click
 
-/** One round; `images` are the sharp and the blurred one, `ports` as in `paint`. */
-export async function peek(view, given, images, ports) {
-  const round = new Peeking(view, given, images, ports);
-  try {
-    return await round.end;
-  } finally {
-    round.close();
-  }
-}
+/** One round; `images` are the sharp and the blurred one. */
+export const peek = (view, given, images, ports) =>
+  new Peeking(view, given, images, ports).played();
 
-class Peeking {
+class Peeking extends Round {
   constructor(view, given, [sharp, blurred], ports) {
-    Object.assign(this, { view, given, ports });
-    this.limit = given.settings.seconds * 1000;
-    this.recording = new Recording();
-    this.start = null;
+    super(view, given, ports);
     this.clicks = [];
-    view.redraw = () => {
+    const redraw = () => {
       this.layers = [view.layer(sharp), view.layer(blurred)];
       this.drawDisc();
     };
-    view.redraw();
-    this.end = new Promise((resolve) => (this.resolve = resolve));
-    ports.stopped.then((outcome) => this.finish(outcome));
-    this.down = (event) => this.click(event);
-    view.canvas.addEventListener("pointerdown", this.down, { passive: true });
-    this.stop = eachFrame((stamp) => this.draw(stamp));
+    this.begin(redraw, { pointerdown: (event) => this.click(event) }, view.canvas);
     ports.began();
   }
 
@@ -68,25 +53,9 @@ class Peeking {
   }
 
   draw(stamp) {
-    this.recording.frames.add(stamp);
-    this.start ??= stamp; // the frame with the image
-    const elapsed = stamp - this.start;
-    this.ports.left(Math.max(0, 1 - elapsed / this.limit), (this.limit - elapsed) / 1000);
-    if (elapsed < this.limit) return true;
+    this.start ??= stamp;
+    if (this.hasTime(stamp - this.start)) return true;
     this.finish("done");
     return false;
-  }
-
-  finish(outcome) {
-    const duration = this.start === null ? 0 : performance.now() - this.start;
-    const shown = this.view.shown();
-    if (outcome === null) this.resolve(null);
-    else this.resolve({ ...this.recording.finished(outcome, duration), ...shown });
-  }
-
-  close() {
-    this.stop();
-    this.recording.close();
-    this.view.canvas.removeEventListener("pointerdown", this.down);
   }
 }
