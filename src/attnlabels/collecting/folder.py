@@ -23,8 +23,8 @@ from attnlabels.images.decoding import require_whole
 from attnlabels.images.folder import scan
 from attnlabels.images.names import is_image, some_of
 from attnlabels.images.tree import ImageFiles, list_tree
-from attnlabels.pipeline.writing import replacing, write_rows
-from attnlabels.serving.texts import read_texts
+from attnlabels.pipeline.writing import write_rows
+from attnlabels.serving.texts import read_texts, write_new
 
 IMAGES, DATABASE = "images.csv", "study.sqlite"
 COLUMNS = ("number", "path", "class", "width", "height", "sha256", "catch")
@@ -62,20 +62,16 @@ class Study:
 
 
 def make_folder(folder: Path, *, task: Task | None) -> None:
-    """Write the files of a new study that are not there yet; `task` is that of a new one.
+    """Write the files of a study that is not there yet; `task` is that of a new one.
 
     Raises ValueError if the study has another task, OSError if `folder` holds something else.
     """
     settings = folder / SETTINGS
     if not settings.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise FileExistsError(f"{folder} is there and no study; name a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        text = template(SETTINGS)
-        for name, told in ((TEXTS, template(TEXTS)), (CONSENT, template(CONSENT))):
-            _write(folder / name, told)
-        # the last: a folder that has it has all
-        _write(settings, text.replace("task: paint", f"task: {task or 'paint'}", 1))
+        told = template(SETTINGS).replace("task: paint", f"task: {task or 'paint'}", 1)
+        files = {name: template(name) for name in (TEXTS, CONSENT)}
+        # the settings last: a folder that has them has all
+        write_new(folder, files | {SETTINGS: told}, lacks="no study")
     found = read_settings(settings).task
     if task not in (None, found):
         raise ValueError(f"{settings}: task is {found}, not {task}; name another study")
@@ -204,9 +200,3 @@ def _require_playable(study: Study) -> None:
             f"{study.root}: the images are in no folders, and what is painted is named by them; "
             "sort them into one folder a class, or take --task peek or look"
         )
-
-
-def _write(path: Path, text: str) -> None:
-    if not path.exists():
-        with replacing(path) as aside:
-            aside.write_text(text, encoding="utf-8")

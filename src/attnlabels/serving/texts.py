@@ -1,4 +1,4 @@
-"""What participants read, in files of the study's folder: sentences by name, and the consent text.
+"""The files of a study's folder that people edit: sentences by name, the consent text, settings.
 
 The template of a study's texts says which sentences there are.
 """
@@ -9,9 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from attnlabels.pipeline.params import read
+from attnlabels.pipeline.writing import replacing
 
 VERSION_DIGITS = 12
 CLASSES = "classes"  # the one entry that is no sentence: what the classes' folders are called
+
+
+def write_new(folder: Path, files: Mapping[str, str], *, lacks: str) -> None:
+    """Write the files of a new study, by their names, into a folder that is not there, or empty.
+
+    Raises FileExistsError for any other; the message says what it `lacks`.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} is there and {lacks}; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        with replacing(folder / name) as aside:
+            aside.write_text(text, encoding="utf-8")
 
 
 def read_texts(path: Path, *, template: Path) -> dict[str, Any]:

@@ -4,13 +4,12 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
-from attnlabels.pipeline.writing import replacing
 from attnlabels.serving.holding import hold
 from attnlabels.serving.joining import JoinCode
 from attnlabels.serving.running import Listening, serve_study
 from attnlabels.serving.safety import Application, Hosts
 from attnlabels.serving.site import Limits, application
-from attnlabels.serving.texts import read_texts, version_of
+from attnlabels.serving.texts import read_texts, version_of, write_new
 from attnlabels.serving.tokens import open_key
 from attnlabels.sessions.app import Consent, site_of
 from attnlabels.sessions.made import Made, read_made
@@ -83,12 +82,8 @@ def make_results(folder: Path, given: Path | None) -> Settings:
             require_same(settings, read_settings(given), where=folder, what=given)
         return settings
     settings = read_settings(given)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} is there and holds no results; name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (TEXTS, CONSENT):
-        with replacing(folder / name) as aside:
-            aside.write_bytes((TEMPLATES / name).read_bytes())
+    files = {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in (TEXTS, CONSENT)}
+    write_new(folder, files, lacks="holds no results")
     write_settings(path, settings)  # the last: a folder that has it has all
     return settings
 
