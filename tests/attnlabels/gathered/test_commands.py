@@ -1,32 +1,21 @@
 """The commands `attnlabels collect export` and `report`, as a shell calls them."""
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from typing import get_args
 
 import pytest
 
-from attnlabels import cli
 from attnlabels.gathered.export import Form
 from attnlabels.gathered.study import Kind
 from gathered_study import change
 
 
 @pytest.fixture
-def call(
-    copied, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def call(copied, tmp_path, monkeypatch, command) -> Callable[..., tuple[int, str, str]]:
     """The status of the command, what it prints and what it says of errors, beside a study."""
     monkeypatch.chdir(tmp_path)
-
-    def of(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["attnlabels", "collect", *words])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return of
+    return partial(command, "collect")
 
 
 EXPORT = ("export", "study", "--images", "images", "--out", "out")

@@ -2,6 +2,7 @@ import json
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -9,31 +10,13 @@ import pandas as pd
 import pytest
 
 from attnlabels import cli
-from attnlabels.psychophysics.analysis import Analysing
-from attnlabels.psychophysics.exclusions import Rules
 from attnlabels.psychophysics.trials import read_trials
 from attnlabels.sessions.results import analyse_experiment, export_experiment, read_results
 from attnlabels.sessions.store import DATABASE
+from recipes import ANALYSING
 from taking_part import Participant, Server, running, shown, somebody, write_experiment
 
-RULES = Rules(
-    fastest_ms=20.0,
-    whole_accuracy=0.5,
-    unanswered_sd=3.0,
-    blank_accuracy=None,
-    marked="drop",
-    unfinished="drop",
-)
-ANALYSING = Analysing(
-    rules=RULES,
-    accuracy=0.75,
-    guess=None,
-    most_lapses=0.1,
-    pairs=None,
-    permutations=1000,
-    resamples=5,
-    seed=0,
-)
+FEW = replace(ANALYSING, resamples=5)
 NEEDED = {"players": 0.1, "bottom_up": 1.0, "": 0.0}  # shares from which on a class is known
 
 
@@ -71,7 +54,7 @@ def test_what_people_answered_over_http_comes_out_of_the_analysis(experiment, tm
             gone = take_part(Participant(http), results, only=5)
     finally:
         assert server.stop() == 0
-    found = analyse_experiment(results, tmp_path / "tables", analysing=ANALYSING)
+    found = analyse_experiment(results, tmp_path / "tables", analysing=FEW)
     assert found.kept.excluded == {gone: "left after 3 trials"}
     accuracy = {
         kind: {share: mean.mean for share, mean in curve.items()}
@@ -117,14 +100,14 @@ def test_the_table_has_all_that_was_shown_but_practice(results, tmp_path):
 
 
 def test_marked_trials_are_dropped_and_counted(results, tmp_path):
-    found = analyse_experiment(results, tmp_path / "tables", analysing=ANALYSING)
+    found = analyse_experiment(results, tmp_path / "tables", analysing=FEW)
     assert (found.kept.marked, found.kept.unanswered, len(found.kept.trials)) == (2, 1, 21)
 
 
 def test_the_table_and_the_folder_give_the_same(results, tmp_path):
     export_experiment(results, tmp_path / "trials.csv")
     for name, of in (("one", results), ("other", tmp_path / "trials.csv")):
-        analyse_experiment(of, tmp_path / name, analysing=ANALYSING)
+        analyse_experiment(of, tmp_path / name, analysing=FEW)
     for path in (tmp_path / "one").glob("*.csv"):
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
     pd.testing.assert_frame_equal(
@@ -157,5 +140,5 @@ def test_results_are_read_while_people_take_part(experiment, tmp_path):
 
 def test_a_folder_without_results_is_named(experiment, tmp_path):
     with pytest.raises(FileNotFoundError, match="results.sqlite: no such file; name what `exp"):
-        analyse_experiment(experiment, tmp_path / "tables", analysing=ANALYSING)
+        analyse_experiment(experiment, tmp_path / "tables", analysing=FEW)
     assert not (experiment / DATABASE).exists()
