@@ -5,8 +5,7 @@
 NAME is a row of `reveal_images` in params.yaml. OUT gets shards of `copies` pictures of each image
 of SHARDS with its class: a region around a random pixel, which knows of no map, of a share that is
 drawn from the row's, in the middle of a background as the experiment has it. A network that learnt
-from whole images alone has never seen the like, and would fail at what people do at once. The maps
-under test have no part in it.
+from whole images alone would fail at what people do at once. The tested maps have no part in it.
 
 With `patches` it is squares along a random trail, where they are, on a neutral grey: what the
 partner in the game of `attnlabels collect` sees of what is painted.
