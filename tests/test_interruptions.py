@@ -122,17 +122,23 @@ def test_a_teacher_killed_at_twenty_moments_ends_with_the_same_bytes(params, wor
 
 
 @pytest.fixture
-def start(tmp_path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a script as DVC would, with errors to read; what is left is killed in the end."""
+def start(tmp_path, warm_python) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a script as DVC would, with errors to read; what is left is killed in the end.
+
+    What is to get a signal is no `warm` one: there it would go to the one who called.
+    """
     started = []
 
-    def call(script: str, *words: str, **environment: str) -> subprocess.Popen[str]:
+    def call(
+        script: str, *words: str, warm: bool = False, **environment: str
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, str(SOURCES / script), *words],
+            [warm_python if warm else sys.executable, str(SOURCES / script), *words],
             env=os.environ
             | {
                 "CUDA_VISIBLE_DEVICES": "",
                 "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": str(SOURCES),
                 "ATTNLABELS_SCRATCH": str(tmp_path / "scratch"),
                 **environment,
             },
@@ -197,7 +203,7 @@ def test_a_signal_ends_the_step_keeps_the_state_and_leaves_with_its_own_status(
 
 def test_two_processes_go_on_after_a_signal_and_after_the_loss_of_one(params, simclr_words, start):
     params(TWO)
-    whole = start("train_simclr.py", *simclr_words(Path("whole")))
+    whole = start("train_simclr.py", *simclr_words(Path("whole")), warm=True)
     _, said = whole.communicate(timeout=120)
     assert whole.returncode == 0, said
 
@@ -218,7 +224,7 @@ def test_two_processes_go_on_after_a_signal_and_after_the_loss_of_one(params, si
     assert robbed.returncode == 1 and "ended by SIGKILL" in said
     assert not any(map(alive, both)) and not list(Path("cut").glob("*"))
 
-    last = start("train_simclr.py", *simclr_words(Path("cut")))
+    last = start("train_simclr.py", *simclr_words(Path("cut")), warm=True)
     _, said = last.communicate(timeout=120)
     assert last.returncode == 0, said
     assert contents(Path("cut")) == contents(Path("whole"))
@@ -245,7 +251,7 @@ if [ "$1" = show ]; then echo localhost; else echo "$@" >> asked; fi
 
 
 @pytest.fixture
-def submit(simclr_words, tmp_path) -> Callable[[], "subprocess.Popen[str]"]:
+def submit(simclr_words, tmp_path, warm_python) -> Callable[..., "subprocess.Popen[str]"]:
     """Starts SCALING.md's script for several machines, on one and without SLURM."""
     (script,) = re.findall(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", SCALING.read_text(), re.DOTALL)
     changes = {
@@ -262,7 +268,7 @@ def submit(simclr_words, tmp_path) -> Callable[[], "subprocess.Popen[str]"]:
         (bin / name).write_text(text)
         (bin / name).chmod(0o755)
     own = {
-        "PATH": os.pathsep.join([str(bin), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(SOURCES),
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
         "SCRATCH": str(tmp_path / "states"),
@@ -271,9 +277,14 @@ def submit(simclr_words, tmp_path) -> Callable[[], "subprocess.Popen[str]"]:
         "SLURM_NTASKS_PER_NODE": "2",
     }
 
-    def start() -> "subprocess.Popen[str]":
+    def start(*, warm: bool = False) -> "subprocess.Popen[str]":
+        python = Path(warm_python if warm else sys.executable).parent
+        path = os.pathsep.join([str(bin), str(python), os.environ["PATH"]])
         return subprocess.Popen(
-            ["bash", "-c", script], env=os.environ | own, stderr=subprocess.PIPE, text=True
+            ["bash", "-c", script],
+            env=os.environ | own | {"PATH": path},
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     return start
@@ -290,7 +301,7 @@ def test_the_batch_script_asks_to_go_on_after_slurms_signal_and_then_ends(params
     assert "SIGUSR1 arrived; the state is kept" in said and not Path("out").exists()
     assert Path("asked").read_text() == "requeue 17\n"
 
-    job = submit()
+    job = submit(warm=True)
     _, said = job.communicate(timeout=120)
     assert job.returncode == 0, said
     assert Path("out/student.safetensors").is_file()
@@ -311,6 +322,7 @@ def test_processes_with_other_parameters_are_refused(
             start(
                 "train_simclr.py",
                 *simclr_words(Path("out")),
+                warm=True,
                 RANK=str(rank),
                 LOCAL_RANK=str(rank),
                 WORLD_SIZE="2",
