@@ -116,6 +116,8 @@ TINY: dict[str, Any] = {
     "label_images.workers": 0,
     "label_images.shard_size": 10,
     "label_images.examples": 2,
+    "methods.vit.network.options.img_size": 24,
+    "methods.vit_attn_teacher.network.options.img_size": 24,
     "relabel_images.contracam.options.batch_size": 6,
     "relabel_images.contracam.options.workers": 0,
     "train_simclr": {
