@@ -16,6 +16,8 @@ DRY_RUN = [sys.executable, "-m", "dvc", "repro", "--dry", "--allow-missing", "--
 
 
 def main() -> None:
+    if sys.argv[1:]:
+        raise SystemExit(f".ci/stale.py takes no words, and was given {' '.join(sys.argv[1:])}")
     chain = stale("dvc.yaml")
     report("dvc.yaml", chain)
     for study in sorted(Path("stages").glob("*/dvc.yaml")):

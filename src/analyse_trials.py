@@ -28,8 +28,7 @@ from attnlabels.psychophysics.analysis import (
     write_analysis,
 )
 from attnlabels.psychophysics.exclusions import Rules
-from attnlabels.psychophysics.making import TABLE
-from attnlabels.psychophysics.trials import read_stimuli, read_trials
+from attnlabels.psychophysics.trials import TABLE, read_stimuli, read_trials
 from attnlabels.reporting.legend import show
 from attnlabels.reporting.tables import read_tables
 from attnlabels.studies.page import Drawn, Page, Pictures, write_page

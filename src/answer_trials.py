@@ -19,9 +19,8 @@ from attnlabels.pipeline.params import load, read, record
 from attnlabels.pipeline.results import runs_of
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_rows
-from attnlabels.psychophysics.making import TABLE
 from attnlabels.psychophysics.participants import answer, recruit, see_all
-from attnlabels.psychophysics.trials import read_stimuli
+from attnlabels.psychophysics.trials import TABLE, read_stimuli
 
 
 @record

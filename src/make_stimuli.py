@@ -19,9 +19,9 @@ from attnlabels.pipeline.params import load, part, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_metrics
 from attnlabels.psychophysics.design import Assignment
-from attnlabels.psychophysics.making import TABLE, Control, Making, make_experiment
+from attnlabels.psychophysics.making import Control, Making, make_experiment
 from attnlabels.psychophysics.stimuli import Background
-from attnlabels.psychophysics.trials import read_stimuli
+from attnlabels.psychophysics.trials import TABLE, read_stimuli
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -18,10 +18,10 @@ import pandas as pd
 
 from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import mean_se, spearman_brown
+from attnlabels.pipeline.frames import read_csv
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, read, record
 from attnlabels.pipeline.places import settle
-from attnlabels.pipeline.results import read_csv
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing, write_metrics
 from attnlabels.shards.shards import sha256_of

@@ -40,6 +40,7 @@ import list_runs
 import make_scenes
 import prepare_attention
 import train_simclr
+from attnlabels import cli
 from attnlabels.models.files import write_weights
 from attnlabels.models.student import build_student
 from attnlabels.pipeline.params import load, read
@@ -237,6 +238,22 @@ def small_memory(monkeypatch) -> None:
 
     monkeypatch.setattr(step, "Need", noted)
     monkeypatch.setattr(step, "left_on", left)
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The status of `attnlabels WORDS`, what it prints and what it says of errors."""
+
+    def of(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["attnlabels", *words])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return of
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
-"""Sections of parameters for trainings of seconds."""
+"""Sections of parameters for trainings of seconds, and of an analysis."""
 
 from typing import Any
+
+from attnlabels.psychophysics.analysis import Analysing
+from attnlabels.psychophysics.exclusions import Rules
 
 SUPERVISED: dict[str, Any] = {
     "width": 8,
@@ -27,3 +30,21 @@ SUPERVISED: dict[str, Any] = {
     "compile": False,
     "deterministic": False,
 }
+
+ANALYSING = Analysing(
+    rules=Rules(
+        fastest_ms=20.0,
+        whole_accuracy=0.5,
+        unanswered_sd=3.0,
+        blank_accuracy=None,
+        marked="drop",
+        unfinished="drop",
+    ),
+    accuracy=0.75,
+    guess=None,
+    most_lapses=0.1,
+    pairs=None,
+    permutations=1000,
+    resamples=20,
+    seed=0,
+)

@@ -20,6 +20,8 @@ SECTION: dict[str, Any] = {
         "whole_accuracy": None,
         "unanswered_sd": None,
         "blank_accuracy": None,
+        "marked": "keep",
+        "unfinished": "keep",
     },
     "accuracy": 0.7,
     "guess": None,

@@ -32,7 +32,8 @@ from attnlabels.images.decoding import decode_grey
 from attnlabels.images.listed import read_listed
 from attnlabels.models.encoder import Encoder
 from attnlabels.models.files import write_weights
-from attnlabels.pipeline.results import read_arrays, read_csv
+from attnlabels.pipeline.frames import read_csv
+from attnlabels.pipeline.results import read_arrays
 from attnlabels.pipeline.writing import write_arrays, write_rows
 from attnlabels.pretrained.checkpoints import read_state
 from attnlabels.processes.checkpoint import Scratch

@@ -23,6 +23,7 @@ from attnlabels.images.folder import read_manifest
 from attnlabels.shards.shards import Sample, write_shards
 from attnlabels.testsets.cifar10 import read_cifar10
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
+from gathered_study import make_study
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -169,6 +170,14 @@ def psychophysics_page(tmp_path: Path) -> None:
         for file, picture in ((f"photos/{name}.jpg", pixels), (f"outlines/{name}.png", mask)):
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(tmp_path / file), picture)
+
+
+@pytest.fixture
+def collect_page(tmp_path: Path) -> None:
+    """Photographs in class folders, and a study in which people painted them."""
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed: attnlabels[collect]")
+    made = make_study(tmp_path, ["painter"] * 5 + ["lazy"], n_images=12, n_rounds=10)
+    made.images.rename(tmp_path / "photos")
 
 
 @pytest.fixture

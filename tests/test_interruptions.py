@@ -31,7 +31,7 @@ TEACHER = {"train_teacher.epochs": 4, "train_teacher.checkpoint_minutes": 0.0}
 TWO = {
     "train_simclr.processes": 2,
     "train_simclr.batch_size": 8,
-    "train_simclr.epochs": 20,
+    "train_simclr.epochs": 10,
     "train_simclr.checkpoint_minutes": 0.0,
 }
 

@@ -44,7 +44,11 @@ def tables_of_runs(pipelines: Iterable[Path]) -> dict[str, str]:
 
 
 # Where labels lie: as seen from the root, and from studies that make their own.
-OWN = {"stages/clickme": "data/clickme/maps", "stages/psychophysics": "data/psychophysics/revealed"}
+OWN = {
+    "stages/clickme": "data/clickme/maps",
+    "stages/collect": "data/collect/revealed",
+    "stages/psychophysics": "data/psychophysics/revealed",
+}
 LABELS = ("data/labels", *(os.path.relpath(path, start=study) for study, path in OWN.items()))
 MAKERS = ("relabel_images", "prepare_clickme", "reveal_images")  # of labels, a folder a row
 ROOTS = [each for each in PIPELINES if params_files_of(each) == FILES]

@@ -43,11 +43,13 @@ FLOORS = (
         "processes",
         "unit_attention",
     },
-    {"shards", "teachers", "testsets"},
+    {"serving", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"clickmaps", "readouts"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
-    {"labelling", "studies"},
+    {"collecting", "labelling", "sessions", "studies"},
+    {"gathered"},
+    {"simulated"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.
 ROOMS = {slot: room.relative_to(SOURCES.parent).as_posix() for slot, room in SLOTS.items()}
@@ -358,6 +360,13 @@ def test_a_script_imports_torch_through_the_package_alone(script):
     # The package says how threads wait before torch is imported, and torch asks then.
     named = names_in(SCRIPTS[script])
     assert named and not [name for name in named if name.partition(".")[0] == "torch"]
+
+
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name.startswith("train_")])
+def test_a_training_starts_without_what_takes_long_to_import(script):
+    named = {name for file in closure(SCRIPTS[script]) for name in names_in(file)}
+    slow = {"pandas", "matplotlib", "sklearn", "scipy.stats"}
+    assert not {name for name in named for each in slow if f"{name}.".startswith(f"{each}.")}
 
 
 def test_the_readme_is_short_and_names_only_what_there_is():

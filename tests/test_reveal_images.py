@@ -25,6 +25,7 @@ ROW: dict[str, Any] = {
     "shares": [0.1, 0.5, 1.0],
     "noise": 0.5,
     "background": "grey",
+    "patches": None,
     "shard_size": 10,
     "seed": 0,
 }
@@ -168,3 +169,19 @@ def test_a_classifier_learns_from_them_and_takes_part(reveal, people, monkeypatc
     )
     answer_trials.main("study", Path("stimuli"), weights.parent, Path("trials.csv"))
     assert len(read_trials(Path("trials.csv"))) == 6 * 9
+
+
+def test_patches_are_where_they_are_on_a_neutral_grey(reveal, people):
+    patches = {"patch_px": 3, "step_px": 1.0, "neutral": 128}
+    before, after = Shards(people), Shards(reveal(patches=patches, background="grey"))
+    assert after.index["maps_by"]["form"] == "patches"
+    found = []
+    for i in range(len(after)):
+        picture = decode(after[i]["image"], name="picture")
+        image = decode(before[i // 3]["image"], name="image")
+        seen = ~grey(picture)
+        assert (picture[seen] == image[seen]).all()
+        found.append(seen.mean())
+    nearest = np.abs(np.array(found)[:, None] - np.array(ROW["shares"])).argmin(axis=1)
+    assert {*nearest} == {0, 1, 2}
+    assert (np.abs(np.array(found) - np.array(ROW["shares"])[nearest]) < 10 / SIDE**2).all()

@@ -147,3 +147,47 @@ def test_relocking_gives_the_digests_of_the_code_listed_and_changes_nothing_else
     renewed = entry(path=f"{above}data/code/blocks", digest="cd.dir") + "\n      nfiles: 2"
     expected = body.replace("{}\n      nfiles: 1", "{}").format(renewed, other)
     assert (study / "dvc.lock").read_text() == expected
+
+
+STUB = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$CALLS"
+"""
+
+
+def test_ci_runs_both_commands_of_the_readme_and_the_gate_between(tmp_path):
+    called = ("python3", "python", "pip", "dvc", "pytest", "chromedriver")
+    for name in called:
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(STUB)
+        path.chmod(0o755)
+    project = tmp_path / "project"
+    (project / ".ci").mkdir(parents=True)
+    shutil.copy(SCRIPT.with_name("run"), project / ".ci" / "run")
+    readme = (SCRIPT.parents[1] / "README.md").read_text()
+    activated = ". .venv/bin/activate && "
+    assert readme.count(activated) == 2
+    (project / "README.md").write_text(readme.replace(activated, ""))  # no environment is made
+    calls = tmp_path / "calls"
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", ".ci/run"],
+        cwd=project,
+        env={**os.environ, "PATH": path, "CALLS": str(calls)},
+        check=True,
+        capture_output=True,
+    )
+    assert calls.read_text().splitlines() == [
+        "python3 -m venv .venv",
+        "pip install -q -e .",
+        "python .ci/stale.py",
+        "dvc repro",
+        "python3 -m venv .venv",
+        "pip install -q -e .[test]",
+        "pytest ",
+    ]
+
+
+def test_the_gate_takes_no_words():
+    done = subprocess.run([sys.executable, SCRIPT, "dvc"], capture_output=True, text=True)
+    assert done.returncode and "takes no words, and was given dvc" in done.stderr

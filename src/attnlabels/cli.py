@@ -7,6 +7,7 @@ done; 1: the work failed, and one message says why; 2: misuse.
 
 from collections.abc import Iterator
 from enum import Enum
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -641,6 +642,253 @@ def train_teacher_(
     print(describe(report))
 
 
+# What every command that serves a study asks.
+Host = Annotated[str, typer.Option(help="At which to listen; others' need a --join-code.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")]
+OpenPage = Annotated[bool, typer.Option("--open/--no-open", help="A browser.")]
+JoinCode = Annotated[str | None, typer.Option(metavar="CODE", help="Without it nobody takes part.")]
+ServerNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOST", help="Another name of this server, of a reverse proxy; may be repeated."
+    ),
+]
+RootPath = Annotated[
+    str, typer.Option(metavar="PATH", help="Where a reverse proxy has it, /study say.")
+]
+
+collect = typer.Typer(
+    no_args_is_help=True,
+    help="Where people look, or what tells them a class: collected in a browser.",
+)
+app.add_typer(collect, name="collect")
+
+
+@collect.command("start")
+def start_collecting_(
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="A folder; the folders in it are classes.")
+    ],
+    study: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="What is collected. Made if it is not there, else gone on with."
+        ),
+    ],
+    task: Annotated[
+        Literal["paint", "peek", "look"] | None,
+        typer.Option(
+            help="Of a new study. paint what tells the class (ClickMe); peek through discs "
+            "(BubbleView); look through the pointer (SALICON).  [default: paint]"
+        ),
+    ] = None,
+    partner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NETWORK",
+            help="Guesses what is painted: a classifier (train_supervised's, or timm:NAME with "
+            "--weights), or with --probe any encoder that `evaluate` takes.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of the partner timm:NAME.")
+    ] = None,
+    probe: Annotated[
+        Path | None, typer.Option(metavar="NPZ", help="The partner's classifier, of probe_linear.")
+    ] = None,
+    partner_classes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What the partner's classes are called, one a line.  [default: as the study's]",
+        ),
+    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8642,
+    open_: OpenPage = True,
+    join_code: JoinCode = None,
+    name: ServerNames = None,
+    root_path: RootPath = "",
+) -> None:
+    """Let people play with images in a browser, and keep what they paint, peek at or look at.
+
+    Settings, sentences and the text to agree to are files in FOLDER, to edit before people take
+    part. Everything is kept on this machine, in FOLDER/study.sqlite; nothing finished is lost when
+    the server is stopped, however that is. The text is an example and no ethics approval.
+
+    \b
+    attnlabels collect start photos --study study
+    attnlabels collect start photos --study peeking --task peek --host 0.0.0.0 --join-code lab7
+    attnlabels collect start photos --study game --partner partner.safetensors
+    """
+    from attnlabels.serving.extra import require_server
+
+    require_server()
+    from attnlabels.collecting.start import start
+    from attnlabels.serving.running import Listening
+
+    opening = None
+    if partner is not None:
+        from attnlabels.collecting.partners import open_partner
+
+        opening = partial(
+            open_partner, partner, weights=weights, probe=probe, names=partner_classes
+        )
+    elif weights or probe or partner_classes:
+        raise typer.BadParameter("are a partner's; name it too", param_hint="--weights, --probe")
+    start(
+        images,
+        study,
+        task=task,
+        partner=opening,
+        at=Listening(
+            host=host,
+            port=port,
+            opening=open_,
+            join_code=join_code,
+            names=name or [],
+            root_path=root_path.rstrip("/"),
+        ),
+    )
+
+
+class Kind(str, Enum):
+    """Which rounds `collect export` takes; typer takes no list of a Literal."""
+
+    PRACTICE = "practice"
+    PLAY = "play"
+    CATCH = "catch"
+    REPEAT = "repeat"
+
+
+class Pointer(str, Enum):
+    """With what people may have pointed."""
+
+    MOUSE = "mouse"
+    TOUCH = "touch"
+    PEN = "pen"
+
+
+StudyFolder = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="The folder of a study; its server may be running.")
+]
+StudyImages = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="The images that it was made of.")
+]
+
+
+@collect.command("export")
+def export_study_(
+    study: StudyFolder,
+    images: StudyImages,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The new folder to write.")],
+    as_: Annotated[
+        Literal["csv", "salicon", "clickme", "shards", "jspsych"],
+        typer.Option("--as", help="What to write: see docs/collect.md."),
+    ] = "csv",
+    kind: Annotated[
+        list[Kind] | None,
+        typer.Option(help="Which rounds; say it for each.  [default: play, repeat]"),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="A participant to leave out; say it for each."),
+    ] = None,
+    catch: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, metavar="SHARE", help="Least share of catch rounds a player has right."
+        ),
+    ] = None,
+    suspicion: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Leave out players above it; 0.5 are the report's."),
+    ] = None,
+    pointer: Annotated[
+        list[Pointer] | None, typer.Option(help="That may be used; say it for each.")
+    ] = None,
+    fastest: Annotated[
+        float | None, typer.Option(min=0, metavar="MS", help="Leave out rounds that were shorter.")
+    ] = None,
+    hidden: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="And those in which the page was hidden more often."),
+    ] = None,
+    fewest_points: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of a round, or it is left out.")
+    ] = 1,
+    fewest_players: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of an image, or it is left out.")
+    ] = 1,
+    again: Annotated[
+        bool, typer.Option("--again", help="Keep a player's further rounds of an image, too.")
+    ] = False,
+    blur: Annotated[
+        Literal["box_49", "disc_twice", "harmonization", "none"],
+        typer.Option(help="Of the maps of shards, per player."),
+    ] = "box_49",
+    map_size: Annotated[
+        int, typer.Option(min=1, metavar="PX", help="Shorter side of the maps of shards.")
+    ] = 56,
+) -> None:
+    """Export a study: what its players pointed at, in the form that others read.
+
+    FOLDER is written whole or not at all, with a description (Psych-DS) and the images' checksums;
+    an image that was changed since is refused. What is left out is counted.
+
+    \b
+    attnlabels collect export STUDY --images photos --out points
+    attnlabels teacher train points/data/task-paint_data.csv --images photos --out own.safetensors
+    attnlabels collect export STUDY --images photos --as shards --suspicion 0.5 --out labels
+    """
+    from attnlabels import MapDrawing, RoundRules, export_study
+
+    rules = RoundRules(
+        kinds=[each.value for each in kind or [Kind.PLAY, Kind.REPEAT]],
+        without=without or [],
+        catch=catch,
+        suspicion=suspicion,
+        pointers=[each.value for each in pointer or []],
+        fastest_ms=fastest,
+        hidden=hidden,
+        fewest_points=fewest_points,
+        fewest_players=fewest_players,
+        first_only=not again,
+    )
+    drawing = MapDrawing(blur=blur, map_size=map_size)
+    chosen = export_study(study, out, images=images, form=as_, rules=rules, drawing=drawing)
+    for line in chosen.told():
+        print(printable(line))
+    print(printable(str(out)))
+
+
+@collect.command("report")
+def report_study_(
+    study: StudyFolder,
+    images: StudyImages,
+    out: Annotated[Path, typer.Option(metavar="PAGE.html", help="The page to write.")],
+    suspicion: Annotated[
+        float, typer.Option(min=0, max=1, help="Above which a player looks wrong.")
+    ] = 0.5,
+    blur: Annotated[
+        Literal["box_49", "disc_twice", "harmonization"], typer.Option(help="Of players' maps.")
+    ] = "box_49",
+) -> None:
+    """Report on a study: one page that needs nothing beside it.
+
+    Who took part and what they did, how far they agree beside chance and the ceiling, maps over
+    images, who looks wrong and why, and what leaving them out changes.
+
+    \b
+    attnlabels collect report STUDY --images photos --out report.html
+    """
+    from attnlabels import report_study
+
+    for sentence in report_study(study, out, images=images, suspicion=suspicion, blur=blur):
+        print(printable(sentence))
+    print(printable(str(out)))
+
+
 experiment = typer.Typer(
     no_args_is_help=True,
     help="Rapid categorisation: which maps reveal what people, or networks, need to see.",
@@ -693,6 +941,10 @@ def make_experiment_(
         int | None,
         typer.Option(min=1, metavar="N", help="Images of each class, drawn.  [default: all]"),
     ] = None,
+    practice: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Further images of each class, to practise with."),
+    ] = 0,
     side: Annotated[
         int | None,
         typer.Option(
@@ -753,9 +1005,87 @@ def make_experiment_(
         assignment=assignment,
         missing=missing,
         seed=seed,
+        practice=practice,
     )
     made = make_experiment(folders, images, out, making=making)
     print(f"{out}:", ", ".join(f"{count} {key}" for key, count in made.items()))
+
+
+@experiment.command("start")
+def start_experiment_(
+    made: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT", help="The folder that `experiment make` wrote.")
+    ],
+    results: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="What is answered. Made if it is not there, else gone on with."
+        ),
+    ],
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of new results: times, keys, blocks (YAML), those of the paper where it says "
+            "nothing.  [default: the paper's]",
+        ),
+    ] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8643,
+    open_: OpenPage = True,
+    join_code: JoinCode = None,
+    name: ServerNames = None,
+    root_path: RootPath = "",
+) -> None:
+    """Show an experiment to people in a browser, and keep what they answer.
+
+    Each picture is shown for a counted number of frames, and when it came and went is kept. The
+    next participant takes the set that fewest had. All is kept on this machine, in FOLDER, beside
+    the settings, the sentences and the text to agree to; that one is an example and no ethics
+    approval. Nothing answered is lost when the server is stopped, however that is.
+
+    \b
+    attnlabels experiment start experiment --results results
+    attnlabels experiment start experiment --results results --host 0.0.0.0 --join-code lab7
+    attnlabels experiment analyse results --out tables
+    """
+    from attnlabels.serving.extra import require_server
+
+    require_server()
+    from attnlabels import Listening, start_experiment
+
+    start_experiment(
+        made,
+        results,
+        settings=settings,
+        at=Listening(
+            host=host,
+            port=port,
+            opening=open_,
+            join_code=join_code,
+            names=name or [],
+            root_path=root_path.rstrip("/"),
+        ),
+    )
+
+
+@experiment.command("export")
+def export_experiment_(
+    results: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="The folder of `experiment start`.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The table to write (CSV).")],
+) -> None:
+    """Write what people answered as a table, a trial a row, with the times of its showing.
+
+    `experiment analyse` reads it, as it reads RESULTS itself.
+
+    \b
+    attnlabels experiment export results --out trials.csv
+    """
+    from attnlabels import export_experiment
+
+    print(f"{out}: {export_experiment(results, out)} trials")
 
 
 @experiment.command("analyse")
@@ -763,8 +1093,9 @@ def analyse_experiment_(
     trials: Annotated[
         Path,
         typer.Argument(
-            metavar="TRIALS.csv",
-            help="An answer a row: participant,image,class,map_type,share,response[,rt_ms].",
+            metavar="TRIALS",
+            help="The results of `experiment start`, a folder; or a table (CSV), an answer a row: "
+            "participant,image,class,map_type,share,response[,rt_ms][,mark][,finished].",
         ),
     ],
     out: Annotated[
@@ -809,6 +1140,13 @@ def analyse_experiment_(
             min=0, max=1, metavar="SHARE", help="And who has more where nothing is revealed."
         ),
     ] = None,
+    marked: Annotated[
+        Literal["drop", "keep"],
+        typer.Option(help="Trials with a mark, such as those that were late by more than a frame."),
+    ] = "drop",
+    unfinished: Annotated[
+        Literal["drop", "keep"], typer.Option(help="Who left before the end.")
+    ] = "drop",
     permutations: Annotated[
         int, typer.Option(min=1000, metavar="N", help="Of the tests at each level.")
     ] = 10_000,
@@ -823,7 +1161,8 @@ def analyse_experiment_(
     Which map type's participants need fewer pixels is in thresholds.md.
 
     \b
-    attnlabels experiment analyse trials.csv --out results --pair teacher=distance
+    attnlabels experiment analyse results --out tables --pair teacher=distance
+    attnlabels experiment analyse trials.csv --out tables --unanswered-sd 2
     """
     from attnlabels import Analysing, Rules, analyse_experiment
     from attnlabels.psychophysics.analysis import describe_leak
@@ -839,6 +1178,8 @@ def analyse_experiment_(
         whole_accuracy=whole_accuracy,
         unanswered_sd=unanswered_sd,
         blank_accuracy=blank_accuracy,
+        marked=marked,
+        unfinished=unfinished,
     )
     analysing = Analysing(
         rules=rules,
@@ -853,6 +1194,8 @@ def analyse_experiment_(
     found = analyse_experiment(trials, out, analysing=analysing)
     for who, why in found.kept.excluded.items():
         print(printable(f"left out: {who}: {why}"))
+    if found.kept.marked:
+        print(f"left out: {found.kept.marked} trials that were marked")
     for name, row in found.tables["thresholds"].items():
         share = row["share"]
         told = share if isinstance(share, str) else f"{share:.2%} of the pixels"

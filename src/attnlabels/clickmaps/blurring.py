@@ -62,9 +62,14 @@ def disc(diameter: int) -> Float32[np.ndarray, "{diameter} {diameter}"]:
     return (inside / inside.sum()).astype(np.float32)
 
 
-def bubbled(points: Int[np.ndarray, "n 2"], *, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """What a player uncovered of an image: squares about their clicks, (row, col) from 0."""
-    reach = max(1, round(BUBBLE * min(size) / GALA_SIDE))
+def bubbled(
+    points: Int[np.ndarray, "n 2"], *, size: tuple[int, int], reach: int | None = None
+) -> Bool[np.ndarray, "h w"]:
+    """What a player uncovered of an image: squares about their clicks, (row, col) from 0.
+
+    Their side is `reach` px, or what ClickMe's 14 px at 256 are on an image of that size.
+    """
+    reach = reach or max(1, round(BUBBLE * min(size) / GALA_SIDE))
     seen = np.zeros(size, bool)
     for row, col in points - reach // 2:
         seen[max(0, row) : row + reach, max(0, col) : col + reach] = True

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, UInt8
 
 
 def read_mask(path: Path, *, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
@@ -13,6 +13,19 @@ def read_mask(path: Path, *, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     From half of the largest grey on, be that 1 or 255, a pixel is part of the object. Raises
     FileNotFoundError, and ValueError for what is no picture or one of another size.
     """
+    grey = _read_grey(path, size)
+    return grey >= max(1, int(grey.max()) / 2)
+
+
+def read_shares(path: Path, *, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """The same as shares of a pixel, of which the largest is 1. Raises ValueError if all are 0."""
+    grey = _read_grey(path, size)
+    if not grey.any():
+        raise ValueError(f"{path}: nothing is on it; take the masks of these images")
+    return grey / float(grey.max())
+
+
+def _read_grey(path: Path, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no mask there; put it there")
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -23,4 +36,4 @@ def read_mask(path: Path, *, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
             f"{path}: a mask of {grey.shape[0]} x {grey.shape[1]} of an image of {size[0]} x "
             f"{size[1]}; take the masks of these images"
         )
-    return grey >= max(1, int(grey.max()) / 2)
+    return grey

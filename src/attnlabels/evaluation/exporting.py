@@ -48,9 +48,8 @@ def export(
 
     The ONNX files take any number and size of images, of timm's networks of the size that they were
     trained with, and are tried in ONNX Runtime: one that differs from PyTorch by more than 1e-4 of
-    the largest output is not written. Raises ValueError
-    or OSError for anything that is no checkpoint of this project, and if the extra `export` is not
-    installed.
+    the largest output is not written. Raises ValueError or OSError for anything that is no
+    checkpoint of this project, and if the extra `export` is not installed.
     """
     scores = {path.name: _read_scores(path) for path in metrics}
     place_of_folder(out)

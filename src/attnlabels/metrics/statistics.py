@@ -161,9 +161,9 @@ def bootstrap_interval(
     return Interval(float(low), float(high))
 
 
-def spearman_brown(r: float) -> float:
-    """Reliability of the whole sample from the correlation `r` of its halves."""
-    return 2 * r / (1 + r)
+def spearman_brown(r: float, times: int = 2) -> float:
+    """Reliability of so many `times` as much as `r` is of; of a whole from that of its halves."""
+    return times * r / (1 + (times - 1) * r)
 
 
 def split_half_cc(

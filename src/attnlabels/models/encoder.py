@@ -126,9 +126,9 @@ class Encoder(nn.Module):
             if number in self.taps:
                 tapped.append(x)
         first, second, last = tapped
-        maps = torch.stack(attended, dim=1) if attended else last.new_empty(len(last), 0, 0, 0)
+        maps = torch.stack(attended, dim=1) if attended else last.new_empty(last.shape[0], 0, 0, 0)
         last, mask = self.block(last)
-        return Stages(first, second, last, mask, maps, last.new_empty(len(last), 0))
+        return Stages(first, second, last, mask, maps, last.new_empty(last.shape[0], 0))
 
 
 def stages_of(
@@ -137,7 +137,7 @@ def stages_of(
     last: Float[Tensor, "n _ _ _"],
 ) -> Stages:
     """The maps of three depths of any network, for an attention head to read."""
-    n = len(last)
+    n = last.shape[0]
     return Stages(
         first,
         second,

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from attnlabels.files.damage import opened_npz, refusing
+from attnlabels.files.damage import opened_npz
 
 MAIN = "main"
 METHODS = "methods"  # the study that is of differences over seeds, and so trained for all of them
@@ -77,36 +76,19 @@ def baseline_of(run: Run, *, default: str, others: Mapping[str, str | None]) -> 
 def read_json(path: Path, *, stage: str) -> dict[str, Any]:
     """The nested numbers that `stage` wrote with `write_json`."""
     try:
-        return json.loads(_require(path, stage).read_text())
+        return json.loads(require(path, stage).read_text())
     except ValueError as error:
         raise ValueError(f"{path}: no whole JSON ({error}); run the stage {stage} again") from error
 
 
-def read_csv(path: Path, *, columns: tuple[str, ...], stage: str) -> pd.DataFrame:
-    """The rows of a CSV file, all its columns; raises ValueError if one of `columns` is not there.
-
-    Columns of numbers are checked: an infinity is refused, an empty cell is NaN.
-    """
-    _require(path, stage)
-    with refusing((ValueError,), path, what="no whole CSV", cure=f"run the stage {stage} again"):
-        rows = pd.read_csv(path)
-    _require_keys(path, columns, list(rows), stage)
-    if not len(rows):
-        raise ValueError(f"{path} has no rows; run the stage {stage} again")
-    infinite = [key for key in rows.select_dtypes("number") if np.isinf(rows[key]).any()]
-    if infinite:
-        raise ValueError(f"{path} is infinite in {', '.join(infinite)}; see the stage {stage}")
-    return rows
-
-
 def read_arrays(path: Path, *, keys: tuple[str, ...], stage: str) -> dict[str, np.ndarray]:
     """The arrays `keys` of an npz file, all about the same n things, at least one."""
-    _require(path, stage)
+    require(path, stage)
     cure = f"run the stage {stage} again"
     with opened_npz(path, what="no whole npz of numbers", cure=cure) as file:
         names = list(file)
         arrays = {key: file[key] for key in keys if key in names}
-    _require_keys(path, keys, names, stage)
+    require_keys(path, keys, names, stage)
     lengths = {key: len(array) for key, array in arrays.items()}
     if len({*lengths.values()}) != 1 or not lengths[keys[0]]:
         raise ValueError(f"{path} holds arrays of the lengths {lengths}, expected one and not 0")
@@ -123,13 +105,15 @@ def _seeds(tree: Mapping[str, Any], key: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _require(path: Path, stage: str) -> Path:
+def require(path: Path, stage: str) -> Path:
+    """The path. Raises FileNotFoundError unless it is a file, which `stage` makes."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; run the stage {stage}")
     return path
 
 
-def _require_keys(path: Path, wanted: tuple[str, ...], present: list[str], stage: str) -> None:
+def require_keys(path: Path, wanted: tuple[str, ...], present: list[str], stage: str) -> None:
+    """Raises ValueError unless all names that are wanted of what `stage` left are present."""
     missing = [key for key in wanted if key not in present]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; run the stage {stage} again")

@@ -127,11 +127,16 @@ def analyse_experiment(path: Path, out: Path, *, analysing: Analysing) -> Analys
     reading it and `analyse` raise; nothing is then written.
     """
     found = analyse(read_trials(path), analysing)
+    write_experiment(out, found)
+    return found
+
+
+def write_experiment(out: Path, found: Analysis) -> None:
+    """What `analyse_experiment` writes, as a folder."""
     with replacing_folder(out) as aside:
         aside.mkdir()
         write_analysis(aside, found)
         write_json(aside / "report.json", numbers_of(found))
-    return found
 
 
 def write_analysis(folder: Path, found: Analysis) -> None:
@@ -148,6 +153,7 @@ def numbers_of(found: Analysis) -> dict[str, Any]:
         "trials": len(found.kept.trials),
         "unanswered": found.kept.unanswered,
         "too_fast": found.kept.too_fast,
+        "marked": found.kept.marked,
     }
     leak = found.leak._asdict() if found.leak else {}
     told = {key: value for key, value in leak.items() if value is not None}

@@ -1,29 +1,32 @@
 """Who is left out of an experiment, and what counts as no answer, by rules that are parameters.
 
 Those of the code of Linsley et al.'s experiment (ICLR 2019, §2.2): people at chance on the whole
-image, or who let many trials pass, are left out; an answer within 20 ms is none.
+image, or who let many trials pass, are left out; an answer within 20 ms is none. To which are added
+what a browser's page marked, and who left before the end.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import pandas as pd
 from pydantic import Field
 
 from attnlabels.images.names import some_of
 from attnlabels.pipeline.params import record
-from attnlabels.psychophysics.trials import RT
+from attnlabels.psychophysics.trials import FINISHED, MARK, RT
 
 WHOLE = 1.0  # the share that is the whole image
 
 
 @record
 class Rules:
-    """Each rule, or null for none."""
+    """Each rule, or null or `keep` for none."""
 
     fastest_ms: Annotated[float, Field(ge=0)] | None  # an answer before that is no answer
     whole_accuracy: Annotated[float, Field(ge=0, le=1)] | None  # on whole images: more is asked for
     unanswered_sd: Annotated[float, Field(ge=0)] | None  # so many sd above the mean are too many
     blank_accuracy: Annotated[float, Field(ge=0, le=1)] | None  # where nothing is revealed: at most
+    marked: Literal["drop", "keep"]  # trials that were marked, as those shown for too long are
+    unfinished: Literal["drop", "keep"]  # who left before the end
 
 
 class Kept(NamedTuple):
@@ -33,15 +36,18 @@ class Kept(NamedTuple):
     excluded: dict[str, str]
     too_fast: int  # answers that count as none
     unanswered: int  # trials without an answer, those among them, of who is kept
+    marked: int  # trials of who is kept that are dropped for their mark
 
 
 def exclude(trials: pd.DataFrame, rules: Rules) -> Kept:
     """What of a table of `attnlabels.psychophysics.trials.read_trials` counts.
 
-    Trials without an answer are in no accuracy. Each rule is asked of all participants, so that
-    whom one excludes does not change another's bounds. Raises ValueError if nobody is kept.
+    Trials without an answer are in no accuracy, and dropped ones in no rule. Each rule is asked of
+    all participants, so that whom one excludes does not change another's bounds. Raises ValueError
+    if nobody is kept.
     """
-    told = trials.copy()
+    wanted = (trials[MARK] == "") | (rules.marked == "keep")
+    told = trials[wanted].copy()
     fast = told["answered"] & (told[RT] < (rules.fastest_ms or 0))
     told.loc[fast, "answered"] = False
     answered = told[told["answered"]]
@@ -50,6 +56,7 @@ def exclude(trials: pd.DataFrame, rules: Rules) -> Kept:
         *_below(answered, rules.whole_accuracy),
         *_absent(told, rules.unanswered_sd),
         *_knowing(answered, rules.blank_accuracy),
+        *_gone(trials, rules.unfinished),
     ]:
         before = f"{excluded[participant]}; " if participant in excluded else ""
         excluded[participant] = f"{before}{why}"
@@ -60,7 +67,8 @@ def exclude(trials: pd.DataFrame, rules: Rules) -> Kept:
             f"({some_of(f'{who}: {why}' for who, why in excluded.items())}); see the rules"
         )
     unanswered = int((~kept["answered"]).sum())
-    return Kept(kept[kept["answered"]], excluded, int(fast.sum()), unanswered)
+    marked = int((~wanted & ~trials["participant"].isin(excluded.keys())).sum())
+    return Kept(kept[kept["answered"]], excluded, int(fast.sum()), unanswered, marked)
 
 
 def _below(answered: pd.DataFrame, least: float | None) -> list[tuple[str, str]]:
@@ -88,3 +96,11 @@ def _knowing(answered: pd.DataFrame, most: float | None) -> list[tuple[str, str]
     found = answered[answered["share"] == 0].groupby("participant")["correct"].mean()
     high = found[found > most]
     return [(str(who), f"{each:.2f} on blank ones") for who, each in high.items()]
+
+
+def _gone(trials: pd.DataFrame, unfinished: str) -> list[tuple[str, str]]:
+    """Who left before the end, whose place another participant has taken since."""
+    if unfinished == "keep":
+        return []
+    counts = trials[~trials[FINISHED]].groupby("participant").size()
+    return [(str(who), f"left after {n} trials") for who, n in counts.items()]

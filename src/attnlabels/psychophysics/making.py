@@ -27,12 +27,12 @@ from attnlabels.psychophysics.design import Assignment, cells_of_set, n_sets
 from attnlabels.psychophysics.maps import Maps, NoMap, open_maps
 from attnlabels.psychophysics.reveal import random_order, reveal_order, revealed
 from attnlabels.psychophysics.stimuli import Background, background_of, compose, pixels_of
-from attnlabels.psychophysics.trials import STIMULI
+from attnlabels.psychophysics.trials import PRACTICE, PRACTICE_TABLE, STIMULI, TABLE
 
 Control = Literal["distance", "random", "other_image"]
 Order = Int[np.ndarray, "h w"]
-TABLE = "stimuli.csv"
 EVERY = "every"  # in place of the map type, of what is the same for all: nothing, or all, revealed
+SET_ASIDE = "practice"  # and of what is no part of the experiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ class Making:
     assignment: Assignment
     missing: Broken  # at an image without a map: stop, or take another of its class
     seed: int
+    practice: int = 0  # images of each class that are set aside, to be shown whole
 
 
 class Chosen(NamedTuple):
@@ -66,8 +67,9 @@ def make_experiment(
     """Write the stimuli of two folders of maps or more as PNGs, and `stimuli.csv`, into `out`.
 
     `images` has a folder for each class. The columns of the table are those of
-    `attnlabels.psychophysics.trials`. Returns how many images, map types, levels, sets and pictures
-    there are. The same parameters give the same bytes.
+    `attnlabels.psychophysics.trials`. Images that are set aside for practice are in no set, but in
+    `practice.csv`. Returns how many images, map types, levels, sets and pictures there are. The
+    same parameters give the same bytes.
 
     Raises ValueError or OSError, naming what is wrong and where, for maps and images that do not
     fit each other or the parameters; nothing is then written.
@@ -75,7 +77,7 @@ def make_experiment(
     types = [*maps, *making.controls]
     _require(types, making)
     opened = {name: open_maps(folder) for name, folder in maps.items()}
-    chosen = choose(images, opened, making)
+    chosen, set_aside = choose(images, opened, making)
     strangers = draw_strangers(len(chosen), seed=making.seed)
     with replacing_folder(out) as aside:
         aside.mkdir()
@@ -92,17 +94,26 @@ def make_experiment(
         sets = range(n_sets(len(types), len(making.shares)))
         rows = [row for number in sets for row in _rows(number, chosen, types, shown, making)]
         write_rows(aside / TABLE, rows, columns=STIMULI)
+        if set_aside:
+            whole = _write_whole(aside, images, set_aside, making)
+            write_rows(aside / PRACTICE_TABLE, whole, columns=PRACTICE)
     return {
         "images": len(chosen),
         "map types": len(types),
         "levels": len(making.shares),
         "sets": len(sets),
         "pictures": len({row["stimulus"] for row in rows}),
+        **({"to practise": len(set_aside)} if set_aside else {}),
     }
 
 
-def choose(images: Path, maps: Mapping[str, Maps], making: Making) -> list[Chosen]:
-    """The images of each class that have a map of all types, as many as are asked for, by class."""
+def choose(
+    images: Path, maps: Mapping[str, Maps], making: Making
+) -> tuple[list[Chosen], list[tuple[str, str]]]:
+    """The images of each class that have a map of all types, as many as are asked for, by class.
+
+    And names and classes of those that are set aside, which need no maps.
+    """
     listed, left_out = list_tree(images, classes=True)
     if left_out:
         name, why = next(iter(left_out.items()))
@@ -113,17 +124,23 @@ def choose(images: Path, maps: Mapping[str, Maps], making: Making) -> list[Chose
             f"{images}: two images {some_of(twice)} that differ in their endings; rename one"
         )
     rng = np.random.default_rng(making.seed)
-    found: list[Chosen] = []
+    found, set_aside = list[Chosen](), list[tuple[str, str]]()
     for label, title in enumerate(listed.classes):
         of_class = rng.permutation(np.flatnonzero(listed.labels == label))
-        taken = _take(images, listed, of_class, title, maps, making)
+        last = max(len(of_class) - making.practice, 0)
+        set_aside += [(str(listed.paths[number]), title) for number in of_class[last:]]
+        taken = _take(images, listed, of_class[:last], title, maps, making)
         if len(taken) < (making.per_class or 1):
             raise ValueError(
                 f"{images / title}: {len(taken)} images with all maps, {making.per_class or 1} are "
-                "asked for; take fewer, or add maps"
+                f"asked for{_beside(making.practice)}; take fewer, or add maps"
             )
         found += taken
-    return found
+    return found, set_aside
+
+
+def _beside(practice: int) -> str:
+    return f", beside {practice} to practise" if practice else ""
 
 
 def _take(
@@ -215,11 +232,27 @@ def _write(
             of = name if 0 < count < order.size else EVERY
             stimulus = compose(image.pixels, revealed(order, count), background)
             path = f"{of}/{share}/{stem}.png"
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            _, data = cv2.imencode(".png", stimulus.image[..., ::-1])
-            (folder / path).write_bytes(data.tobytes())
+            _write_png(folder / path, stimulus.image)
             shown[name, share] = path, count, stimulus.lost
     return shown
+
+
+def _write_whole(
+    folder: Path, images: Path, set_aside: Sequence[tuple[str, str]], making: Making
+) -> list[dict[str, str]]:
+    """The pictures to practise with, and their rows."""
+    rows = []
+    for name, title in set_aside:
+        path = f"{SET_ASIDE}/{PurePosixPath(name).with_suffix('')}.png"
+        _write_png(folder / path, _resized(read_image(images / name), making.side))
+        rows.append(dict(zip(PRACTICE, (name, title, path))))
+    return rows
+
+
+def _write_png(path: Path, picture: UInt8[np.ndarray, "_ _ 3"]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(".png", picture[..., ::-1])
+    path.write_bytes(data.tobytes())
 
 
 def _rows(
@@ -241,7 +274,8 @@ def _rows(
 
 def _require(types: Sequence[str], making: Making) -> None:
     """Raises ValueError for parameters that do not fit each other."""
-    if twice := [name for name in types if types.count(name) > 1 or name == EVERY]:
+    reserved = (EVERY, SET_ASIDE)
+    if twice := [name for name in types if types.count(name) > 1 or name in reserved]:
         raise ValueError(f"{twice[0]!r} is another map type's name; name the maps NAME=FOLDER")
     if len(types) < 2:
         raise ValueError(f"{', '.join(types) or 'no maps'}: nothing to compare; name two or more")

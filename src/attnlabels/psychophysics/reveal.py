@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 AROUND = ((-1, 0), (0, -1), (0, 1), (1, 0))  # the four neighbours, in the order of their numbers
+TURN = 2 * np.pi
 LONGEST = 1e200  # between the longest passage and the shortest; sums of them stay exact enough
 
 
@@ -49,6 +50,38 @@ def random_order(
 def revealed(order: Int[np.ndarray, "h w"], count: int) -> Bool[np.ndarray, "h w"]:
     """The first `count` pixels of an order."""
     return order < count
+
+
+def trail_of_patches(
+    size: tuple[int, int],
+    count: int,
+    *,
+    patch: int,
+    step: float,
+    noise: float,
+    rng: np.random.Generator,
+) -> Bool[np.ndarray, "h w"]:
+    """At least `count` pixels in squares of `patch` px along a trail that knows of no map.
+
+    As the partner in the game of `attnlabels collect` sees what is painted. The trail begins at a
+    random place and goes `step` px at a time, by an angle of sd `noise` (radians) off the last
+    step's; at a border it takes a new direction. Raises ValueError for more than all pixels.
+    """
+    if not 0 < count <= size[0] * size[1]:
+        raise ValueError(f"{count} pixels of {size[0]} x {size[1]}; expected 1 to all of them")
+    ends = np.array(size, np.float64)
+    at, heading, seen = rng.uniform(0, ends), rng.uniform(0, TURN), np.zeros(size, bool)
+    while True:
+        top, left = np.floor(at).astype(np.int64) - patch // 2
+        seen[max(top, 0) : max(top + patch, 0), max(left, 0) : max(left + patch, 0)] = True
+        if np.count_nonzero(seen) >= count:
+            return seen
+        heading += rng.normal(0, noise)
+        there = at + step * np.array([np.sin(heading), np.cos(heading)])
+        while not ((there >= 0) & (there < ends)).all():
+            heading = rng.uniform(0, TURN)
+            there = at + step * np.array([np.sin(heading), np.cos(heading)])
+        at = there
 
 
 def require_map(map: Float[np.ndarray, "h w"]) -> None:

@@ -15,8 +15,9 @@ import pandas as pd
 from jaxtyping import Float
 from matplotlib.colors import to_hex
 
+from attnlabels.pipeline.frames import read_csv
 from attnlabels.pipeline.gaps import Results
-from attnlabels.pipeline.results import MAIN, folder_of, read_csv, read_json
+from attnlabels.pipeline.results import MAIN, folder_of, read_json
 from attnlabels.reporting.legend import (
     BINS,
     CORRUPTED,

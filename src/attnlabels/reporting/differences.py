@@ -19,7 +19,8 @@ from attnlabels.metrics.statistics import (
     t_interval,
     welch_t,
 )
-from attnlabels.pipeline.results import Run, baseline_of, folder_of, read_csv
+from attnlabels.pipeline.frames import read_csv
+from attnlabels.pipeline.results import Run, baseline_of, folder_of
 from attnlabels.reporting.scores import (
     ABLATIONS,
     ALIGNMENT_SETS,

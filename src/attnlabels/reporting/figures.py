@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from attnlabels.pipeline.results import read_arrays, read_csv, read_json
+from attnlabels.pipeline.frames import read_csv
+from attnlabels.pipeline.results import read_arrays, read_json
 from attnlabels.reporting.legend import (
     BINS,
     CORRUPTED,

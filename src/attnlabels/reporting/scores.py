@@ -11,7 +11,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from attnlabels.metrics.statistics import Mean, mean_se
-from attnlabels.pipeline.results import MAIN, Run, folder_of, read_csv, read_json
+from attnlabels.pipeline.frames import read_csv
+from attnlabels.pipeline.results import MAIN, Run, folder_of, read_json
 from attnlabels.reporting.tables import Row
 
 EVALUATIONS = ("probe_linear", "score_robustness", "score_retrieval", "align_attention")

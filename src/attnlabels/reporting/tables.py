@@ -12,6 +12,7 @@ from attnlabels.pipeline.writing import write_rows
 from attnlabels.reporting.legend import show
 
 ONE_SEED, BEST_RUN = "n/a (1 seed)", "n/a (best run)"
+DIGITS = 4  # behind the point
 COLUMNS_AT_ONCE = 13  # of Markdown; more go on below
 
 
@@ -91,6 +92,14 @@ def read_tables(path: Path) -> list[Printed]:
     return check(AllPrinted, {"tables": tables}, where=str(path)).tables
 
 
+def print_tables(
+    tables: Mapping[str, Table], *, texts: Mapping[str, tuple[str, str]], digits: int
+) -> list[Printed]:
+    """What `write_tables` writes and `read_tables` reads, with so many digits behind the point."""
+    trees = [_as_tree(key, table, *texts[key], digits) for key, table in tables.items()]
+    return check(AllPrinted, {"tables": trees}, where="tables").tables
+
+
 def as_numbers(table: Table) -> dict[str, Any]:
     """The table as nested numbers; what cannot be told is left out."""
     return {
@@ -132,7 +141,9 @@ def _as_markdown(table: Table, *, caption: str) -> str:
     return "\n".join(parts)
 
 
-def _as_tree(key: str, table: Table, title: str, caption: str) -> dict[str, Any]:
+def _as_tree(
+    key: str, table: Table, title: str, caption: str, digits: int = DIGITS
+) -> dict[str, Any]:
     """The table for the report: what to print of a cell, and its number where it is one."""
     columns = [{"key": column, "label": show(column)} for column in _columns_of(table)]
     rows = [
@@ -140,7 +151,11 @@ def _as_tree(key: str, table: Table, title: str, caption: str) -> dict[str, Any]
             "key": name,
             "label": show(name),
             "cells": {
-                column: {"text": _as_text(cell), "value": _value_of(cell), "se": _se_of(cell)}
+                column: {
+                    "text": _as_text(cell, digits),
+                    "value": _value_of(cell),
+                    "se": _se_of(cell),
+                }
                 for column, cell in row.items()
             },
         }
@@ -158,14 +173,15 @@ def _value_of(cell: Cell) -> float | int | None:
     return None
 
 
-def _as_text(cell: Cell) -> str:
+def _as_text(cell: Cell, digits: int = DIGITS) -> str:
     match cell:
         case Mean(mean=mean, se=se):
-            return f"{mean:.4f} ± {ONE_SEED if se is None else f'{se:.4f}'}"
+            return f"{mean:.{digits}f} ± {ONE_SEED if se is None else f'{se:.{digits}f}'}"
         case BestRun(mean=mean):
-            return f"{mean:.4f} (best run)"
+            return f"{mean:.{digits}f} (best run)"
         case float():
-            return f"{cell:.4f}" if abs(cell) >= 0.0001 or cell == 0 else f"{cell:.1e}"
+            small = 0 < abs(cell) < 10**-digits
+            return f"{cell:.1e}" if small else f"{cell:.{digits}f}"
     return str(cell)
 
 

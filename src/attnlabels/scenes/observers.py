@@ -120,7 +120,7 @@ def eye_fixations(
     """Each observer's fixations, about `n_fixations` of them."""
     counts = rng.normal(n_fixations, COUNT_SD * n_fixations, n_observers)
     trails = []
-    for count, interest in zip(counts, _interests(rng, attention, n=n_observers, sd=interest_sd)):
+    for count, interest in zip(counts, interests(rng, attention, n=n_observers, sd=interest_sd)):
         looked = draws(rng, interest, n=max(2, round(count)))
         looked += rng.normal(0, error_px, looked.shape)
         trails.append(_counted_from_1(looked, attention.shape))
@@ -148,7 +148,7 @@ def mouse_samples(
     moved = ((time - leg) / (1 - DWELL)).clip(0, 1)
     moved = (moved**2 * (3 - 2 * moved))[:, None]  # from rest to rest
     trails = []
-    for interest in _interests(rng, attention, n=n_observers, sd=interest_sd):
+    for interest in interests(rng, attention, n=n_observers, sd=interest_sd):
         start = np.array([attention.shape]) / 2
         stops = np.concatenate([start, draws(rng, interest, n=n_targets)])
         trail = (1 - moved) * stops[leg] + moved * stops[leg + 1]
@@ -159,14 +159,14 @@ def mouse_samples(
     return trails
 
 
-def _interests(
+def interests(
     rng: np.random.Generator,
     attention: Float[np.ndarray, "h w"],
     *,
     n: int,
     sd: float,
 ) -> Float[np.ndarray, "n h w"]:
-    """p_k of `n` observers."""
+    """p_k of `n` observers, each a map that sums to 1."""
     height, width = attention.shape
     fields = rng.normal(0, sd, (n, *INTEREST_CELLS))
     smooth = [cv2.resize(each, (width, height), interpolation=cv2.INTER_CUBIC) for each in fields]

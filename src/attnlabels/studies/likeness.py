@@ -14,7 +14,8 @@ import pandas as pd
 
 from attnlabels.metrics.permutations import sign_flips
 from attnlabels.metrics.statistics import Mean, mean_se, one_sample_t, t_interval
-from attnlabels.pipeline.results import Run, read_csv, read_json
+from attnlabels.pipeline.frames import read_csv
+from attnlabels.pipeline.results import Run, read_json
 from attnlabels.reporting.differences import with_holm
 from attnlabels.reporting.legend import show
 from attnlabels.reporting.scores import flatten

@@ -141,7 +141,8 @@ class Teacher(nn.Module):
         """Maps at the resolution of `images`, which lie in [0, 1]."""
         h, w = images.shape[2:]
         x = F.pad(images, (0, -w % self.stride, 0, -h % self.stride), mode="replicate")
-        total = x.new_zeros(len(x), 1, *x.shape[2:], dtype=torch.float32)
+        # shape[0]: `len` is a constant to torch.export, which then goes the slow way in `export`
+        total = x.new_zeros(x.shape[0], 1, *x.shape[2:], dtype=torch.float32)
         if self.offset is not None:
             total = total + self.offset
         for tap, branch in zip(self.backbone(x), self.branches):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from attnlabels.clickmaps.blurring import blur, disc, mean_map, odd, player_maps
+from attnlabels.clickmaps.blurring import blur, bubbled, disc, mean_map, odd, player_maps
 
 NAMES = ("box_49", "disc_twice", "harmonization")
 
@@ -97,3 +97,8 @@ def test_the_mean_of_the_players_maps_is_the_map_of_all(count):
     assert maps.keys() == {4, 7}
     all_of_it = blur(mean_map(POINTS, PLAYERS, size=(3, 4), count=count), "box_49")
     assert np.allclose(np.mean([*maps.values()], axis=0), all_of_it, atol=1e-6)
+
+
+def test_a_click_uncovers_a_square_of_the_side_that_is_given():
+    assert bubbled(np.array([[10, 10]]), size=(40, 40), reach=5).sum() == 25
+    assert bubbled(np.array([[10, 10]]), size=(256, 256)).sum() == 14**2

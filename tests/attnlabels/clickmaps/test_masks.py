@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from attnlabels.clickmaps.masks import read_mask
+from attnlabels.clickmaps.masks import read_mask, read_shares
 
 
 @pytest.mark.parametrize("largest", [255, 1])
@@ -29,3 +29,11 @@ def test_a_mask_that_is_none_is_named(tmp_path):
     cv2.imwrite(str(tmp_path / "x.png"), np.zeros((4, 3), np.uint8))
     with pytest.raises(ValueError, match="x.png: a mask of 4 x 3 of an image of 3 x 4; take"):
         read_mask(tmp_path / "x.png", size=(3, 4))
+
+
+def test_shares_of_pixels_are_kept_and_the_largest_is_1(tmp_path):
+    cv2.imwrite(str(tmp_path / "x.png"), np.array([[0, 50, 200]], np.uint8))
+    assert read_shares(tmp_path / "x.png", size=(1, 3)).tolist() == [[0, 0.25, 1]]
+    cv2.imwrite(str(tmp_path / "x.png"), np.zeros((1, 3), np.uint8))
+    with pytest.raises(ValueError, match="x.png: nothing is on it"):
+        read_shares(tmp_path / "x.png", size=(1, 3))

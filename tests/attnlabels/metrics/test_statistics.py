@@ -245,6 +245,12 @@ def test_spearman_brown_worked_by_hand() -> None:
     assert spearman_brown(0.883) == pytest.approx(0.938, abs=1e-3)  # OSIE, eye tracking
 
 
+def test_spearman_brown_of_several_times_as_much_is_that_of_steps() -> None:
+    assert spearman_brown(0.4, 1) == pytest.approx(0.4)
+    assert spearman_brown(0.4, 2) == pytest.approx(spearman_brown(0.4))
+    assert spearman_brown(spearman_brown(0.3, 2), 3) == pytest.approx(spearman_brown(0.3, 6))
+
+
 def histogram(points: np.ndarray) -> np.ndarray:
     return np.histogram2d(points[:, 0], points[:, 1], bins=6, range=[(0, 24), (0, 24)])[0]
 

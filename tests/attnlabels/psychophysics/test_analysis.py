@@ -8,26 +8,15 @@ import pytest
 
 from attnlabels.images.decoding import read_image
 from attnlabels.psychophysics.analysis import (
-    Analysing,
     analyse,
     analyse_experiment,
     describe_leak,
     numbers_of,
 )
-from attnlabels.psychophysics.exclusions import Rules
 from attnlabels.psychophysics.psychometric import Psychometric
 from attnlabels.psychophysics.trials import read_trials
+from recipes import ANALYSING
 
-ANALYSING = Analysing(
-    rules=Rules(fastest_ms=20.0, whole_accuracy=0.5, unanswered_sd=3.0, blank_accuracy=None),
-    accuracy=0.75,
-    guess=None,
-    most_lapses=0.1,
-    pairs=None,
-    permutations=1000,
-    resamples=20,
-    seed=0,
-)
 MIDDLES = {"players": -1.4, "bottom_up": -0.8, "random": 0.3}
 SHARES = (0.0, 0.03, 0.1, 0.3, 1.0)
 

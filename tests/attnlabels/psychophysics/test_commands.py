@@ -1,7 +1,7 @@
 """The commands `attnlabels experiment make` and `analyse`, as a shell calls them."""
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import get_args
@@ -18,21 +18,11 @@ from painted import write_painted_pictures
 
 
 @pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def call(tmp_path: Path, monkeypatch, command) -> Callable[..., tuple[int, str, str]]:
     """The status of the command, what it prints and what it says of errors, in a folder of data."""
     monkeypatch.chdir(tmp_path)
     write_painted_pictures(tmp_path)
-
-    def of(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["attnlabels", "experiment", *words])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return of
+    return partial(command, "experiment")
 
 
 MAKE = ("make", "players=people", "part", "--images", "images", "--out", "out")

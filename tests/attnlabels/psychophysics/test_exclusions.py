@@ -9,6 +9,8 @@ NONE = {
     "whole_accuracy": None,
     "unanswered_sd": None,
     "blank_accuracy": None,
+    "marked": "keep",
+    "unfinished": "keep",
 }
 
 
@@ -20,7 +22,7 @@ def person(name: str, *, whole: str = "1111", blank: str = "01", missed: int = 0
         for share, right in seen
     ]
     rows += [{"participant": name, "share": 0.5, "correct": False, "answered": False}] * missed
-    return [{**row, "rt_ms": 400.0} for row in rows]
+    return [{**row, "rt_ms": 400.0, "mark": "", "finished": True} for row in rows]
 
 
 def table(*people: list[dict]) -> pd.DataFrame:
@@ -65,6 +67,28 @@ def test_an_answer_that_was_too_fast_is_none():
     assert (found.too_fast, found.unanswered) == (1, 1) and 0 not in found.trials.index
     assert kept(trials).too_fast == 0
     assert trials["answered"].all(), "the table itself is left as it was"
+
+
+def test_marked_trials_are_dropped_before_all_rules_and_counted():
+    trials = table(person("a", whole="10"), person("b", missed=1))
+    trials.loc[1, "mark"] = "late"  # the wrong one of a's
+    found = kept(trials, whole_accuracy=0.5, marked="drop")
+    assert found.excluded == {} and found.marked == 1 and 1 not in found.trials.index
+    assert kept(trials, whole_accuracy=0.5).excluded == {"a": "0.50 on whole images"}
+    assert kept(trials).marked == 0
+
+
+def test_marked_trials_of_who_is_left_out_are_not_counted():
+    trials = table(person("a", whole="000"), person("b"))
+    trials.loc[[0, 6], "mark"] = "hidden"
+    assert kept(trials, whole_accuracy=0.5, marked="drop").marked == 1
+
+
+def test_who_left_before_the_end_is_left_out():
+    trials = table(person("a"), person("b", missed=1))
+    trials.loc[trials["participant"] == "b", "finished"] = False
+    assert kept(trials, unfinished="drop").excluded == {"b": "left after 7 trials"}
+    assert kept(trials).excluded == {}
 
 
 def test_several_reasons_are_all_told():

@@ -15,7 +15,7 @@ from attnlabels.psychophysics.making import (
     make_experiment,
     orders_of,
 )
-from attnlabels.psychophysics.trials import read_stimuli
+from attnlabels.psychophysics.trials import read_practice, read_stimuli
 from painted import SIDE, write_painted_pictures
 
 MAKING = Making(
@@ -59,6 +59,26 @@ def test_each_image_is_in_each_cell_once_over_the_sets(make):
     assert (stimuli.groupby("set")["map_type"].nunique() == 1).all()
     assert [*dict.fromkeys(stimuli["map_type"])] == [*TYPES]
     assert {*stimuli["class"]} == {*"abc"} and (stimuli["class"] == stimuli["image"].str[0]).all()
+
+
+def test_images_to_practise_with_are_whole_and_in_no_set(make, painted):
+    made, out, stimuli = make(practice=1, per_class=2)
+    practice = read_practice(out / "practice.csv")
+    assert made["to practise"] == 3 and [*practice["class"]] == [*"abc"]
+    assert not {*practice["image"]} & {*stimuli["image"]}
+    for _, row in practice.iterrows():
+        whole = read_image(painted / "images" / row["image"])
+        assert (read_image(out / row["stimulus"]) == whole).all()
+
+
+def test_setting_none_aside_leaves_all_as_it_was(make):
+    made, out, _ = make()
+    assert not (out / "practice.csv").exists() and "to practise" not in made
+
+
+def test_setting_too_many_aside_is_refused(make):
+    with pytest.raises(ValueError, match="3 are asked for, beside 2 to practise; take fewer"):
+        make(practice=2)
 
 
 def test_pictures_show_as_many_pixels_of_the_image_for_all_map_types(make):

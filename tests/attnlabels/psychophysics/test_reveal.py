@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from attnlabels.psychophysics.reveal import random_order, require_map, reveal_order, revealed
+from attnlabels.collecting.patches import reveal
+from attnlabels.psychophysics.reveal import (
+    random_order,
+    require_map,
+    reveal_order,
+    revealed,
+    trail_of_patches,
+)
 
 SIZE = (14, 17)
 MANNERS = [(0.0, 0.0), (0.0, 0.7), (5.0, 0.0), (5.0, 0.7)]
@@ -133,3 +140,33 @@ def test_parameters_that_make_no_order_are_refused():
         grow(two_blobs(), noise=float("nan"))
     with pytest.raises(ValueError, match="alpha 1000.0 .*: of passages so unlike"):
         grow(two_blobs(), alpha=1000.0)
+
+
+@pytest.mark.parametrize("count", [1, 50, 200])
+def test_a_trail_of_patches_reveals_as_many_pixels_and_hangs_together(count):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        seen = trail_of_patches(SIZE, count, patch=3, step=1.0, noise=0.8, rng=rng)
+        assert count <= seen.sum() < count + 9
+        assert label(seen)[1] == 1
+
+
+def test_trails_begin_anywhere_and_are_what_a_partner_sees():
+    begins = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        begins.append(np.argwhere(trail_of_patches(SIZE, 1, patch=1, step=1.0, noise=0.8, rng=rng)))
+    assert len({tuple(each[0]) for each in begins}) > 100
+    # squares as those of the game about the same place
+    image = np.full((*SIZE, 3), 7, np.uint8)
+    row, col = begins[0][0].tolist()
+    rng = np.random.default_rng(0)
+    seen = trail_of_patches(SIZE, 1, patch=5, step=1.0, noise=0.8, rng=rng)
+    shown = reveal(image, [(col + 0.5, row + 0.5)], patch_px=5, neutral=128)
+    assert (seen == (shown[..., 0] == 7)).all()
+
+
+@pytest.mark.parametrize("count", [0, SIZE[0] * SIZE[1] + 1])
+def test_a_trail_of_more_pixels_than_there_are_or_of_none_is_refused(count):
+    with pytest.raises(ValueError, match="expected 1 to all of them"):
+        trail_of_patches(SIZE, count, patch=3, step=1.0, noise=0.8, rng=np.random.default_rng(0))

@@ -1,8 +1,14 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from attnlabels.psychophysics.trials import read_stimuli, read_trials
+from attnlabels.psychophysics.trials import (
+    check_trials,
+    read_practice,
+    read_stimuli,
+    read_trials,
+)
 
 HEADER = "participant,image,class,map_type,share,response,rt_ms"
 GOOD = [
@@ -38,6 +44,34 @@ def test_times_and_other_columns_may_be_missing_or_more(table):
     trials = read_trials(table("0.5,1,a/1.png,a,players,a,1200.1", header=header))
     assert trials["rt_ms"].isna().all() and [*trials["onset_ms"]] == ["1200.1"]
     assert [*trials["participant"]] == ["1"]
+
+
+def test_a_page_may_mark_trials_and_tell_who_finished(table):
+    trials = read_trials(table(*GOOD))
+    assert [*trials["mark"]] == [""] * 4 and trials["finished"].all()
+    told = ("late,1", ",1", ",0", "hidden,0")
+    lines = [f"{line},{more}" for line, more in zip(GOOD, told)]
+    trials = read_trials(table(*lines, header=f"{HEADER},mark,finished"))
+    assert [*trials["mark"]] == ["late", "", "", "hidden"]
+    assert [*trials["finished"]] == [True, True, False, False]
+    with pytest.raises(ValueError, match="line 2: finished is 'yes'; expected a number from 0 to"):
+        read_trials(table(f"{GOOD[0]},,yes", header=f"{HEADER},mark,finished"))
+
+
+def test_rows_in_memory_are_read_as_those_of_a_file(table):
+    rows = pd.read_csv(table(*GOOD), dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(check_trials(rows, Path("there")), read_trials(table(*GOOD)))
+    rows.loc[1, "share"] = "2"
+    with pytest.raises(ValueError, match="there: line 3: share is"):
+        check_trials(rows, Path("there"))
+
+
+def test_pictures_to_practise_with_may_be_none(table, tmp_path):
+    assert not len(read_practice(tmp_path / "none.csv"))
+    practice = read_practice(table("a/1.png,a,practice/a/1.png", header="image,class,stimulus"))
+    assert practice.to_numpy().tolist() == [["a/1.png", "a", "practice/a/1.png"]]
+    with pytest.raises(ValueError, match="no column stimulus; make the stimuli again"):
+        read_practice(table("a/1.png,a", header="image,class"))
 
 
 @pytest.mark.parametrize(

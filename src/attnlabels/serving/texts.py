@@ -1,0 +1,62 @@
+"""The files of a study's folder that people edit: sentences by name, the consent text, settings.
+
+The template of a study's texts says which sentences there are.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from attnlabels.pipeline.params import read
+from attnlabels.pipeline.writing import replacing
+
+VERSION_DIGITS = 12
+CLASSES = "classes"  # the one entry that is no sentence: what the classes' folders are called
+
+
+def write_new(folder: Path, files: Mapping[str, str], *, lacks: str) -> None:
+    """Write the files of a new study, by their names, into a folder that is not there, or empty.
+
+    Raises FileExistsError for any other; the message says what it `lacks`.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} is there and {lacks}; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        with replacing(folder / name) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+
+def read_texts(path: Path, *, template: Path) -> dict[str, Any]:
+    """The sentences by their names, and the classes' names.
+
+    Raises ValueError that names one that is missing, unknown or no sentence, and FileNotFoundError.
+    """
+    texts, expected = read(path), read(template)
+    for fault, names in (
+        ("is missing; add it", expected.keys() - texts.keys()),
+        ("is unknown; remove it", texts.keys() - expected.keys()),
+    ):
+        if names:
+            raise ValueError(f"{path}: {min(names)} {fault}")
+    for name, text in texts.items():
+        if name == CLASSES:
+            _require_names(path, text)
+        elif not isinstance(text, str) or not text:
+            raise ValueError(f"{path}: {name} is {text!r}; expected a sentence, quoted")
+    return texts
+
+
+def _require_names(path: Path, names: Any) -> None:
+    if not isinstance(names, Mapping) or not all(
+        isinstance(each, str) for pair in names.items() for each in pair
+    ):
+        raise ValueError(
+            f"{path}: {CLASSES}: expected FOLDER: name, each quoted where it is a number"
+        )
+
+
+def version_of(consent: str) -> str:
+    """What is kept of which text somebody agreed to."""
+    return sha256(consent.encode()).hexdigest()[:VERSION_DIGITS]

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from attnlabels.serving.texts import read_texts, version_of
+
+TEMPLATE = "title: A study\nagree: I agree\nclasses: {}\n"
+
+
+@pytest.fixture
+def texts(tmp_path: Path):
+    """Reads a file of these lines as one of TEMPLATE's kind."""
+    (tmp_path / "template.yaml").write_text(TEMPLATE)
+
+    def of(text: str):
+        (tmp_path / "texts.yaml").write_text(text)
+        return read_texts(tmp_path / "texts.yaml", template=tmp_path / "template.yaml")
+
+    return of
+
+
+def test_texts_are_the_templates_translated(texts):
+    translated = "title: Eine Studie\nagree: Einverstanden\nclasses: {01_bird: Vogel}\n"
+    assert texts(translated)["classes"] == {"01_bird": "Vogel"}
+    assert texts(TEMPLATE)["title"] == "A study"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: A study\nclasses: {}\n", "texts.yaml: agree is missing; add it"),
+        (TEMPLATE + "more: Words\n", "texts.yaml: more is unknown; remove it"),
+        (TEMPLATE.replace("I agree", "yes: no"), "not valid YAML"),
+        (TEMPLATE.replace("I agree", "3"), "agree is 3; expected a sentence, quoted"),
+        (TEMPLATE.replace("{}", "{1: bird}"), "classes: expected FOLDER: name, each quoted"),
+        (TEMPLATE.replace("{}", "[bird]"), "classes: expected FOLDER: name"),
+    ],
+)
+def test_texts_that_do_not_fit_are_named(texts, text, message):
+    with pytest.raises(ValueError, match=message):
+        texts(text)
+
+
+def test_another_text_is_another_version():
+    assert version_of("I agree") != version_of("I agree.")
+    assert len(version_of("I agree")) == 12
