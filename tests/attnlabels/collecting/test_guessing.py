@@ -1,4 +1,5 @@
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,10 +10,18 @@ from attnlabels.collecting.guessing import Guesser, Partner
 from attnlabels.serving.refusals import Refused
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
+WAITS_S = 60.0
 
 
 def partner(see, classes="abcdefg"):
     return Partner(classes=[*classes], square=lambda image: image, see=see, identity={})
+
+
+def wait_until(what):
+    end = time.monotonic() + WAITS_S
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_the_five_likeliest_are_told_in_order():
@@ -30,20 +39,22 @@ def test_of_three_classes_three_are_told_and_equal_ones_in_their_order():
 
 
 def test_who_asks_at_once_is_answered_each_with_their_own_in_few_batches():
-    batches, first = [], threading.Event()
+    batches, begun, all_asked = [], threading.Event(), threading.Event()
 
     def see(images):
         batches.append(len(images))
-        first.wait()  # until all have asked
+        begun.set()
+        assert all_asked.wait(WAITS_S)
         return np.eye(7, dtype=np.float32)[images[:, 0, 0, 0]]
 
     guesser = Guesser(partner(see))
     images = [np.full((4, 4, 3), k, np.uint8) for k in range(7)]
     with ThreadPoolExecutor(7) as pool:
-        asked = [pool.submit(guesser.guess, image) for image in images]
-        while guesser.asked.qsize() < 6:
-            pass
-        first.set()
+        asked = [pool.submit(guesser.guess, images[0])]
+        assert begun.wait(WAITS_S)  # or the first batch might hold several
+        asked += [pool.submit(guesser.guess, image) for image in images[1:]]
+        wait_until(lambda: guesser.asked.qsize() == 6)
+        all_asked.set()
         names = [each.result()[0][0] for each in asked]
     assert names == [*"abcdefg"] and batches == [1, 6]
     guesser.close()
@@ -55,16 +66,15 @@ def test_who_comes_when_too_many_wait_is_refused_and_the_others_are_answered(mon
 
     def see(images):
         begun.set()
-        going.wait()
+        assert going.wait(WAITS_S)
         return np.ones((len(images), 7), np.float32)
 
     guesser = Guesser(partner(see))
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(guesser.guess, IMAGE)]
-        begun.wait()
+        assert begun.wait(WAITS_S)
         asked += [pool.submit(guesser.guess, IMAGE) for _ in range(2)]
-        while not guesser.asked.full():
-            pass
+        wait_until(guesser.asked.full)
         with pytest.raises(Refused, match="the partner is busy") as refused:
             guesser.guess(IMAGE)
         going.set()
@@ -78,7 +88,7 @@ def test_a_partner_that_takes_too_long_is_not_waited_for(monkeypatch):
     going = threading.Event()
 
     def see(images):
-        going.wait()
+        assert going.wait(WAITS_S)
         return np.ones((len(images), 7), np.float32)
 
     guesser = Guesser(partner(see))
