@@ -18,6 +18,8 @@ INSTRUCTIONS = {
     "avx2": "AVX2",
     "asimd": "NEON",
 }
+# What holds torch to the instructions before AVX-512 (params/avx2.env has it and the others').
+HELD_BACK = ("ATEN_CPU_CAPABILITY", "avx2")
 PACKAGES = ("torch", "dvc", "attnlabels")
 
 
@@ -52,13 +54,16 @@ def made_by(threads: int) -> dict[str, str | int]:
 
 
 def processor() -> str:
-    """The processor's name and the newest of its instructions that matter here; and the GPU's.
+    """The processor's name and the newest of its instructions that are taken; and the GPU's.
 
-    For example "AMD EPYC (AVX2)", or "AMD EPYC (AVX2), NVIDIA H100".
+    For example "AMD EPYC (AVX2)", also of one with newer ones where torch is held to these; or
+    "AMD EPYC (AVX2), NVIDIA H100".
     """
     about = _cpuinfo()
     name = about.get("model name") or platform.processor() or platform.machine()
     flags = (about.get("flags") or about.get("Features") or "").split()
+    if HELD_BACK in os.environ.items():
+        flags = [flag for flag in flags if "512" not in flag and "amx" not in flag]
     newest = next((shown for flag, shown in INSTRUCTIONS.items() if flag in flags), "")
     names = [f"{name} ({newest})" if newest else name]
     torch = sys.modules.get("torch")

@@ -1,5 +1,6 @@
 import json
 import os
+import platform
 import subprocess
 import sys
 from importlib.metadata import version
@@ -94,6 +95,27 @@ def test_the_processor_is_named_with_the_newest_instructions_it_has(monkeypatch)
     monkeypatch.setattr(machine, "_cpuinfo", dict)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert processor()
+
+
+def test_instructions_that_are_held_back_are_not_named(monkeypatch):
+    """The file says what a shell exports; torch, which reads it once, says what it took."""
+    about = {"model name": "Some CPU", "flags": "fpu avx2 avx512f avx512_bf16 amx_bf16"}
+    monkeypatch.setattr(machine, "_cpuinfo", lambda: about)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    command = """
+    set -a; . params/avx2.env; set +a
+    exec "$0" -c 'import os, torch; print(torch.backends.cpu.get_cpu_capability(), *os.environ)'
+    """
+    told = subprocess.run(
+        ["bash", "-c", command, sys.executable], cwd=SOURCES.parent, capture_output=True, text=True
+    )
+    capability, *names = told.stdout.split()
+    assert machine.HELD_BACK[0] in names and "ONEDNN_MAX_CPU_ISA" in names
+    if platform.machine() == "x86_64":
+        assert capability in ("AVX2", "DEFAULT")  # DEFAULT: of a processor without either
+    assert processor() == "Some CPU (AMX)"
+    monkeypatch.setenv(*machine.HELD_BACK)
+    assert processor() == "Some CPU (AVX2)"
 
 
 def test_a_result_says_what_it_was_made_by():
