@@ -26,6 +26,7 @@ supervised = {
 }
 write_params(Path.cwd(), {
     "table1.cotrain.cotrain.images": 6,
+    "make_scenes.scenes.n_cifar_test": 60,  # of 20, some run classifies none
     **{f"train_supervised.{key}": value for key, value in supervised.items()},
 })
 """

@@ -117,6 +117,11 @@ TINY: dict[str, Any] = {
     "label_images.workers": 0,
     "label_images.shard_size": 10,
     "label_images.examples": 2,
+    **{f"methods.{name}.network.options.img_size": 24 for name in ("vit", "vit_attn_teacher")},
+    **{  # of four stages as any, and of a stride that leaves something of 24 pixels
+        f"methods.{name}.network.options": {"dims": [8, 16, 24, 32], "output_stride": 16}
+        for name in ("convnext", "convnext_attn_teacher")
+    },
     "relabel_images.contracam.options.batch_size": 6,
     "relabel_images.contracam.options.workers": 0,
     "train_simclr": {

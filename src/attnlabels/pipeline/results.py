@@ -2,7 +2,7 @@
 
 A study is a table of runs in params.yaml. Those of `main`, the root's dvc.yaml, are trained for
 each of `seeds` and leave their files under metrics/ and data/; those of another study, for each
-of `study_seeds`, and under metrics/<study>/ and data/<study>/.
+of `study_seeds` (of `methods`, of `seeds`), and under metrics/<study>/ and data/<study>/.
 """
 
 import json
@@ -15,6 +15,7 @@ import numpy as np
 from attnlabels.files.damage import opened_npz
 
 MAIN = "main"
+METHODS = "methods"  # the study that is of differences over seeds, and so trained for all of them
 PARAMS = "params.yaml"
 
 
@@ -53,7 +54,7 @@ def runs_of(studies: str, tree: Mapping[str, Any]) -> dict[str, Run]:
             raise ValueError(
                 f"{PARAMS} has no table of runs {study!r}, one of the studies {studies!r}"
             )
-        seeds = _seeds(tree, "seeds" if study == MAIN else "study_seeds")
+        seeds = _seeds(tree, "seeds" if study in (MAIN, METHODS) else "study_seeds")
         for name in table:
             if name in runs:
                 raise ValueError(

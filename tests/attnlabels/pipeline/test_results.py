@@ -29,6 +29,11 @@ def test_the_runs_of_a_study_have_its_seeds_and_keep_their_order():
     assert runs["contrastive"] == ("main", "contrastive", (0, 1, 2))
 
 
+def test_the_methods_are_trained_for_all_seeds():
+    runs = runs_of("methods", TREE | {"methods": {"byol": {}}})
+    assert runs["byol"] == ("methods", "byol", (0, 1, 2))
+
+
 def test_the_files_of_main_are_at_the_top_and_those_of_a_study_in_its_folder():
     runs = runs_of("main+table1", TREE)
     metrics, data = Path("metrics"), Path("data")
