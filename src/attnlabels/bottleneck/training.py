@@ -63,6 +63,8 @@ class Row(encoders.Row):
 
 def require_one_meaning(p: Recipe, row: Row) -> None:
     """Raises ValueError for a row that weighs what it does not have, or ramps beyond the end."""
+    if p.compile:
+        raise ValueError("a bottleneck is not compiled; set train_bottleneck.compile to false")
     require_terms(row.weights)
     if others := sorted(row.weights.keys() - {*TERMS}):
         raise ValueError(f"no terms of a bottleneck: {others}; expected some of {sorted(TERMS)}")
