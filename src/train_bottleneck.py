@@ -38,7 +38,7 @@ def main(
 ) -> None:
     p, about = load(TrainBottleneck, "train_bottleneck"), read_json(listed, stage="list_runs")
     row = check(Row, about["row"], where=f"{PARAMS}: run {about['run']}")
-    require_one_meaning(p, row)
+    require_one_meaning(row)
     samples, config = Shards(Path(row.labels)), network_config(p, row)
     chosen, squares = divide(
         samples, images, manifest, development=p.development, size=p.image_size, crop=p.eval_crop

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlabels.bottleneck.trunks import Trunk, build_trunk
+from attnlabels.losses.bottleneck import wide
 from attnlabels.models.attention_maps import build_attention
 from attnlabels.models.encoder import Stages, stages_of
 from attnlabels.models.probe import linear_probe
@@ -86,7 +87,7 @@ class Attention(nn.Module):
         if self.deviation is None:
             deviation, drawn = mean.new_empty(len(mean), 0, 0), mean.unsqueeze(1)
         else:
-            deviation = F.softplus(self.deviation(mean.unsqueeze(1)).squeeze(1).float() - LOW)
+            deviation = F.softplus(wide(self.deviation(mean.unsqueeze(1)).squeeze(1)) - LOW)
             shaped = noise.reshape(len(mean), -1, *mean.shape[1:])
             drawn = mean.unsqueeze(1) + deviation.unsqueeze(1) * shaped
         if self.anchors is None:
@@ -158,7 +159,7 @@ class BottleneckEncoder(nn.Module):
         if self.attention is not None:
             maps = (maps.unsqueeze(1) * (1 + mask.used.unsqueeze(2))).flatten(0, 1)
         last = self.trunk.between(maps, self.stage, len(self.trunk.channels))
-        pooled = last.float().mean(dim=(2, 3)).unflatten(0, (len(images), -1))
+        pooled = wide(last).mean(dim=(2, 3)).unflatten(0, (len(images), -1))
         mean, deviation, drawn = self.code_of(pooled, of_codes)
         decoded = self.decoder(drawn).mean(dim=(1, 2))
         return Passed(decoded, pooled.mean(dim=1), mask, mean, deviation)
@@ -178,7 +179,7 @@ class BottleneckEncoder(nn.Module):
         if not self.noisy:
             return told, told.new_empty(len(told), 0, 0), told.unsqueeze(2)
         mean, raw = told.chunk(2, dim=-1)
-        deviation = F.softplus(raw.float() - LOW)
+        deviation = F.softplus(wide(raw) - LOW)
         shaped = noise.reshape(*mean.shape[:2], -1, self.code)
         return mean, deviation, mean.unsqueeze(2) + deviation.unsqueeze(2) * shaped
 

@@ -171,7 +171,7 @@ def by_beta(
         return {**row, "weights": others}
 
     told = {name: row for name, row in rows.items() if row["mask"] and BETA in row["weights"]}
-    first = next(iter(told.values()), {"weights": {}})
+    first: Mapping[str, Any] = next(iter(told.values()), {"weights": {}})
     found = {row["weights"][BETA]: name for name, row in told.items() if rest(row) == rest(first)}
     return {beta: found[beta] for beta in sorted(found) if found[beta] in scored}
 

@@ -61,10 +61,8 @@ class Row(encoders.Row):
         return any(term in VIEW_TERMS for term in self.weights)
 
 
-def require_one_meaning(p: Recipe, row: Row) -> None:
-    """Raises ValueError for a row that weighs what it does not have, or ramps beyond the end."""
-    if p.compile:
-        raise ValueError("a bottleneck is not compiled; set train_bottleneck.compile to false")
+def require_one_meaning(row: Row) -> None:
+    """Raises ValueError for a row that weighs what it does not have, or has what it cannot use."""
     require_terms(row.weights)
     if others := sorted(row.weights.keys() - {*TERMS}):
         raise ValueError(f"no terms of a bottleneck: {others}; expected some of {sorted(TERMS)}")
@@ -86,6 +84,12 @@ def require_one_meaning(p: Recipe, row: Row) -> None:
             f"a run with anchors weighs {' and '.join(ANCHOR_TERMS)}, or they would not be learnt "
             "and drawn values not kept to them; add both to its weights"
         )
+
+
+def require_schedule(p: Recipe, row: Row) -> None:
+    """Raises ValueError for a ramp that does not end, and for what bottlenecks do not do."""
+    if p.compile:
+        raise ValueError("a bottleneck is not compiled; set train_bottleneck.compile to false")
     if row.ramp_epochs > p.epochs:
         raise ValueError(
             f"ramp_epochs is {row.ramp_epochs} of {p.epochs} epochs in all, and the weights would "
@@ -121,6 +125,7 @@ def build_training(
     p: Recipe, row: Row, config: dict[str, Any], *, n_classes: int, world: World
 ) -> Training:
     """The network on its device, with its optimizer, its pass and its loss."""
+    require_schedule(p, row)
     network = build_network(config, n_classes=n_classes)
     shares = Shares(
         section="train_bottleneck",

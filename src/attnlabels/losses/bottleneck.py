@@ -8,6 +8,7 @@ Kullback-Leibler divergence from N(0, 1).
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -19,7 +20,7 @@ def divergence(mean: Float[Tensor, "*d"], deviation: Float[Tensor, "*d"]) -> Flo
 
     `deviation` > 0 is that by which the numbers are drawn.
     """
-    m, s = mean.float(), deviation.float()
+    m, s = wide(mean), wide(deviation)
     return ((s.square() + m.square() - 1) / 2 - s.log()) / BIT
 
 
@@ -31,10 +32,15 @@ def divergence_repository(
     So in the paper's public code, which draws with the deviation s all the same: it is least where
     s -> 0, and noise is rewarded to vanish (STUDIES §D.3).
     """
-    m, s = mean.float(), deviation.float()
+    m, s = wide(mean), wide(deviation)
     return (((2 * s).exp() + m.square() - 1) / 2 - s) / BIT
 
 
 def distance(one: Float[Tensor, "n *d"], other: Float[Tensor, "n *d"]) -> Float[Tensor, ""]:
     """Mean square of what two lack of each other; no gradient reaches the `other`."""
-    return torch.nn.functional.mse_loss(one.float(), other.float().detach())
+    return F.mse_loss(wide(one), wide(other).detach())
+
+
+def wide(values: Tensor) -> Tensor:
+    """In float32, or in double where they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
