@@ -43,12 +43,12 @@ FLOORS = (
         "processes",
         "unit_attention",
     },
-    {"serving", "shards", "teachers", "testsets"},
+    {"masks", "serving", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"clickmaps", "readouts"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
     {"collecting", "labelling", "sessions", "studies"},
-    {"gathered"},
+    {"bottleneck", "gathered"},
     {"simulated"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.

@@ -54,8 +54,8 @@ def curve(
     return np.stack(found, axis=1)
 
 
-def area(values: Float[np.ndarray, "*n x"], shares: Sequence[float]) -> Float[np.ndarray, "*n"]:
-    """Under a curve over shares, by straight lines, over the span of these."""
+def area(values: Float[np.ndarray, "n x"], shares: Sequence[float]) -> Float[np.ndarray, "n"]:
+    """Under each curve over shares, by straight lines, over the span of these."""
     x = np.asarray(shares)
-    middles = (values[..., 1:] + values[..., :-1]) / 2
-    return (middles * np.diff(x)).sum(axis=-1) / (x[-1] - x[0])
+    middles = (values[:, 1:] + values[:, :-1]) / 2
+    return (middles * np.diff(x)).sum(axis=1) / (x[-1] - x[0])

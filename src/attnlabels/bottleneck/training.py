@@ -137,6 +137,11 @@ def build_training(
     shown = ("view0", "noise") if row.noisy else ("view0",)
     attention = network.encoder.attention
     learnt = attention is not None and any(True for _ in attention.mask.parameters())
+    if attention is not None and attention.deviation is None and "mask_bits" in row.weights:
+        raise ValueError(
+            f"the mask {row.mask} is not drawn, so mask_bits has nothing to price; remove it from "
+            "the row's weights"
+        )
 
     def forward(network: nn.Module, *parts: Tensor) -> Outputs:
         return network(*parts)
