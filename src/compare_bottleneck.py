@@ -18,12 +18,12 @@ from attnlabels.bottleneck import tables as made_of
 from attnlabels.bottleneck.pictures import show_masks
 from attnlabels.bottleneck.tables import NETWORKS, STAGE, TEXTS
 from attnlabels.pipeline.params import load, read, record
-from attnlabels.pipeline.results import runs_of
+from attnlabels.pipeline.results import Run, runs_of
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.reporting.figures import write_png
 from attnlabels.reporting.tables import Table, as_numbers, read_tables, write_tables
-from attnlabels.studies.likeness import contrast, read_scored, require_runs, tell
+from attnlabels.studies.likeness import Scored, contrast, read_scored, require_runs, tell
 from attnlabels.studies.page import Drawn, Page, write_page
 
 Pair = tuple[str, str]
@@ -53,39 +53,28 @@ class CompareBottleneck:
 
 def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page: Path) -> None:
     p, tree = load(CompareBottleneck, "compare_bottleneck"), read()
-    runs, stage = runs_of(study, tree), "compare_bottleneck"
-    require_runs("contrasts", chain(*p.contrasts), runs, stage=stage)
-    require_runs("masked", chain(*p.masked), runs, stage=stage)
-    require_runs("pictured", p.pictured, runs, stage=stage)
-    require_runs("curves", [p.curves], runs, stage=stage)
-    if unknown := sorted({*p.measures} - {*NETWORKS}):
-        raise ValueError(
-            f"params.yaml: {stage}.measures names {unknown[0]!r}; expected some of "
-            f"{', '.join(NETWORKS)}"
-        )
+    runs = runs_of(study, tree)
+    require_named(p, runs)
     scored = {
         name: read_scored(each, metrics / STAGE, data / "scores", stage=STAGE)
         for name, each in runs.items()
     }
-    drawn: dict[str, Any] = {"permutations": p.permutations, "seed": p.seed, "level": p.level}
-    contrasts = {
-        name: contrast(NETWORKS[name], scored, p.pairs(name), stage=STAGE, **drawn)
-        for name in p.measures
-    }
-    first = next(iter(scored.values()))
+    contrasts = contrast_all(p, scored)
     made: dict[str, Table] = {
         "networks": made_of.tabulate_networks(scored),
         "stability": made_of.tabulate_stability(scored),
         "curves": made_of.tabulate_curves(scored),
         "transfer": made_of.tabulate_transfer(runs, metrics / "score_transfer"),
     }
-    values = {**first.about, **drawn, "seeds": len(first.seeds), "level": 100 * p.level}
+    about = next(iter(scored.values())).about
+    values = {**about, **vars(p), "seeds": len(runs[p.curves].seeds), "level": 100 * p.level}
     texts = {key: words(key, values) for key in made}
     for name, table in contrasts.items():
         key = f"contrasts_{name.replace(' ', '_')}"
         made[key], texts[key] = table, words("contrasts", values | {"measure": name})
     betas = made_of.by_beta(tree[study], scored)
     curves = made_of.read_curves(runs[p.curves], data / "examples")
+    pictures = [show_masks([runs[name] for name in p.pictured], data / "examples")]
     with replacing_folder(tables) as aside:
         aside.mkdir()
         write_tables(aside, made, texts=texts)
@@ -100,11 +89,33 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
             finding=[made_of.told_bits(scored, betas), made_of.told_masks(scored), *found],
             tables=read_tables(tables / "tables.json"),
             figures=[Drawn("Bits, accuracy and objects", FIGURE, png)],
-            pictures=[show_masks([runs[name] for name in p.pictured], data / "examples")],
+            pictures=pictures,
             notes=[f"{name}: {row_words(tree[study][name])}" for name in runs],
-            made_by=first.about["made_by"],
+            made_by=about["made_by"],
         ),
     )
+
+
+def require_named(p: CompareBottleneck, runs: dict[str, Run]) -> None:
+    """Raises ValueError where the section names what is no run, or no measure."""
+    stage = "compare_bottleneck"
+    require_runs("contrasts", chain(*p.contrasts), runs, stage=stage)
+    require_runs("masked", chain(*p.masked), runs, stage=stage)
+    require_runs("pictured", p.pictured, runs, stage=stage)
+    require_runs("curves", [p.curves], runs, stage=stage)
+    for name in {*p.measures} - {*NETWORKS}:
+        known = ", ".join(NETWORKS)
+        raise ValueError(f"params.yaml: {stage}.measures names {name!r}; expected some of {known}")
+
+
+def contrast_all(p: CompareBottleneck, scored: dict[str, Scored]) -> dict[str, Table]:
+    """A table of differences of runs for each measure."""
+    given: dict[str, Any] = {key: getattr(p, key) for key in ("permutations", "seed", "level")}
+    paths = {name: NETWORKS[name] for name in p.measures}
+    return {
+        name: contrast(path, scored, p.pairs(name), stage=STAGE, **given)
+        for name, path in paths.items()
+    }
 
 
 def words(key: str, values: dict[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-FLAT_MASK = 0.01  # of values between 0 and 1: about one grey level of a hundred
+FLAT_MASK = 0.01  # of values between 0 and 1
+SHARED_MASK = 0.95  # correlation of two images' masks
 
 
 def spread(z: Tensor) -> Tensor:
@@ -41,10 +42,15 @@ def spread_of_masks(masks: Tensor) -> dict[str, Tensor]:
 
 
 def collapsed_mask(epoch: Mapping[str, Any]) -> str:
-    """What shows that an epoch's masks choose no place, or the same for each image, or nothing."""
+    """What shows that an epoch's masks choose no place, or the same for each image, or nothing.
+
+    Where masks share all but a part, two images' correlate by 1 less the share of variance that is
+    between images.
+    """
     spread, variety = epoch["mask_spread"], epoch["mask_variety"]
     if spread < FLAT_MASK:
         return f"the mask has collapsed: it is the same in all cells (deviation {spread:.2g})"
-    if variety < FLAT_MASK:
-        return f"the mask has collapsed: it is the same for all images (deviation {variety:.2g})"
+    shared = 1 - (variety / spread) ** 2
+    if shared > SHARED_MASK:
+        return f"the mask has collapsed: it is the same for all images (correlation {shared:.3f})"
     return ""
