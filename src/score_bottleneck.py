@@ -5,7 +5,7 @@
 IMAGES are shards of test images with classes, OBJECTS a folder of the masks of their objects,
 `<class>/<stem>.png`. SCORES (CSV) tells of each image whether it is classified rightly, the bits of
 its code and mask, IoU of mask and gradient with the object, beside chance, the areas under deletion
-and insertion in the order of either and at random, of the first images, and accuracy, IoU and
+and insertion in the order of either and at random, of some images, and accuracy, IoU and
 likeness of the mask under changes that leave the object alone or the class. REPORT has their means;
 EXAMPLES (npz) the mean curves, and of a few images the pixels, object and maps.
 """
@@ -20,6 +20,8 @@ from pydantic import Field
 from attnlabels.bottleneck.changes import changes_of
 from attnlabels.bottleneck.frozen import open_network
 from attnlabels.bottleneck.scoring import (
+    columns_of,
+    draw_some,
     idle_anchors,
     maps_of,
     read_tested,
@@ -62,10 +64,12 @@ def main(
     seen = see_all(frozen, tested.images, batch_size=p.batch_size)
     maps = maps_of(frozen, tested, seen, batch_size=p.batch_size)
     of_maps = score_maps(tested, seen, maps)
+    some = draw_some(len(tested.names), p.curve_images, seed=p.seed)
     of_curves, curves = score_curves(
         frozen,
-        tested,
-        {name: each[: p.curve_images] for name, each in maps.items()},
+        tested.images[some],
+        tested.labels[some],
+        {name: each[some] for name, each in maps.items()},
         shares=p.shares,
         cells=p.cells,
         seed=p.seed,
@@ -76,19 +80,21 @@ def main(
         frozen, tested, seen, changes, seed=p.seed, batch_size=p.batch_size
     )
     rows = [a | b for a, b in zip(of_maps, of_changes)]
-    for row, more in zip(rows, of_curves):
-        row |= more
+    for i, more in zip(some.tolist(), of_curves):
+        rows[i] |= more
     idle = idle_anchors(frozen, seen)
     if idle.get("idle"):
         told = f"{idle['idle']} of {idle['anchors']} anchors are nearest to no cell of any image"
         print(f"warning: {told}; fewer would do", file=sys.stderr)
     named = [{"image": name, **row} for name, row in zip(tested.names, rows)]
-    write_rows(scores, named, columns=[*dict.fromkeys(key for row in named for key in row)])
-    shown = {name: each[: p.examples].astype(np.float32) for name, each in maps.items()}
+    told = [*(key for row in named for key in row), *columns_of(changes, seen)]
+    write_rows(scores, named, columns=[*dict.fromkeys(told)])
+    few = some[: p.examples]
+    shown = {name: each[few].astype(np.float32) for name, each in maps.items()}
     write_arrays(
         examples,
-        images=tested.images[: p.examples],
-        object=np.stack(tested.objects[: p.examples]),
+        images=tested.images[few],
+        object=np.stack([tested.objects[i] for i in few]),
         shares=np.array(p.shares),
         **curves,
         **shown,

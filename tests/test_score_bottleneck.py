@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import score_bottleneck
+from attnlabels.bottleneck.scoring import draw_some
 from bottlenecks import SIZE, write_network
 from painted import write_painted
 
@@ -56,10 +57,16 @@ def test_an_image_has_a_row_and_the_report_is_their_mean(score):
         assert report[key]["mean"] == pytest.approx(scores[key].mean())
     for map, measure in (("mask", "iou"), ("gradient", "rho"), ("colour", "alike")):
         assert report[map][measure]["mean"] == pytest.approx(scores[f"{map}.{measure}"].mean())
-    assert scores["deletion.mask"].notna().tolist() == [True] * 6 + [False] * 6
+    assert np.flatnonzero(scores["deletion.mask"].notna()).tolist() == [*draw_some(12, 6, seed=0)]
     assert report["deletion"]["mask"]["n"] == 6
     assert arrays["deletion.random"].shape == arrays["shares"].shape == (3,)
     assert arrays["images"].shape == (3, SIZE, SIZE, 3) and arrays["mask"].shape == (3, 8, 8)
+
+
+def test_columns_are_the_same_whatever_turns(score):
+    _, scores, _ = score()
+    assert scores["colour.alike_turns"].isna().all()  # of so little change none does
+    assert {f"{name}.alike_stays" for name in ("colour", "texture", "low_4", "high_4")} <= {*scores}
 
 
 def test_anchors_that_never_win_are_said_and_counted(score, capsys):

@@ -5,7 +5,7 @@ mask always stand what it is worth nothing without: accuracy under the change, I
 and how alike the masks of two images are. A mask that has collapsed is the most stable one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -101,9 +101,18 @@ def maps_of(
     return masks | {"gradient": np.concatenate(slopes).astype(np.float64)}
 
 
+def draw_some(n: int, some: int, *, seed: int) -> Int[np.ndarray, "m"]:
+    """So many of `n` images, or all if there are no more, drawn by the seed, in their order.
+
+    Not the first ones, which may be of one class.
+    """
+    return np.sort(np.random.default_rng(seed).permutation(n)[:some])
+
+
 def score_curves(
     frozen: Frozen,
-    tested: Tested,
+    images: UInt8[np.ndarray, "n s s 3"],
+    labels: Int[np.ndarray, "n"],
     maps: Mapping[str, Float[np.ndarray, "n _ _"]],
     *,
     shares: Sequence[float],
@@ -115,10 +124,9 @@ def score_curves(
 
     In the order of each of the `maps` of the images, and at random.
     """
-    n = len(next(iter(maps.values())))
+    n = len(images)
     orders = {
-        name: np.stack([order_of(map, cells=cells) for map in each[:n]])
-        for name, each in maps.items()
+        name: np.stack([order_of(map, cells=cells) for map in each]) for name, each in maps.items()
     }
     orders["random"] = np.stack(
         [np.random.default_rng([seed, i]).permutation(cells * cells) for i in range(n)]
@@ -132,8 +140,8 @@ def score_curves(
     for way in WAYS:
         for name, order in orders.items():
             right = curve(
-                tested.images[:n],
-                tested.labels[:n],
+                images,
+                labels,
                 order,
                 way,
                 shares=shares,
@@ -181,6 +189,16 @@ def score_stability(
                 # Of images whose decision stays, and of the others.
                 row[f"{name}.alike_{'stays' if decided[i] == told[i] else 'turns'}"] = same
     return rows
+
+
+def columns_of(changes: Iterable[str], seen: Seen) -> list[str]:
+    """The columns of changes that no image may have, as where no decision turns, but seeds share.
+
+    Of a network without masks there are none.
+    """
+    if not seen.masks.size:
+        return []
+    return [f"{name}.alike_{each}" for name in changes for each in ("stays", "turns")]
 
 
 def changed(

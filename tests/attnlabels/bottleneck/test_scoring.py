@@ -7,6 +7,7 @@ import pytest
 from attnlabels.bottleneck.changes import alike, changes_of
 from attnlabels.bottleneck.frozen import Frozen
 from attnlabels.bottleneck.scoring import (
+    draw_some,
     idle_anchors,
     maps_of,
     read_tested,
@@ -73,14 +74,27 @@ def test_without_mask_or_noise_there_is_the_gradient_alone(tested):
         assert {*row} == {f"{name}.{of}" for name in changes for of in ("top1", "stays")}
 
 
+def test_some_images_are_drawn_in_their_order_and_not_the_first():
+    some = draw_some(400, 100, seed=0)
+    assert len({*some.tolist()}) == 100 and (np.diff(some) > 0).all() and some[-1] > 350
+    assert draw_some(5, 100, seed=0).tolist() == [0, 1, 2, 3, 4]
+
+
 def test_curves_begin_with_the_whole_image_or_with_nothing(tested):
     frozen = frozen_of()
     seen, maps = scored(frozen, tested)
-    some = {name: each[:6] for name, each in maps.items()}
+    some = draw_some(12, 6, seed=3)
     rows, curves = score_curves(
-        frozen, tested, some, shares=(0.0, 0.5, 1.0), cells=8, seed=0, batch_size=4
+        frozen,
+        tested.images[some],
+        tested.labels[some],
+        {name: each[some] for name, each in maps.items()},
+        shares=(0.0, 0.5, 1.0),
+        cells=8,
+        seed=0,
+        batch_size=4,
     )
-    right = (seen.logits.argmax(axis=1) == tested.labels)[:6]
+    right = (seen.logits.argmax(axis=1) == tested.labels)[some]
     assert len(rows) == 6
     for order in ("mask", "gradient", "random"):
         assert curves[f"deletion.{order}"][0] == curves[f"insertion.{order}"][-1] == right.mean()
