@@ -87,8 +87,8 @@ def main(
         told = f"{idle['idle']} of {idle['anchors']} anchors are nearest to no cell of any image"
         print(f"warning: {told}; fewer would do", file=sys.stderr)
     named = [{"image": name, **row} for name, row in zip(tested.names, rows)]
-    told = [*(key for row in named for key in row), *columns_of(changes, seen)]
-    write_rows(scores, named, columns=[*dict.fromkeys(told)])
+    columns = [*(key for row in named for key in row), *columns_of(changes, seen)]
+    write_rows(scores, named, columns=[*dict.fromkeys(columns)])
     few = some[: p.examples]
     shown = {name: each[few].astype(np.float32) for name, each in maps.items()}
     write_arrays(
