@@ -197,7 +197,7 @@ def draw(
             style = {"color": RUN_COLOURS[i % 3], "linestyle": "-" if way == "deletion" else "--"}
             three.errorbar(100 * x, mean, error, label=f"{way}, {order}", **style)
         three.set(xlabel="% of cells", ylabel="accuracy", ylim=(0, 1), title=show(run))
-        three.legend(fontsize=7)
+        three.legend(fontsize=7, loc="lower center", ncols=2)
     return figure
 
 
