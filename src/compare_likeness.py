@@ -20,6 +20,7 @@ from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.reporting.tables import Table, as_numbers, read_tables, write_tables
 from attnlabels.studies.likeness import (
+    MEASURES,
     STAGE,
     TESTED,
     TEXTS,
@@ -62,9 +63,9 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
     }
     require_comparable(scored)
     people = read_json(metrics / "measure_reliability.json", stage="measure_reliability")
-    drawn = {"permutations": p.permutations, "seed": p.seed}
+    drawn: dict[str, Any] = {"permutations": p.permutations, "seed": p.seed}
     contrasts = {
-        measure: contrast(measure, scored, p.contrasts, level=p.level, **drawn)
+        measure: contrast(MEASURES[measure], scored, p.contrasts, level=p.level, **drawn)
         for measure in measured(TESTED, scored)
     }
     pairs = [(runs[a], runs[b]) for a, b in p.contrasts]

@@ -45,6 +45,7 @@ def tables_of_runs(pipelines: Iterable[Path]) -> dict[str, str]:
 
 # Where labels lie: as seen from the root, and from studies that make their own.
 OWN = {
+    "stages/bottleneck": "data/bottleneck/maps",
     "stages/clickme": "data/clickme/maps",
     "stages/collect": "data/collect/revealed",
     "stages/psychophysics": "data/psychophysics/revealed",

@@ -37,6 +37,7 @@ FLOORS = (
         "blocks",
         "images",
         "losses",
+        "masks",
         "metrics",
         "models",
         "pipeline",
@@ -48,7 +49,7 @@ FLOORS = (
     {"clickmaps", "readouts"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
     {"collecting", "labelling", "sessions", "studies"},
-    {"gathered"},
+    {"bottleneck", "gathered"},
     {"simulated"},
 )
 # Rooms of what is imported by name, by a row's key that has it; list_runs watches their code.

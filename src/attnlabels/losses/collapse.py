@@ -1,4 +1,4 @@
-"""Whether projections still tell images apart, or have collapsed."""
+"""Whether projections, and masks, still tell images apart, or have collapsed."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,9 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
+
+FLAT_MASK = 0.01  # of values between 0 and 1
+SHARED_MASK = 0.95  # correlation of two images' masks
 
 
 def spread(z: Tensor) -> Tensor:
@@ -26,4 +29,28 @@ def collapsed(epoch: Mapping[str, Any], *, n: int) -> str:
     chance = 2 * math.log(2 * n - 1)
     if epoch.get("contrastive", 0.0) > 0.995 * chance:
         return f"NT-Xent is no better than chance ({epoch['contrastive']:.3f}, chance {chance:.3f})"
+    return ""
+
+
+def spread_of_masks(masks: Tensor) -> dict[str, Tensor]:
+    """Standard deviations of masks [n, i, j], each of one image: over cells, and over images."""
+    values = masks.detach().float()
+    return {
+        "mask_spread": values.flatten(1).std(dim=1).mean(),
+        "mask_variety": values.std(dim=0).mean(),
+    }
+
+
+def collapsed_mask(epoch: Mapping[str, Any]) -> str:
+    """What shows that an epoch's masks choose no place, or the same for each image, or nothing.
+
+    Where masks share all but a part, two images' correlate by 1 less the share of variance that is
+    between images.
+    """
+    spread, variety = epoch["mask_spread"], epoch["mask_variety"]
+    if spread < FLAT_MASK:
+        return f"the mask has collapsed: it is the same in all cells (deviation {spread:.2g})"
+    shared = 1 - (variety / spread) ** 2
+    if shared > SHARED_MASK:
+        return f"the mask has collapsed: it is the same for all images (correlation {shared:.3f})"
     return ""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attnlabels.losses import attention, prediction, redundancy
+from attnlabels.losses import attention, bottleneck, prediction, redundancy
 from attnlabels.losses import harmonization as input_gradient
 from attnlabels.losses.nt_xent import nt_xent
 
@@ -78,6 +78,30 @@ class UnitAttending(Protocol):
 class Explained(Protocol):
     @property
     def gradient(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Coded(Protocol):
+    @property
+    def code_mean(self) -> Tensor: ...
+    @property
+    def code_deviation(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Masked(Protocol):
+    @property
+    def mask_mean(self) -> Tensor: ...
+    @property
+    def mask_deviation(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Anchored(Protocol):
+    @property
+    def drawn(self) -> Tensor: ...
+    @property
+    def anchored(self) -> Tensor: ...
 
 
 class Targets(NamedTuple):
@@ -175,6 +199,37 @@ def harmonization(outputs: Explained, targets: Targets) -> Float[Tensor, ""]:
     return input_gradient.harmonization(outputs.gradient, targets.view_maps).mean()
 
 
+def classification_bits(outputs: Classifying, targets: Targets) -> Float[Tensor, ""]:
+    """Cross-entropy of the class in bits, beside which bits of a code have the weight β."""
+    return probe(outputs, targets) / bottleneck.BIT
+
+
+def code_bits(outputs: Coded, targets: Targets) -> Float[Tensor, ""]:
+    """What codes tell of images at most: bits, summed over a code's numbers, mean over codes."""
+    return bottleneck.divergence(outputs.code_mean, outputs.code_deviation).sum(dim=-1).mean()
+
+
+def code_bits_repository(outputs: Coded, targets: Targets) -> Float[Tensor, ""]:
+    """The same with the public code's deviation."""
+    told = bottleneck.divergence_repository(outputs.code_mean, outputs.code_deviation)
+    return told.sum(dim=-1).mean()
+
+
+def mask_bits(outputs: Masked, targets: Targets) -> Float[Tensor, ""]:
+    """What a cell of a mask tells at most, in bits, mean over cells, as in the author's AIBR."""
+    return bottleneck.divergence(outputs.mask_mean, outputs.mask_deviation).mean()
+
+
+def codebook(outputs: Anchored, targets: Targets) -> Float[Tensor, ""]:
+    """Of anchors from the drawn values that are nearest to them: it moves the anchors alone."""
+    return bottleneck.distance(outputs.anchored, outputs.drawn)
+
+
+def commitment(outputs: Anchored, targets: Targets) -> Float[Tensor, ""]:
+    """The same distance; it moves the values alone."""
+    return bottleneck.distance(outputs.drawn, outputs.anchored)
+
+
 TERMS: dict[str, Callable[[Any, Targets], Tensor]] = {
     "contrastive": contrastive,
     "barlow_twins": barlow_twins,
@@ -190,9 +245,20 @@ TERMS: dict[str, Callable[[Any, Targets], Tensor]] = {
     "classification": probe,  # the same of logits whose gradient reaches the encoder
     "unit_distance": unit_distance,
     "harmonization": harmonization,
+    "classification_bits": classification_bits,
+    "code_bits": code_bits,
+    "code_bits_repository": code_bits_repository,
+    "mask_bits": mask_bits,
+    "codebook": codebook,
+    "commitment": commitment,
 }
 ATTENTION_TERMS = ("kld", "kld_reversed", "nss", "nss_unbiased")
 VIEW_TERMS = ("unit_distance", "harmonization")  # those of maps of the classified view itself
+# Those of what is drawn in a bottleneck, by what a run gives for them.
+CODE_TERMS = ("code_bits", "code_bits_repository")
+MASK_TERMS = ("mask_bits",)
+ANCHOR_TERMS = ("codebook", "commitment")
+BOTTLENECK_TERMS = (*CODE_TERMS, *MASK_TERMS, *ANCHOR_TERMS)
 # Those of the projections of two views, and which parts of a student one needs beside a projector.
 PAIR_TERMS: dict[str, frozenset[str]] = {
     "contrastive": frozenset(),

@@ -21,7 +21,11 @@ from typing import Any, NamedTuple
 PACKAGE = __name__.partition(".")[0]
 LIBRARY = Path(__file__).resolve().parents[1]
 # The rooms of what is imported by name, by the key of a run's row that has the name.
-SLOTS = {"block": LIBRARY / "blocks", "unit_attention": LIBRARY / "unit_attention"}
+SLOTS = {
+    "block": LIBRARY / "blocks",
+    "unit_attention": LIBRARY / "unit_attention",
+    "mask": LIBRARY / "masks",
+}
 READERS = {"getcomments", "getdoc", "getsource", "getsourcelines"}  # of `inspect`
 MEANINGLESS = {"ctx", "type_comment"}  # where a name stands tells the first
 OWN = "."  # as a name: the module itself

@@ -109,30 +109,30 @@ class Scored(NamedTuple):
     about: dict[str, Any]
 
 
-def read_scored(run: Run, metrics: Path, scores: Path) -> Scored:
-    """What `score_likeness` left of a run; raises FileNotFoundError naming what is missing."""
+def read_scored(run: Run, metrics: Path, scores: Path, *, stage: str = STAGE) -> Scored:
+    """What `stage` left of a run; raises FileNotFoundError naming what is missing."""
     trees = {
-        seed: read_json(metrics / f"{run.name}-{seed}.json", stage=STAGE) for seed in run.seeds
+        seed: read_json(metrics / f"{run.name}-{seed}.json", stage=stage) for seed in run.seeds
     }
     means = {seed: flatten(tree) for seed, tree in trees.items()}
     images = [
-        read_csv(scores / f"{run.name}-{seed}.csv", columns=("image",), stage=STAGE)
+        read_csv(scores / f"{run.name}-{seed}.csv", columns=("image",), stage=stage)
         for seed in run.seeds
     ]
     for seed, frame in zip(run.seeds, images):
-        _require_like(images[0], frame, scores / f"{run.name}-{seed}.csv")
+        _require_like(images[0], frame, scores / f"{run.name}-{seed}.csv", stage)
     averaged = pd.concat(images).groupby("image", sort=True).mean(numeric_only=True)
     first = next(iter(trees.values()))
     return Scored(pd.DataFrame.from_dict(means, orient="index"), averaged, first)
 
 
-def _require_like(first: pd.DataFrame, other: pd.DataFrame, path: Path) -> None:
+def _require_like(first: pd.DataFrame, other: pd.DataFrame, path: Path, stage: str) -> None:
     """Raises ValueError unless two seeds tell the same of the same images, each once."""
     names = other["image"].tolist()
     if len({*names}) < len(names) or names != first["image"].tolist() or {*other} != {*first}:
         raise ValueError(
             f"{path}: of other images than the run's first seed, of one twice, or with other "
-            f"columns; run the stage {STAGE} again"
+            f"columns; run the stage {stage} again"
         )
 
 
@@ -180,23 +180,24 @@ def measured(names: Iterable[str], scored: Mapping[str, Scored]) -> list[str]:
 
 
 def contrast(
-    measure: str,
+    path: str,
     scored: Mapping[str, Scored],
     pairs: Sequence[tuple[str, str]],
     *,
     level: float,
     permutations: int,
     seed: int,
+    stage: str = STAGE,
 ) -> Table:
-    """One run minus another in a measure, over seeds and over images."""
-    table, path = dict[str, Row](), MEASURES[measure]
+    """One run minus another in what `stage` scores as `path`, over seeds and over images."""
+    table = dict[str, Row]()
     for one, other in pairs:
         a, b = scored[one], scored[other]
         mean = f"{path}.mean"
         for name, each in ((one, a), (other, b)):
             told = mean in each.seeds and each.seeds[mean].notna().all()
             if not told or path not in each.images or each.images[path].isna().all():
-                raise ValueError(f"the run {name} has no {path}; run the stage {STAGE} again")
+                raise ValueError(f"the run {name} has no {path}; run the stage {stage} again")
         over_seeds = (a.seeds[mean] - b.seeds[mean]).to_numpy(np.float64)
         over_images = (a.images[path] - b.images[path]).dropna().to_numpy()
         row: Row = {"difference": mean_se(over_seeds)}
@@ -225,12 +226,14 @@ def tabulate_people(reliability: Mapping[str, Any]) -> Table:
     }
 
 
-def require_runs(key: str, names: Iterable[str], runs: Mapping[str, Run]) -> None:
-    """Raises ValueError if `compare_likeness` names at `key` what is no run."""
+def require_runs(
+    key: str, names: Iterable[str], runs: Mapping[str, Run], *, stage: str = "compare_likeness"
+) -> None:
+    """Raises ValueError if the section of `stage` names at `key` what is no run."""
     unknown = sorted({*names} - {*runs})
     if unknown:
         raise ValueError(
-            f"params.yaml: compare_likeness.{key} names {unknown[0]!r}, which is no run; "
+            f"params.yaml: {stage}.{key} names {unknown[0]!r}, which is no run; "
             f"expected some of {', '.join(runs)}"
         )
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from attnlabels.losses.objective import (
     ATTENTION_TERMS,
+    BOTTLENECK_TERMS,
     PAIR_TERMS,
     VIEW_TERMS,
     require_terms,
@@ -55,7 +56,7 @@ class Row(encoders.Row):
 
 def require_one_meaning(row: Row) -> None:
     """Raises ValueError for a row that weighs a term that there is not, or has no maps for."""
-    require_terms(row.weights, without=PAIR_TERMS)
+    require_terms(row.weights, without=[*PAIR_TERMS, *BOTTLENECK_TERMS])
     if "unit_distance" in row.weights and row.unit_attention is None:
         raise ValueError(
             "a run without `unit_attention` has no maps for unit_distance; name a module of "

@@ -37,7 +37,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
 
-Loss = Callable[[Any, Mapping[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
+# (outputs, targets, share of the training that is behind) -> the total, and what it is made of
+Loss = Callable[[Any, Mapping[str, Tensor], float], tuple[Tensor, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ class Training:
         values: dict[str, Tensor] = {}
 
         def loss(outputs: Any, rows: Sequence[Tensor]) -> Tensor:
-            total, terms = self.loss(outputs, dict(zip(self.targets, rows)))
+            total, terms = self.loss(outputs, dict(zip(self.targets, rows)), progress)
             values.update({"loss": total, **terms})
             return total
 
@@ -197,13 +198,24 @@ def weigh(
     *,
     temperature: float | None = None,
     watched: Callable[[Any], dict[str, Tensor]] = lambda outputs: {},
+    ramps: Mapping[str, float] | None = None,
 ) -> Loss:
-    """The loss that `weights` names the terms of; `watched` numbers are reported beside these."""
+    """The loss that `weights` names the terms of; `watched` numbers are reported beside these.
 
-    def loss(outputs: Any, rows: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    The weight of a term in `ramps` rises from 0 to its own over that share of the training, as a
+    straight line.
+    """
+
+    def at(progress: float) -> Mapping[str, float]:
+        rising = {name: share for name, share in (ramps or {}).items() if progress < share}
+        return {**weights, **{each: weights[each] * progress / rising[each] for each in rising}}
+
+    def loss(
+        outputs: Any, rows: Mapping[str, Tensor], progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         maps, fixations = rows.get("map"), rows.get("fixations")
         targets = Targets(rows["label"], maps, fixations, temperature, rows.get("map0"))
-        total, terms = objective(outputs, targets, weights=weights)
+        total, terms = objective(outputs, targets, weights=at(progress))
         return total, terms | watched(outputs)
 
     return loss

@@ -55,8 +55,10 @@ class Views(Dataset[dict[str, Any]]):
     Images are uint8 [h, w, 3]. The draws depend on (seed, epoch, index) alone, so they are the
     same in whichever process and after whichever interruption a sample is made. `chosen` are the
     numbers of the samples that there are to train on. With a `map_size`, `map0` is the map of the
-    first view, float32 [map_size, map_size], cropped and mirrored as that is. Raises ValueError
-    where maps are asked for and none of the samples has any: nothing would be learnt from them.
+    first view, float32 [map_size, map_size], cropped and mirrored as that is. With `noise`, there
+    are as many standard normal numbers as `noise`, for what a network draws of an image. Raises
+    ValueError where maps are asked for and none of the samples has any: nothing would be learnt
+    from them.
     """
 
     def __init__(
@@ -70,9 +72,10 @@ class Views(Dataset[dict[str, Any]]):
         clean: Clean | None,
         seed: int,
         map_size: int | None = None,
+        noise: int = 0,
     ) -> None:
         self.samples, self.chosen, self.n_views, self.seed = samples, chosen, n_views, seed
-        self.map_size = map_size
+        self.map_size, self.noise = map_size, noise
         self.augmentation, self.image_size, self.clean = augmentation, image_size, clean
         if (clean is not None or map_size is not None) and not self._any_map():
             raise ValueError(
@@ -117,6 +120,8 @@ class Views(Dataset[dict[str, Any]]):
             },
             **(self.clean.parts(sample, image) if self.clean else {}),
             **({"map0": map_of(sample, drawn[0], size=self.map_size)} if self.map_size else {}),
+            # Behind all other draws, which so are the same with it and without.
+            **({"noise": rng.standard_normal(self.noise, np.float32)} if self.noise else {}),
             "label": sample["label"],
             "index": index,
         }

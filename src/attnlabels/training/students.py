@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from attnlabels.losses.collapse import collapsed, spread
 from attnlabels.losses.objective import (
     ATTENTION_TERMS,
+    BOTTLENECK_TERMS,
     VIEW_TERMS,
     require_parts,
     require_terms,
@@ -149,7 +150,7 @@ class Row(encoders.Row):
 
 def require_one_meaning(p: Recipe, row: Row) -> None:
     """Raises ValueError for a row that says two things, or asks for what cannot be had."""
-    require_terms(row.weights, without=VIEW_TERMS)
+    require_terms(row.weights, without=[*VIEW_TERMS, *BOTTLENECK_TERMS])
     require_parts(row.weights, row.parts)
     if isinstance(row.network, TimmNetwork) and (
         row.block != "none" or row.attention not in ("none", "readout")

@@ -1,8 +1,9 @@
 import math
 
 import pytest
+import torch
 
-from attnlabels.losses.collapse import collapsed
+from attnlabels.losses.collapse import collapsed, collapsed_mask, spread_of_masks
 
 
 @pytest.mark.parametrize(
@@ -16,3 +17,28 @@ from attnlabels.losses.collapse import collapsed
 )
 def test_a_collapse_is_seen(row, why):
     assert why in collapsed(row, n=8) and bool(why) == bool(collapsed(row, n=8))
+
+
+@pytest.mark.parametrize(
+    ("masks", "why"),
+    [
+        (lambda drawn: torch.full_like(drawn, 0.3), "the same in all cells"),
+        (lambda drawn: drawn[:1].expand(6, -1, -1), "the same for all images"),
+        (lambda drawn: 0.5 + 0.001 * drawn, "the same in all cells"),
+        (lambda drawn: drawn, ""),
+    ],
+)
+def test_a_mask_that_chooses_nothing_or_looks_at_nothing_has_collapsed(masks, why):
+    drawn = torch.rand(6, 5, 5, generator=torch.Generator().manual_seed(0))
+    row = {key: value.item() for key, value in spread_of_masks(masks(drawn)).items()}
+    assert why in collapsed_mask(row) and bool(why) == bool(collapsed_mask(row))
+
+
+def test_the_spread_of_masks_is_over_cells_and_over_images():
+    drawn = torch.rand(6, 5, 5, generator=torch.Generator().manual_seed(0))
+    found = spread_of_masks(drawn)
+    assert found["mask_spread"].item() == pytest.approx(
+        sum(each.std().item() for each in drawn) / 6
+    )
+    cells = [drawn[:, i, j].std().item() for i in range(5) for j in range(5)]
+    assert found["mask_variety"].item() == pytest.approx(sum(cells) / 25)

@@ -4,10 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from attnlabels.losses import attention, prediction, redundancy
+from attnlabels.bottleneck import networks
+from attnlabels.losses import attention, bottleneck, prediction, redundancy
 from attnlabels.losses import harmonization as input_gradient
 from attnlabels.losses.nt_xent import nt_xent
 from attnlabels.losses.objective import (
+    BOTTLENECK_TERMS,
     PAIR_TERMS,
     TERMS,
     VIEW_TERMS,
@@ -40,7 +42,17 @@ def targets(*, n=4, temperature=0.2):
     return Targets(torch.arange(n) % 3, maps, fixations, temperature, view_maps)
 
 
+def of_bottleneck(*, n=4):
+    torch.manual_seed(0)
+    leaves = [torch.randn(n, 1, 3), torch.rand(n, 1, 4, 4), torch.rand(n, 4, 4)]
+    leaves += [torch.rand(n, 2, 4, 4), torch.rand(n, 2, 4, 4)]
+    leaves += [torch.randn(n, 2, 5), torch.rand(n, 2, 5)]
+    return networks.Outputs(*(each.requires_grad_() for each in leaves))
+
+
 def outputs_of(name):
+    if name in BOTTLENECK_TERMS:
+        return of_bottleneck()
     return of_classifier() if name in VIEW_TERMS else outputs()
 
 
@@ -88,6 +100,12 @@ def test_the_gradient_is_the_weight_times_that_of_the_term(name):
         ("probe", {"logits"}),
         ("unit_distance", {"attended"}),
         ("harmonization", {"gradient"}),
+        ("classification_bits", {"logits"}),
+        ("code_bits", {"code_mean", "code_deviation"}),
+        ("code_bits_repository", {"code_mean", "code_deviation"}),
+        ("mask_bits", {"attended", "mask_deviation"}),
+        ("codebook", {"anchored"}),
+        ("commitment", {"drawn"}),
     ],
 )
 def test_a_term_reads_its_own_outputs_alone(name, read):
@@ -117,6 +135,20 @@ def test_terms_are_their_losses_averaged_over_images():
         assert term(name) == pytest.approx(losses.mean().item())
     temperatures = [term("contrastive", against=targets(temperature=t)) for t in (0.1, 0.2)]
     assert temperatures[0] != temperatures[1]
+
+
+def test_terms_of_a_bottleneck_are_bits_of_a_code_and_of_a_cell():
+    seen, against = of_bottleneck(), targets()
+    code = bottleneck.divergence(seen.code_mean, seen.code_deviation)
+    assert term("code_bits", seen) == pytest.approx(code.sum().item() / 8)
+    public = bottleneck.divergence_repository(seen.code_mean, seen.code_deviation)
+    assert term("code_bits_repository", seen) == pytest.approx(public.sum().item() / 8)
+    cells = bottleneck.divergence(seen.attended[:, 0], seen.mask_deviation)
+    assert term("mask_bits", seen) == pytest.approx(cells.mean().item())
+    told = term("classification_bits", seen, against) * math.log(2)
+    assert told == pytest.approx(term("classification", seen, against))
+    squares = (seen.anchored - seen.drawn).square().mean().item()
+    assert term("codebook", seen) == term("commitment", seen) == pytest.approx(squares)
 
 
 def test_terms_of_two_views_are_their_losses_with_the_papers_constants():

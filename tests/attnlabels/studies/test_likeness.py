@@ -44,7 +44,7 @@ def test_the_table_has_means_over_seeds_beside_the_paper_and_the_controls(scored
 
 def test_a_contrast_is_tested_over_seeds_and_over_images(scored):
     pairs = [("gala", "resnet"), ("se", "resnet")]
-    table = contrast("rho gradient", scored, pairs, level=0.95, permutations=2000, seed=0)
+    table = contrast("smoothgrad.rho", scored, pairs, level=0.95, permutations=2000, seed=0)
     a, b = (scored[name].seeds["smoothgrad.rho.mean"].to_numpy() for name in ("gala", "resnet"))
     row = table["gala_minus_resnet"]
     assert row["difference"].mean == pytest.approx(np.mean(a - b)) == pytest.approx(0.1, abs=0.01)
@@ -64,7 +64,7 @@ def test_one_seed_has_no_test_over_seeds_and_nothing_is_found(tmp_path):
         run.name: read_scored(run._replace(seeds=(0,)), tmp_path / "m", tmp_path / "s")
         for run in runs
     }
-    table = contrast("top-1 error", scored, [("b", "a")], level=0.95, permutations=1000, seed=0)
+    table = contrast("top1_error", scored, [("b", "a")], level=0.95, permutations=1000, seed=0)
     assert "p seeds" not in table["b_minus_a"] and tell(table, level=0.95) == ([], ["b minus a"])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from attnlabels.bottleneck.networks import build_network, numbers_needed
 from attnlabels.losses.objective import Targets, objective
 from attnlabels.models.attention_maps import Source, build_attention
 from attnlabels.models.classifier import Classifier
@@ -147,6 +148,31 @@ def make_supervised_step(
     return left_by(step, given, forward=forward, score=score)
 
 
+def make_bottleneck_step(world: World, *, mask: str | None, **how: Any) -> dict[str, torch.Tensor]:
+    """The same of a classifier through a bottleneck, whose noise is part of what it is shown."""
+    shape = {"backbone": "resnet10", "width": 8, "stem": "small", "zero_init": False, "stage": 2}
+    told = {"mask": mask, "mask_options": {}, "noisy": True, "anchors": None, "code": 5}
+    counts = {"decoder_layers": 2, "samples": 1, "test_samples": 2}
+    no_head = {"source": "none", "select": "local_mean_max", "output": "softplus", "size": 6}
+    config = {"encoder": shape | told | counts | how, "attention": no_head, "image_size": SIZE}
+    torch.manual_seed(0)
+    model = build_network(config, n_classes=3).double().train()
+    step = Step(model, descent(model), world=world, precision="fp32")
+    (view, *_), (labels, maps, _) = batch()
+    numbers = numbers_needed(config)
+    noise = torch.randn(N, numbers, generator=torch.Generator().manual_seed(2)).double()
+    weights = {"classification_bits": 1.0, "code_bits": 0.01}
+    weights |= {"mask_bits": 0.01, "unit_distance": 1.0} if mask else {}
+    weights |= {"codebook": 0.4, "commitment": 0.1} if "anchors" in how else {}
+
+    def score(outputs, rows):
+        targets = Targets(rows[0], None, None, None, view_maps=rows[1])
+        return objective(outputs, targets, weights=weights)[0]
+
+    given = ([view, noise], [labels, maps])
+    return left_by(step, given, forward=lambda model, *shown: model(*shown), score=score)
+
+
 def descent(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.01)
 
@@ -186,6 +212,13 @@ SUPERVISED = {
 }
 
 
+BOTTLENECKS: dict[str, dict[str, Any]] = {
+    "drawn": {"mask": "learnt"},
+    "drawn twice, quantised": {"mask": "learnt", "samples": 2, "anchors": 4},
+    "no mask": {"mask": None},
+}
+
+
 PAIRS = {
     **{term: {"term": term} for term in ("barlow_twins", "vicreg", "simsiam", "byol", "moco")},
     "byol, three steps": {"term": "byol", "steps": 3},
@@ -212,4 +245,6 @@ if __name__ == "__main__":
             found[name] = make_pair_step(world, **how)
         for name, how in SUPERVISED.items():
             found[name] = make_supervised_step(world, **how)
+        for name, how in BOTTLENECKS.items():
+            found[name] = make_bottleneck_step(world, **how)
         torch.save(found, out / f"{os.environ['RANK']}.pt")

@@ -57,6 +57,22 @@ def views(shards: Shards, *, map_size: int | None, clean: Clean | None = None) -
     )
 
 
+def test_noise_depends_on_seed_epoch_and_image_and_changes_no_view(blob):
+    drawn = {"n_views": 1, "augmentation": PLAIN, "image_size": 32, "clean": None}
+    plain, noisy, other = (
+        Views(blob, np.array([0]), **drawn, seed=seed, noise=numbers)
+        for seed, numbers in ((0, 0), (0, 500), (1, 500))
+    )
+    assert "noise" not in plain[0, 0]
+    sample = noisy[0, 0]
+    assert (sample["view0"] == plain[0, 0]["view0"]).all()
+    assert sample["noise"].shape == (500,) and sample["noise"].dtype == np.float32
+    assert abs(sample["noise"].mean()) < 0.2 and 0.9 < sample["noise"].std() < 1.1
+    assert (noisy[0, 0]["noise"] == sample["noise"]).all()
+    for another in (noisy[1, 0], other[0, 0]):
+        assert (another["noise"] != sample["noise"]).any()
+
+
 def test_a_views_map_is_cropped_and_mirrored_with_it(blob):
     shown = views(blob, map_size=32)
     seen = set()

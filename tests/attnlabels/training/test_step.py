@@ -87,6 +87,16 @@ def test_maps_of_a_view_are_learnt_as_by_one_process(together, name):
         close(found[name], alone)
 
 
+@pytest.mark.parametrize("name", worker.BOTTLENECKS)
+def test_a_bottleneck_is_learnt_as_by_one_process(together, name):
+    alone = worker.make_bottleneck_step(ALONE, **worker.BOTTLENECKS[name])
+    moved = [key for key, value in alone.items() if key.startswith("gradient") and value.any()]
+    assert any("statistics" in key for key in moved)
+    assert any("attention.deviation" in key for key in moved) is (name != "no mask")
+    for found in together:
+        close(found[name], alone)
+
+
 @pytest.mark.parametrize("name", worker.PAIRS)
 def test_losses_of_two_views_are_those_of_one_process(together, name):
     alone = worker.make_pair_step(ALONE, **worker.PAIRS[name])

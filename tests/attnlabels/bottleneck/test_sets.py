@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from attnlabels.bottleneck.sets import read_set, read_stl10, read_svhn
+
+RNG = np.random.default_rng(0)
+
+
+def test_svhn_is_read_as_published_and_ten_is_the_digit_zero(tmp_path):
+    images = RNG.integers(0, 256, (4, 32, 32, 3), np.uint8)
+    labels = np.array([[1], [10], [9], [10]], np.uint8)
+    savemat(tmp_path / "test_32x32.mat", {"X": images.transpose(1, 2, 3, 0), "y": labels})
+    found, classes = read_set("svhn", tmp_path, split="test")
+    assert (found == images).all() and classes.tolist() == [1, 0, 9, 0]
+
+
+def test_stl10_is_read_as_published(tmp_path):
+    images = RNG.integers(0, 256, (2, 96, 96, 3), np.uint8)
+    images.transpose(0, 3, 2, 1).tofile(tmp_path / "train_X.bin")
+    np.array([1, 10], np.uint8).tofile(tmp_path / "train_y.bin")
+    found, classes = read_set("stl10", tmp_path, split="train")
+    assert (found == images).all() and classes.tolist() == [0, 9]
+
+
+def test_what_is_not_there_or_not_whole_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"train_32x32\.mat: no MAT file here"):
+        read_svhn(tmp_path, "train")
+    with pytest.raises(FileNotFoundError, match=r"train_X\.bin: not here; unpack stl10_binary"):
+        read_stl10(tmp_path, "train")
+    savemat(tmp_path / "train_32x32.mat", {"X": np.zeros((32, 32, 3, 2), np.uint8), "y": [1]})
+    with pytest.raises(ValueError, match=r"train_32x32\.mat: no images X .* fetch SVHN again"):
+        read_svhn(tmp_path, "train")
+    np.zeros(96 * 96 * 3 - 1, np.uint8).tofile(tmp_path / "train_X.bin")
+    np.array([1], np.uint8).tofile(tmp_path / "train_y.bin")
+    with pytest.raises(ValueError, match=r"train_X\.bin: 27647 bytes for 1 labels, expected 27648"):
+        read_stl10(tmp_path, "train")
+
+
+def test_a_label_that_is_none_is_named(tmp_path):
+    np.zeros(96 * 96 * 3, np.uint8).tofile(tmp_path / "train_X.bin")
+    np.array([11], np.uint8).tofile(tmp_path / "train_y.bin")
+    with pytest.raises(ValueError, match=r"train_y\.bin: labels from 11 to 11, expected 1 to 10"):
+        read_stl10(tmp_path, "train")
