@@ -45,7 +45,7 @@ FLOORS = (
     },
     {"serving", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
-    {"clickmaps", "readouts"},
+    {"clickmaps", "readouts", "tasks"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
     {"collecting", "labelling", "sessions", "studies"},
     {"gathered"},

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attnlabels.metrics.association import Association, spearman_in_families
+from attnlabels.studies.association import Association, spearman_in_families
 from attnlabels.metrics.statistics import Mean, mean_se, paired_t
 from attnlabels.pipeline.results import read_json
 from attnlabels.reporting.differences import with_holm
@@ -44,8 +44,8 @@ TEXTS = {
         "Means over {seeds} seeds ± their standard error, on test examples. CC, NSS and sAUC are "
         "of the mask with people's maps of these; `null CC` is CC with other examples' people, "
         "which says what the centre alone is worth. `oracle` runs are given people's maps of the "
-        "test examples themselves and are no competitors. `development` is the task's score on training "
-        "examples held out, by which λ is chosen. Last, a Gaussian at the centre.",
+        "test examples themselves and are no competitors. `development` is the task's score on "
+        "training examples held out, by which λ is chosen. Last, a Gaussian at the centre.",
     ),
     "contrasts": (
         "{task}: one run minus another",

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from attnlabels.images.crops import WHOLE, crop_map
-from attnlabels.metrics import segmentation
+from attnlabels.tasks import object_scores
 from attnlabels.shards.shards import Shards
 from attnlabels.tasks.examples import Examples
 from attnlabels.tasks.stills import read_stills
@@ -102,12 +102,12 @@ def scores(
 ) -> dict[str, float]:
     """Means over images; `f_max` is the largest of the mean curve."""
     pairs = [(answer.astype(np.float64), mask > HALF) for answer, mask in zip(answers, target)]
-    curves = np.mean([segmentation.f_curve(*each) for each in pairs], axis=0)
+    curves = np.mean([object_scores.f_curve(*each) for each in pairs], axis=0)
     measures = {
-        "f_adaptive": segmentation.f_adaptive,
-        "mae": segmentation.mae,
-        "s_measure": segmentation.s_measure,
-        "e_adaptive": segmentation.e_adaptive,
+        "f_adaptive": object_scores.f_adaptive,
+        "mae": object_scores.mae,
+        "s_measure": object_scores.s_measure,
+        "e_adaptive": object_scores.e_adaptive,
     }
     means = {
         name: float(np.mean([score(*each) for each in pairs])) for name, score in measures.items()
