@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from attnlabels.studies.association import Association, spearman_in_families
 from attnlabels.metrics.statistics import Mean, mean_se, paired_t
 from attnlabels.pipeline.results import read_json
 from attnlabels.reporting.differences import with_holm
 from attnlabels.reporting.legend import show
 from attnlabels.reporting.tables import Row, Table
+from attnlabels.studies.association import Association, spearman_in_families
 
 STAGE = "train_tasks"
 MEASURES = {"cc": "CC", "nss": "NSS", "sauc": "sAUC"}

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from attnlabels.images.crops import WHOLE, crop_map
-from attnlabels.tasks import object_scores
 from attnlabels.shards.shards import Shards
+from attnlabels.tasks import object_scores
 from attnlabels.tasks.examples import Examples
 from attnlabels.tasks.stills import read_stills
 
