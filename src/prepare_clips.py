@@ -43,7 +43,7 @@ def main(name: str, folder: Path, out: Path) -> None:
     with replacing_folder(out) as aside:
         write_clips(
             aside,
-            tqdm(drawn, desc=name, total=len(clips), disable=None),
+            iter(tqdm(drawn, desc=name, total=len(clips), disable=None)),
             maximum_count=p.shard_size,
             maps_by={"kind": "human", "sigma_px": p.sigma_px},
             classes=classes,

@@ -52,7 +52,7 @@ def main(name: str, root: Path, gaze: Path, out: Path) -> None:
     with replacing_folder(out) as aside:
         write_shards(
             aside,
-            tqdm(samples, desc=name, disable=None),
+            iter(tqdm(samples, desc=name, disable=None)),
             maximum_count=p.shard_size,
             maps_by={"kind": "human", "annotations": gaze.name, **told},
             classes=cub.classes,

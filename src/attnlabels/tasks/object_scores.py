@@ -12,21 +12,22 @@ LEVELS = 256  # of grey, each a threshold
 EPS = float(np.spacing(1))
 
 
-def mae(prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]) -> float:
+def mae(prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "a b"]) -> float:
     """Mean absolute error over pixels."""
     _require_fit(prediction, mask)
     return float(np.abs(prediction - mask).mean())
 
 
-def f_adaptive(prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]) -> float:
+def f_adaptive(prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "a b"]) -> float:
     """F-measure (β² = 0.3) of what is at twice the prediction's mean or above (at most 1)."""
     _require_fit(prediction, mask)
     found = prediction >= _adaptive(prediction)
-    return float(_f_measure(np.sum(found & mask), found.sum(), mask.sum()))
+    both, all_found = (np.array([each.sum()]) for each in (found & mask, found))
+    return float(_f_measure(both, all_found, wanted=int(mask.sum()))[0])
 
 
 def f_curve(
-    prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]
+    prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "a b"]
 ) -> Float[np.ndarray, "256"]:
     """F-measure (β² = 0.3) at each level of grey from 255 down to 0.
 
@@ -34,10 +35,10 @@ def f_curve(
     """
     _require_fit(prediction, mask)
     inside, outside = _counts_from_above(prediction, mask)
-    return _f_measure(inside, inside + outside, np.array(mask.sum()))
+    return _f_measure(inside, inside + outside, wanted=int(mask.sum()))
 
 
-def e_adaptive(prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]) -> float:
+def e_adaptive(prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "a b"]) -> float:
     """E-measure (Fan et al., IJCAI 2018) of what is at twice the prediction's mean or above.
 
     How far two binary maps agree in the pixels and in their means: with both maps less their means,
@@ -51,7 +52,7 @@ def e_adaptive(prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w
 
 
 def s_measure(
-    prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"], *, alpha: float = 0.5
+    prediction: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "a b"], *, alpha: float = 0.5
 ) -> float:
     """S-measure (Fan et al., ICCV 2017): `alpha` of the object's likeness, the rest the regions'.
 
@@ -83,7 +84,7 @@ def _counts_from_above(
     return np.cumsum(inside[::-1]), np.cumsum(outside[::-1])
 
 
-def _f_measure(both: np.ndarray, found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _f_measure(both: np.ndarray, found: np.ndarray, *, wanted: int) -> np.ndarray:
     precision, recall = both / np.maximum(found, 1), both / wanted
     below = BETA_SQUARED * precision + recall
     return (1 + BETA_SQUARED) * precision * recall / np.where(below > 0, below, 1)

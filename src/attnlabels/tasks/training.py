@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 ALL_AT_ONCE = 200  # examples, where nothing is learnt
 
 
+@runtime_checkable
 class Task(Protocol):
     """What a module of a task defines; see CONTRIBUTING.md."""
 
