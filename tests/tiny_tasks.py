@@ -24,7 +24,7 @@ KEPT = {  # of the study's runs
 
 def tiny() -> dict[str, Any]:
     """The study's parameters, of few examples and few steps, with paths from one folder."""
-    text = json.dumps(read(STUDY)).replace(2 * "../" + "data/tasks", "data")
+    text = json.dumps(read(STUDY)).replace(str(Path("..", "..", "data", "tasks")), "data")
     tree = json.loads(text)
     for name, row in tree["make_tasks"].items():
         few = {"size": 24, "workers": 1, "n_train": 24, "n_test": 12}

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from attnlabels.images.decoding import read_size, resize
 from attnlabels.recordings.density import blur
-from attnlabels.recordings.points import Outside, is_inside, place
+from attnlabels.recordings.points import Outside, Recording, is_inside, place
 from attnlabels.shards.shards import Sample
 
 Split = Literal["train", "test"]
@@ -107,24 +107,8 @@ def draw_samples(
         if cub.training[key] is not (split == "train") or key not in gaze:
             continue
         looked, path = gaze[key], root / "images" / name
-        if not is_inside(name) or not path.is_file():
-            raise FileNotFoundError(f"{path}: image {key} has gaze, but is missing; put it there")
-        data = path.read_bytes()
-        if read_size(data, name=str(path)) != looked.size:
-            raise ValueError(f"{path}: of another size than its gaze says, {looked.size}")
-        recording = place(
-            looked.cells,
-            np.arange(len(looked.cells)),  # to find their durations again
-            name=name,
-            size=looked.size,
-            outside=outside,
-            refuse=lambda i, key=key, looked=looked: ValueError(  # type: ignore[misc]
-                f"image {key}: (row, col) {looked.cells[i].tolist()} is outside of it; "
-                "drop or clip such points"
-            ),
-        )
-        if not len(recording.points):
-            raise ValueError(f"image {key}: no point of its gaze is inside; take it from the file")
+        data = _read_image(path, name, looked, key=key)
+        recording = _recording(looked, name, key=key, outside=outside)
         weights = np.zeros(looked.size, np.float32)
         rows, cols = recording.points.T
         np.add.at(weights, (rows, cols), looked.milliseconds[recording.observers])
@@ -141,6 +125,38 @@ def draw_samples(
             source=source,
             name=name,
         )
+
+
+def _read_image(path: Path, name: str, looked: Gaze, *, key: str) -> bytes:
+    """The image file, once it is seen to be of the size that its gaze says."""
+    if not is_inside(name) or not path.is_file():
+        raise FileNotFoundError(f"{path}: image {key} has gaze, but is missing; put it there")
+    data = path.read_bytes()
+    if read_size(data, name=str(path)) != looked.size:
+        raise ValueError(f"{path}: of another size than its gaze says, {looked.size}")
+    return data
+
+
+def _recording(looked: Gaze, name: str, *, key: str, outside: Outside) -> Recording:
+    """The points inside of the image; the observers are the points' numbers in `looked`."""
+
+    def refuse(i: int) -> ValueError:
+        at = looked.cells[i].tolist()
+        return ValueError(
+            f"image {key}: (row, col) {at} is outside of it; drop or clip such points"
+        )
+
+    recording = place(
+        looked.cells,
+        np.arange(len(looked.cells)),  # to find their durations again
+        name=name,
+        size=looked.size,
+        outside=outside,
+        refuse=refuse,
+    )
+    if not len(recording.points):
+        raise ValueError(f"image {key}: no point of its gaze is inside; take it from the file")
+    return recording
 
 
 def _read_list(path: Path) -> dict[str, str]:
