@@ -39,7 +39,8 @@ def test_every_photograph_has_a_mask_and_people(out):
         assert {each["image_id"] for each in tree["annotations"]} == {*images}
         for name in images.values():
             mask = cv2.imread(str(root / "masks" / f"{Path(name).stem}.png"), cv2.IMREAD_GRAYSCALE)
-            assert mask.shape == (24, 24) and 0 < (mask > 127).mean() < 0.5
+            assert mask.shape == (24, 24) and {*mask.flat} == {0, 255}
+            assert 0 < mask.mean() < 127
 
 
 def test_people_look_at_the_part_or_at_the_whole(out):

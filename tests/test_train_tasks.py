@@ -1,8 +1,10 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -168,3 +170,23 @@ def test_what_does_not_fit_is_named_and_nothing_is_left(train, words, fail):
     arguments[2] = Path("nowhere")
     assert "train_people/index.json: not here" in fail(train_tasks, *arguments)
     assert not Path("out").exists()
+
+
+def test_a_state_is_of_the_masks_that_it_learnt_from(words, shards, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_tasks, "score", interrupted)
+    own = shutil.copytree(shards / "scenes/segmentation/masks", tmp_path / "masks")
+    arguments = words("out", task="segmentation", runs=("none",))
+    tree = json.loads(Path("params.yaml").read_text())
+    tree["tasks"]["segmentation"]["masks"] = str(own)
+    write_params(tree)
+    for states in (1, 1, 2):
+        if states == 2:
+            for path in own.iterdir():
+                cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[::-1])
+        with pytest.raises(RuntimeError, match="as a kill"):
+            train_tasks.main(*arguments)
+        assert len([*Path("scratch").rglob("state.pt")]) == states
+
+
+def interrupted(*_: Any, **__: Any) -> None:
+    raise RuntimeError("as a kill between training and writing")

@@ -22,6 +22,7 @@ from attnlabels.scenes.scenes import SHAPES, Style, scene_rng
 from attnlabels.scenes.splits import Watched
 
 Trails = list[Int[np.ndarray, "_ 2"]]
+HALF = 0.5  # of a pixel, from which it is object in a mask
 GAZE = "gaze.csv"
 COLUMNS = ("clip", "frame", "x", "y")
 
@@ -95,7 +96,9 @@ def write_objects(folder: Path, split: str, results: Iterable[Watched]) -> None:
     def noting() -> Iterator[Watched]:
         for number, seen in enumerate(results, 1):
             stem = f"COCO_{split}2014_{number:012d}"
-            write_mask(folder / "masks" / f"{stem}.png", seen.scene.mask)
+            write_mask(
+                folder / "masks" / f"{stem}.png", (seen.scene.mask >= HALF).astype(np.float32)
+            )
             yield seen
 
     write_salicon(folder, split, noting())

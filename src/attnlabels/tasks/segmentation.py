@@ -41,7 +41,8 @@ def read(folder: Path, *, shown: str, size: int, masks: Path | None) -> Examples
 def read_mask(path: Path, size: tuple[int, int], *, side: int) -> Bool[np.ndarray, "s s"]:
     """What of a square of that `side` is object, of an image of `size` (height, width).
 
-    Any value above half of the mask's largest is object. Raises FileNotFoundError or ValueError.
+    Any value above 0 is object, as where masks have the numbers of classes. Raises
+    FileNotFoundError or ValueError.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no mask; put it there, or leave the image out")
@@ -53,7 +54,7 @@ def read_mask(path: Path, size: tuple[int, int], *, side: int) -> Bool[np.ndarra
             f"{path} has {grey.shape[0]} x {grey.shape[1]} pixels (height x width), its image "
             f"{size[0]} x {size[1]}; take the mask of that image"
         )
-    inside = (grey >= HALF * max(1, int(grey.max()))).astype(np.float32)
+    inside = (grey > 0).astype(np.float32)
     mask = crop_map(inside, WHOLE, size=(side, side)) >= HALF
     if mask.all() or not mask.any():
         what = "all of it" if mask.all() else "nothing"
