@@ -46,7 +46,7 @@ FLOORS = (
     },
     {"serving", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
-    {"clickmaps", "readouts"},
+    {"clickmaps", "readouts", "tasks"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
     {"collecting", "labelling", "sessions", "studies"},
     {"bottleneck", "gathered"},
@@ -298,7 +298,8 @@ def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
     commands = {find_module(name, root=SOURCES) for name in names}
     users = [*SCRIPTS.values(), *filter(None, commands)]
     filling = {path for path in MODULES if path.parent in SLOTS.values()}
-    assert set(MODULES) - filling == {file for user in users for file in closure(user)}
+    # Who trains all runs in one stage may import what fills a slot (attnlabels.tasks.network).
+    assert set(MODULES) - filling == {file for user in users for file in closure(user)} - filling
     for slot, room in SLOTS.items():
         named = {row.get(slot) for tree in TREES for row in runs_in(tree)}
         assert {path.stem for path in room.glob("[!_]*.py")} <= named

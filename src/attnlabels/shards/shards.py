@@ -17,11 +17,11 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import cv2
 import numpy as np
@@ -37,6 +37,7 @@ BLOCK = 512  # bytes of a tar's header and its unit of padding
 MAP_MAX = 65535
 INT16_MAX = 32767
 ABOUT = {"label": int, "grid": list, "image": list, "source": str, "name": str}  # a sample's .json
+Read = TypeVar("Read")
 # What a member that is none makes of what reads it.
 NO_SAMPLE = (LookupError, ValueError, TypeError, RecursionError)
 
@@ -84,6 +85,14 @@ class Shard(NamedTuple):
     rows: np.ndarray  # of SAMPLE, one a sample; `write_index` numbers their shards
 
 
+class Members(NamedTuple):
+    """What of a sample goes into a tar: the bytes of each member by its suffix, in their order."""
+
+    key: str
+    label: int
+    members: list[tuple[str, bytes]]
+
+
 def shard_name(number: int) -> str:
     """The file name of the shard of that number."""
     return f"shard-{number:06d}.tar"
@@ -95,15 +104,21 @@ def write_shard(path: Path, samples: Iterable[Sample], *, n_classes: int) -> Sha
     Raises ValueError with a sample's key if it is no sample. Keys are unique among all shards of
     a folder, which who divides samples among shards sees to. On any error `path` is unfinished.
     """
+    members = (Members(each["key"], each["label"], _members(each, n_classes)) for each in samples)
+    return write_members(path, members)
+
+
+def write_members(path: Path, samples: Iterable[Members]) -> Shard:
+    """`write_shard` of samples of any kind, as what of them goes into the tar."""
     spans: list[tuple[int, int, int]] = []  # offset, length, label
     with path.open("wb") as file:
         tar = TarWriter(file, encoder=False, mtime=0)
         try:
             for sample in samples:
                 offset = tar.tarstream.offset
-                for suffix, data in _members(sample, n_classes):  # TarWriter sorts what it gets
-                    tar.write({"__key__": sample["key"], suffix: data})
-                spans.append((offset, tar.tarstream.offset - offset, sample["label"]))
+                for suffix, data in sample.members:  # TarWriter sorts what it gets
+                    tar.write({"__key__": sample.key, suffix: data})
+                spans.append((offset, tar.tarstream.offset - offset, sample.label))
         except BaseException:
             with suppress(OSError):  # an error is under way; that of a full disk says so
                 tar.close()
@@ -228,6 +243,13 @@ class Shards:
         return self.index["classes"]
 
     def __getitem__(self, i: int) -> Sample:
+        return self.read(i, _as_sample)
+
+    def read(self, i: int, decode: Callable[[bytes, int], Read]) -> Read:
+        """What `decode` makes of sample `i`: of its bytes in the tar, and of its label.
+
+        Raises ValueError, naming the shard, where it fails as on what is no such sample.
+        """
         shard, offset, length, label, crc = self._table[i].item()
         with open(self._paths[shard], "rb", buffering=0) as file:
             file.seek(offset)
@@ -238,7 +260,7 @@ class Shards:
                 f"the shard was cut, altered or put together anew: {CURE}"
             )
         try:
-            return _as_sample(span, label)
+            return decode(span, label)
         except NO_SAMPLE as error:
             what = f"{type(error).__name__}: {error}"
             raise ValueError(
@@ -269,7 +291,7 @@ def read_about(data: bytes) -> dict[str, Any]:
 
 
 def _as_sample(span: bytes, label: int) -> Sample:
-    key, members = _split(span)
+    key, members = split_members(span)
     about = read_about(members["json"])
     observers = members.get("observers.npy")
     (kind,) = [kind for kind in IMAGES if kind in members]
@@ -277,8 +299,8 @@ def _as_sample(span: bytes, label: int) -> Sample:
         key=key,
         image=members[kind],
         map=decode_map(members["map.png"]),
-        points=_from_npy(members["points.npy"]).reshape(-1, 2),
-        observers=None if observers is None else _from_npy(observers),
+        points=int16_of(members["points.npy"]).reshape(-1, 2),
+        observers=None if observers is None else int16_of(observers),
         label=label,
         grid=tuple(about["grid"]),
         image_size=tuple(about["image"]),
@@ -322,10 +344,10 @@ def _members(sample: Sample, n_classes: int) -> list[tuple[str, bytes]]:
     members = [
         (_image_suffix(sample["image"], key), sample["image"]),
         ("map.png", map_png),
-        ("points.npy", _npy(points)),
+        ("points.npy", npy_of(points)),
     ]
     if observers is not None:
-        members.append(("observers.npy", _npy(observers)))
+        members.append(("observers.npy", npy_of(observers)))
     return [*members, ("json", json.dumps(about).encode())]
 
 
@@ -365,19 +387,22 @@ def _image_suffix(data: bytes, key: str) -> str:
     )
 
 
-def _npy(array: np.ndarray) -> bytes:
+def npy_of(array: np.ndarray) -> bytes:
+    """The whole numbers as NumPy's file of int16."""
     stream = io.BytesIO()
-    np.save(stream, np.ascontiguousarray(array, "<i2"))  # by rows, as _from_npy takes it
+    np.save(stream, np.ascontiguousarray(array, "<i2"))  # by rows, as int16_of takes it
     return stream.getvalue()
 
 
-def _from_npy(data: bytes) -> Int16[np.ndarray, "n"]:
-    # np.load takes 50 us to parse a header that _npy alone has written.
+def int16_of(data: bytes) -> Int16[np.ndarray, "n"]:
+    """What `npy_of` wrote, as one row."""
+    # np.load takes 50 us to parse a header that npy_of alone has written.
     header = 10 + int.from_bytes(data[8:10], "little")
     return np.frombuffer(data, "<i2", offset=header).astype(np.int16)  # a copy may be written to
 
 
-def _split(span: bytes) -> tuple[str, dict[str, bytes]]:
+def split_members(span: bytes) -> tuple[str, dict[str, bytes]]:
+    """A sample's key, and its members by their suffixes."""
     # A plain ustar stream: a header of one block (name at 0, octal size at 124), then the
     # data, padded to a block.
     members: dict[str, bytes] = {}
