@@ -3,10 +3,10 @@
     python src/compare_methods.py STUDIES METRICS COMPARISON REPORT
 
 STUDIES are tables of params.yaml joined by "+", such as main+methods. Their runs' scores are read
-below METRICS, and `make_tables` says which run is compared with which. COMPARISON gets a table, as
-CSV, Markdown and JSON, and a figure of it, guidance.png; REPORT its numbers. A row is a guided run:
-its baseline's score and the difference, both means over seeds with their standard errors, the
-difference paired over the seeds that both have.
+below METRICS; `make_tables` and `compare_methods` say which run is compared with which. COMPARISON
+gets a table, as CSV, Markdown and JSON, and a figure of it, guidance.png; REPORT its numbers. A row
+is a guided run: its baseline's score and the difference, both means over seeds with their standard
+errors, the difference paired over the seeds that both have.
 
 probe           top-1 of linear classifiers on frozen features (§4.3)
 map             mean average precision of retrieval (§4.5)
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from attnlabels.metrics.statistics import Mean
 from attnlabels.pipeline.params import PARAMS, check, read, record
-from attnlabels.pipeline.results import runs_of
+from attnlabels.pipeline.results import own_baselines, runs_of
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.reporting.differences import baselines_of
@@ -60,7 +60,8 @@ def main(studies: str, metrics: Path, comparison: Path, report: Path) -> None:
     told = {key: section.get(key) for key in ("baseline", "baselines")}
     p = check(Baselines, told, where=f"{PARAMS}: make_tables")
     runs = runs_of(studies, tree)
-    pairs = baselines_of(runs, tree, default=p.baseline, others=p.baselines)
+    others = p.baselines | own_baselines(runs, tree)
+    pairs = baselines_of(runs, tree, default=p.baseline, others=others)
     scores = {name: read_scores(metrics, each) for name, each in runs.items()}
     table = {name: compare(scores[name], scores[other]) for name, other in pairs.items()}
     with replacing_folder(comparison) as aside, matplotlib.rc_context(STYLE):

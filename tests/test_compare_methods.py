@@ -14,8 +14,10 @@ main: {contrastive: {}, contrastive_attn_teacher: {}}
 methods: {byol: {}, byol_guided: {}, alone: {}}
 make_tables:
   baseline: contrastive
-  baselines: {methods: null, byol_guided: byol}
+  baselines: {}
   level: 0.95
+compare_methods:
+  baselines: {methods: null, byol_guided: byol}
 """
 TOP1 = {
     "contrastive": (0.5, 0.6, 0.7),

@@ -64,6 +64,17 @@ def runs_of(studies: str, tree: Mapping[str, Any]) -> dict[str, Run]:
     return runs
 
 
+def own_baselines(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> dict[str, str | None]:
+    """As `make_tables.baselines`, what studies of `runs` have in sections of their own.
+
+    That of a study is `compare_<study>`, so that what it adds makes no other study's tables stale.
+    """
+    found: dict[str, str | None] = {}
+    for study in dict.fromkeys(each.study for each in runs.values()):
+        found |= tree.get(f"compare_{study}", {}).get("baselines", {})
+    return found
+
+
 def baseline_of(run: Run, *, default: str, others: Mapping[str, str | None]) -> str | None:
     """The run that a run is compared with: as `others` says of it, or of its study, or `default`.
 

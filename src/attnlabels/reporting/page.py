@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from attnlabels.metrics.statistics import Mean, mean_se
 from attnlabels.pipeline.gaps import Results, command_of
-from attnlabels.pipeline.results import MAIN, Run, baseline_of, read_json
+from attnlabels.pipeline.results import MAIN, Run, baseline_of, own_baselines, read_json
 from attnlabels.pipeline.writing import replacing
 from attnlabels.reporting.ambiguities import AMBIGUITIES, in_force
 from attnlabels.reporting.charts import (
@@ -92,7 +92,8 @@ def gather(
         raise ValueError(f"params.yaml has several runs that read {min(doubled)!r}; rename one")
     tables = sort_tables(results, beside)
     first = [*tree[MAIN]][-1]
-    baselines = baselines_of(results.runs, tree["make_tables"])
+    others = tree["make_tables"]["baselines"] | own_baselines(results.runs, tree)
+    baselines = baselines_of(results.runs, tree["make_tables"]["baseline"], others)
     charts = {
         "cc": chart_cc(results, alignment_set),
         "heat": chart_robustness(results, baselines, first),
@@ -231,9 +232,10 @@ def style() -> str:
     return Path(__file__).with_suffix(".css").read_text()
 
 
-def baselines_of(runs: Mapping[str, Run], section: Mapping[str, Any]) -> dict[str, str]:
-    """What the runs are compared with that are with anything, by the section make_tables."""
-    default, others = section["baseline"], section["baselines"]
+def baselines_of(
+    runs: Mapping[str, Run], default: str, others: Mapping[str, str | None]
+) -> dict[str, str]:
+    """What the runs are compared with that are with anything."""
     found = {name: baseline_of(each, default=default, others=others) for name, each in runs.items()}
     return {name: baseline for name, baseline in found.items() if baseline}
 

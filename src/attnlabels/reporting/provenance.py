@@ -17,7 +17,7 @@ PIPELINES = {  # beside the root's: what each adds, and the sections of paramete
         "the other rows of Table 1",
         ("table1", "supervised", "relabel_images", "train_supervised"),
     ),
-    "methods": ("other self-supervised methods and networks", ("methods",)),
+    "methods": ("other self-supervised methods and networks", ("methods", "compare_methods")),
     "ablations": ("ablations of the method and of its teacher", ("ablations", "teachers")),
 }
 COMMIT_LETTERS = 12
