@@ -1,7 +1,7 @@
 """The training of a task's runs: one loop for all tasks, that of encoders and teachers."""
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -21,7 +21,7 @@ from attnlabels.processes.world import World
 from attnlabels.tasks import action, parts, segmentation
 from attnlabels.tasks.examples import Examples, Given, Watched, brought_to, maps_given
 from attnlabels.tasks.network import BLOCKS, Network, Outputs
-from attnlabels.training.encoders import Training
+from attnlabels.training.encoders import Loss, Training
 from attnlabels.training.loop import Loop, fit
 from attnlabels.training.loop import Row as Epoch
 from attnlabels.training.step import Step
@@ -209,12 +209,12 @@ def _build(task: Task, network: Network, row: Row, recipe: Recipe, *, world: Wor
     )
 
 
-def _loss_of(
-    task: Task, *, weight: float
-) -> Callable[[Outputs, Mapping[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]:
+def _loss_of(task: Task, *, weight: float) -> Loss:
     """The task's loss, and `weight` times the divergence of the mask from the maps."""
 
-    def loss(outputs: Outputs, rows: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        outputs: Outputs, rows: Mapping[str, Tensor], progress: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         terms = {"task": task.loss(outputs.predicted, rows["target"])}
         if weight > 0:
             cells = nn.functional.interpolate(
