@@ -39,6 +39,7 @@ SCOPES = {  # of the correlation: which families are left out, and whether it is
     "masks learnt from people or task": ((*ORACLE, *CONTROLS), False),
     "within families": ((), True),
 }
+SAID = ("all", "without oracle", "within families")  # what a page opens with; tables have all
 TEXTS = {
     "runs": (
         "{task}: scores and closeness to people",
@@ -238,7 +239,7 @@ def tell_correlations(table: Table) -> list[str]:
     for name, row in table.items():
         whose, _, rest = name.partition(": ")
         measure, _, scope = rest.partition(", ")
-        if measure == MEASURES["cc"] and isinstance(row.get("rho"), float):
+        if measure == MEASURES["cc"] and scope in SAID and isinstance(row.get("rho"), float):
             told.setdefault(whose, []).append(f"{scope} {_interval(row)}")
     return [
         f"{whose}: Spearman's correlation of CC with the score: {'; '.join(each)}."
@@ -253,9 +254,11 @@ def _interval(row: Row) -> str:
 
 
 def tell_contrasts(table: Table, *, task: str) -> str:
-    """The differences of a task, in words."""
+    """The differences of a task, in words, but those from no attention at all."""
     told = []
     for name, row in table.items():
+        if name.endswith("_minus_none"):
+            continue
         difference = row["difference"]
         assert isinstance(difference, Mean)
         error = f" ± {difference.se:.3f}" if difference.se is not None else ""

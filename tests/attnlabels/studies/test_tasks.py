@@ -71,7 +71,8 @@ def test_contrasts_are_paired_by_seed(tmp_path):
     found = table["explicit_01_minus_implicit"]["difference"]
     assert isinstance(found, Mean) and found.mean == pytest.approx(0.01)
     assert found.se == pytest.approx(0, abs=1e-12)  # all seeds differ by the same
-    assert "explicit 01 minus implicit +0.010" in tasks.tell_contrasts(table, task="parts")
+    words = tasks.tell_contrasts(table, task="parts")
+    assert "explicit 01 minus implicit +0.010" in words and "none" not in words
 
 
 def test_runs_taught_by_other_people_are_not_among_those_of_these(tmp_path):
@@ -98,6 +99,7 @@ def test_correlations_with_and_without_controls_and_oracle(tmp_path):
     assert isinstance(rho, float) and rho > 0.9
     (sentence,) = tasks.tell_correlations(table)
     assert sentence.startswith("parts, a: Spearman's correlation of CC with the score: all +0.9")
+    assert "within families" in sentence and "without controls" not in sentence
 
 
 def test_what_is_missing_is_named(tmp_path):
