@@ -53,8 +53,12 @@ def main(reports: Path, examples: Path, tables: Path, report: Path, page: Path) 
     for task, each in told.items():
         for people in tree[TASKS][task]["people"]:
             made["correlations"] |= tasks.correlate(each, task=task, people=people, **vars(p))
-        chosen = tasks.choose(each, task=task)
-        more = {"task": show(task), "chosen": ", ".join(chosen.values())}
+        chosen = [
+            run
+            for family in ("explicit", tasks.SIDE)
+            for run in tasks.choose(each, task=task, family=family).values()
+        ]
+        more = {"task": show(task), "chosen": ", ".join(chosen)}
         made[f"{task}_runs"] = tasks.tabulate(each, task=task)
         made[f"{task}_contrasts"] = tasks.contrast(each, tasks.pairs_of(each, task=task), task=task)
         for kind in ("runs", "contrasts"):

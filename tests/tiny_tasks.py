@@ -16,7 +16,7 @@ SETS = ("train_people", "test_people")
 PEOPLE = ("always", "never")
 CUB = [f"{split}_{people}" for split in ("train", "test") for people in PEOPLE]
 KEPT = {  # of the study's runs
-    "segmentation": ("none", "implicit", "explicit_03", "wrong", "oracle", "centre"),
+    "segmentation": ("none", "implicit", "explicit_03", "side_03", "wrong", "oracle", "centre"),
     "action": ("none", "frame", "implicit", "explicit_03"),
     "parts": ("none", "implicit", "explicit_always_03", "explicit_never_03", "oracle_always"),
 }

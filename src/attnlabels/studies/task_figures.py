@@ -21,6 +21,7 @@ COLOURS = {
     "oracle": RUN_COLOURS[2],
     "centre": PRIOR_COLOUR,
     "shuffled": RUN_COLOURS[3],
+    "side": RUN_COLOURS[5],
 }
 Points = Sequence[tuple[str, float, float]]
 

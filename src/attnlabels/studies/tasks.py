@@ -30,7 +30,8 @@ NAMES = {
     "top1": "top-1",
 }
 ORACLE = ("oracle",)
-CONTROLS = ("wrong", "centre", "shuffled")
+SIDE = "side"  # a mask that is held to people's maps and multiplies nothing
+CONTROLS = ("wrong", "centre", "shuffled", SIDE)
 SCOPES = {  # of the correlation: which families are left out, and whether it is within families
     "all": ((), False),
     "without oracle": (ORACLE, False),
@@ -38,6 +39,7 @@ SCOPES = {  # of the correlation: which families are left out, and whether it is
     "masks learnt from people or task": ((*ORACLE, *CONTROLS), False),
     "within families": ((), True),
 }
+SAID = ("all", "without oracle", "within families")  # what a page opens with; tables have all
 TEXTS = {
     "runs": (
         "{task}: scores and closeness to people",
@@ -50,8 +52,8 @@ TEXTS = {
     "contrasts": (
         "{task}: one run minus another",
         "The task's score, paired over {seeds} seeds: mean ± standard error, two-sided t-test, and "
-        "`holm` the p corrected for all rows. λ of `explicit` is the one with the best mean on the "
-        "development part: {chosen}.",
+        "`holm` the p corrected for all rows. λ of `explicit` and of `side`, whose mask multiplies "
+        "nothing, is the one with the best mean on the development part: {chosen}.",
     ),
     "correlations": (
         "Does closeness to people go with the score?",
@@ -140,11 +142,11 @@ def _priors(told: Sequence[Told]) -> dict[str, list[dict[str, float]]]:
     }
 
 
-def choose(told: Sequence[Told], *, task: str) -> dict[str, str]:
-    """Of each kind of people, the explicit run that is best on the development part."""
+def choose(told: Sequence[Told], *, task: str, family: str = "explicit") -> dict[str, str]:
+    """Of each kind of people, the run of a family that is best on the development part."""
     best: dict[str, tuple[float, str]] = {}
     for run, each in by_run(told).items():
-        if each[0].family == "explicit":
+        if each[0].family == family:
             mean = float(np.mean([one.about["development"][score_of(task)] for one in each]))
             before = best.get(each[0].people)
             if before is None or mean > before[0]:
@@ -165,17 +167,24 @@ def contrast(told: Sequence[Told], pairs: Sequence[tuple[str, str]], *, task: st
 
 
 def pairs_of(told: Sequence[Told], *, task: str) -> list[tuple[str, str]]:
-    """What is compared: each chosen explicit run with the implicit one, and each run with none."""
+    """What is compared: each chosen explicit run with the implicit one and with the side head.
+
+    Of the same people; wrong ones with the implicit one; and each with none.
+    """
     families: dict[str, list[str]] = {}
     for run, each in by_run(told).items():
         families.setdefault(each[0].family, []).append(run)
-    chosen = [*choose(told, task=task).values()]
+    explicit, side = (choose(told, task=task, family=each) for each in ("explicit", SIDE))
+    chosen = [*explicit.values()]
     implicit, none = families.get("implicit", []), families.get("none", [])[:1]
     pairs = [(run, other) for run in (*chosen, *families.get("wrong", [])) for other in implicit]
+    pairs += [(run, side[people]) for people, run in explicit.items() if people in side]
+    others = ("oracle", *(each for each in CONTROLS if each != SIDE))
     rest = [
         *implicit,
         *chosen,
-        *(run for key in ("oracle", *CONTROLS) for run in families.get(key, [])),
+        *side.values(),
+        *(run for key in others for run in families.get(key, [])),
     ]
     return pairs + [(run, other) for run in rest for other in none]
 
@@ -190,7 +199,7 @@ def points_of(
     found = []
     for each in told:
         near = each.closeness(people)
-        taught = each.family in ("explicit", "oracle", "wrong")
+        taught = each.family in ("explicit", "oracle", "wrong", SIDE)
         if near is not None and (each.people == people or not taught):
             found.append((each.family, near[measure], each.about["test"][score_of(task)]))
     return found
@@ -230,7 +239,7 @@ def tell_correlations(table: Table) -> list[str]:
     for name, row in table.items():
         whose, _, rest = name.partition(": ")
         measure, _, scope = rest.partition(", ")
-        if measure == MEASURES["cc"] and isinstance(row.get("rho"), float):
+        if measure == MEASURES["cc"] and scope in SAID and isinstance(row.get("rho"), float):
             told.setdefault(whose, []).append(f"{scope} {_interval(row)}")
     return [
         f"{whose}: Spearman's correlation of CC with the score: {'; '.join(each)}."
@@ -245,9 +254,11 @@ def _interval(row: Row) -> str:
 
 
 def tell_contrasts(table: Table, *, task: str) -> str:
-    """The differences of a task, in words."""
+    """The differences of a task, in words, but those from no attention at all."""
     told = []
     for name, row in table.items():
+        if name.endswith("_minus_none"):
+            continue
         difference = row["difference"]
         assert isinstance(difference, Mean)
         error = f" ± {difference.se:.3f}" if difference.se is not None else ""

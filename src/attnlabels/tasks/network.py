@@ -32,6 +32,19 @@ class Learnt(nn.Module):
         return self.block(maps)
 
 
+class Side(nn.Module):
+    """A mask that multiplies nothing: what maps teach as labels, without attention."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block = mask.Block(channels)
+
+    def forward(
+        self, maps: Float[Tensor, "n c i j"], given: Float[Tensor, "n h w"]
+    ) -> tuple[Float[Tensor, "n c i j"], Float[Tensor, "n i j"]]:
+        return maps, self.block(maps)[1]
+
+
 class Given(nn.Module):
     """F ⊙ (1 + W / max W) of a map W that comes with the example, as `residual_mask` has it."""
 
@@ -49,6 +62,7 @@ BLOCKS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: Learnt(none.Block(channels)),
     "mask": lambda channels: Learnt(mask.Block(channels)),
     "residual_mask": lambda channels: Learnt(residual_mask.Block(channels)),
+    "side": Side,
     "given": lambda channels: Given(),
 }
 

@@ -15,6 +15,8 @@ RUNS: dict[str, tuple[str, str, float, float, float, float | None]] = {
     "explicit_01": ("explicit", "a", 0.1, 0.61, 0.70, 0.5),
     "explicit_1": ("explicit", "a", 1.0, 0.65, 0.60, 0.7),
     "explicit_b": ("explicit", "b", 1.0, 0.55, 0.55, 0.3),
+    "side_01": ("side", "a", 0.1, 0.66, 0.60, 0.6),
+    "side_1": ("side", "a", 1.0, 0.63, 0.66, 0.8),
     "wrong": ("wrong", "a", 0.3, 0.45, 0.45, 0.1),
     "oracle": ("oracle", "a", 0.0, 0.90, 0.90, 1.0),
     "centre": ("centre", "a", 0.0, 0.52, 0.52, 0.2),
@@ -62,19 +64,22 @@ def test_contrasts_are_paired_by_seed(tmp_path):
     told = write(tmp_path)
     pairs = tasks.pairs_of(told, task="parts")
     assert ("explicit_01", "implicit") in pairs and ("explicit_1", "implicit") not in pairs
+    assert ("explicit_01", "side_1") in pairs and ("side_1", "none") in pairs
+    assert not any("side_01" in pair or pair == ("explicit_b", "side_1") for pair in pairs)
     assert ("oracle", "none") in pairs and ("wrong", "implicit") in pairs
     table = tasks.contrast(told, pairs, task="parts")
     found = table["explicit_01_minus_implicit"]["difference"]
     assert isinstance(found, Mean) and found.mean == pytest.approx(0.01)
     assert found.se == pytest.approx(0, abs=1e-12)  # all seeds differ by the same
-    assert "explicit 01 minus implicit +0.010" in tasks.tell_contrasts(table, task="parts")
+    words = tasks.tell_contrasts(table, task="parts")
+    assert "explicit 01 minus implicit +0.010" in words and "none" not in words
 
 
 def test_runs_taught_by_other_people_are_not_among_those_of_these(tmp_path):
     told = write(tmp_path)
     of_a = tasks.points_of(told, task="parts", people="a", measure="cc")
     of_b = tasks.points_of(told, task="parts", people="b", measure="cc")
-    assert len(of_a) == 3 * 6 and len(of_b) == 3 * 3
+    assert len(of_a) == 3 * 8 and len(of_b) == 3 * 3
     assert {family for family, *_ in of_b} == {"implicit", "explicit", "centre"}
 
 
@@ -84,16 +89,17 @@ def test_correlations_with_and_without_controls_and_oracle(tmp_path):
     assert len(table) == len(tasks.MEASURES) * len(tasks.SCOPES)
     counts = {scope: table[f"parts, a: CC, {scope}"]["runs"] for scope in tasks.SCOPES}
     assert counts == {
-        "all": 18,
-        "without oracle": 15,
+        "all": 24,
+        "without oracle": 21,
         "without controls": 12,
         "masks learnt from people or task": 9,
-        "within families": 18,
+        "within families": 24,
     }
     rho = table["parts, a: CC, all"]["rho"]
     assert isinstance(rho, float) and rho > 0.9
     (sentence,) = tasks.tell_correlations(table)
     assert sentence.startswith("parts, a: Spearman's correlation of CC with the score: all +0.9")
+    assert "within families" in sentence and "without controls" not in sentence
 
 
 def test_what_is_missing_is_named(tmp_path):

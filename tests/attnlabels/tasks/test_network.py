@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnlabels.tasks.network import BLOCKS, Given, Network
+from attnlabels.tasks.network import BLOCKS, Given, Network, Side
 
 
 class Mean(nn.Module):
@@ -28,6 +28,13 @@ def test_a_map_that_comes_along_is_seen_by_one_block_alone(block):
     shown = torch.rand(3, 2, 24, 24)
     one, other = (network(shown, torch.rand(3, 24, 24)).predicted for _ in range(2))
     assert torch.equal(one, other) is (block != "given")
+
+
+def test_a_mask_at_the_side_multiplies_nothing():
+    torch.manual_seed(0)
+    features = torch.rand(2, 8, 6, 6)
+    attended, mask = Side(8)(features, torch.rand(2, 24, 24))
+    assert torch.equal(attended, features) and mask.shape == (2, 6, 6)
 
 
 def test_what_is_given_stresses_and_hides_nothing():
