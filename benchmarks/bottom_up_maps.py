@@ -224,7 +224,7 @@ def tables(scored: Mapping[str, Scored]) -> dict[str, Table]:
     networks = {name: means(each, SHOWN) for name, each in scored.items()}
     networks |= {name: means(first, columns) for name, columns in controls.items()}
     how = {"level": LEVEL, "permutations": PERMUTATIONS, "seed": 0}
-    pairs = {each: contrast(each, scored, PAIRS, **how) for each in TESTED}
+    pairs = {each: contrast(SHOWN[each], scored, PAIRS, **how) for each in TESTED}
     return {"networks": networks, **pairs}
 
 
