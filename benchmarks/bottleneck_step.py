@@ -1,6 +1,6 @@
 """Time what a bottleneck on attention costs a training step, by the limit below.
 
-    python benchmarks/bottleneck.py
+    python benchmarks/bottleneck_step.py
 
 Forward and backward with one sample, of ResNet-18, the public code's VGG at half its width and WRN
 at 32 px, and the embedded study's network at 40 px: mask, code and decoder drawn and quantised,
