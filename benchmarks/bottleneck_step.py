@@ -8,6 +8,7 @@ against the same network without them, which pools and classifies. One thread, i
 of one round. Leaves with status 1 if a limit is missed. About two minutes on one core.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -46,8 +47,15 @@ class Plain(nn.Module):
 
 def main() -> None:
     torch.set_num_threads(1)
+    report(*measure(NETWORKS, rounds=ROUNDS))
+
+
+def measure(
+    networks: Mapping[str, tuple[int, int, int, int, int]], *, rounds: int
+) -> tuple[dict[str, list[float]], list[Bound]]:
+    """Seconds of each step in each round, and what the bottleneck costs."""
     steps, pairs = {}, {}
-    for name, (width, stage, code, size, n) in NETWORKS.items():
+    for name, (width, stage, code, size, n) in networks.items():
         shape: dict[str, Any] = {"backbone": name, "width": width, "zero_init": False}
         shape["stem"] = "small" if name == "resnet10" else "cifar"
         parts = {"mask": "learnt", "mask_options": {}, "noisy": True, "anchors": 20}
@@ -65,12 +73,12 @@ def main() -> None:
             f"{name}, bottleneck": partial(bottleneck_step, through, images, noise),
         }
         pairs[name] = (name, f"{name}, bottleneck")
-    seconds = in_turns(steps, rounds=ROUNDS)
+    seconds = in_turns(steps, rounds=rounds)
     bounds = [
         Bound(f"{name}, of the plain step", ratios(seconds[other], seconds[one]), MOST, False, "")
         for name, (one, other) in pairs.items()
     ]
-    report(seconds, bounds)
+    return seconds, bounds
 
 
 def plain_step(network: Plain, images: Tensor) -> None:

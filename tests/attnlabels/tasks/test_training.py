@@ -29,7 +29,7 @@ def test_a_module_of_a_task_has_all_that_one_has(task):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"block": "cbam"}, "block is 'cbam'; expected none, mask, residual_mask, given"),
+        ({"block": "cbam"}, "block is 'cbam'; expected none, mask, residual_mask, side, given"),
         ({"shown": "flow"}, "shown is 'flow'; expected image"),
         ({"people": "nobody"}, "people is 'nobody', which tasks.segmentation.people lacks"),
         ({"weight": 0.3}, "a weight above 0 needs maps that are given"),
