@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from attnlabels.metrics.statistics import Mean
 from attnlabels.pipeline.params import PARAMS, check, read, record
-from attnlabels.pipeline.results import own_baselines, runs_of
+from attnlabels.pipeline.results import runs_of
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.reporting.differences import baselines_of
@@ -60,8 +60,7 @@ def main(studies: str, metrics: Path, comparison: Path, report: Path) -> None:
     told = {key: section.get(key) for key in ("baseline", "baselines")}
     p = check(Baselines, told, where=f"{PARAMS}: make_tables")
     runs = runs_of(studies, tree)
-    others = p.baselines | own_baselines(runs, tree)
-    pairs = baselines_of(runs, tree, default=p.baseline, others=others)
+    pairs = baselines_of(runs, tree, default=p.baseline, others=p.baselines)
     scores = {name: read_scores(metrics, each) for name, each in runs.items()}
     table = {name: compare(scores[name], scores[other]) for name, other in pairs.items()}
     with replacing_folder(comparison) as aside, matplotlib.rc_context(STYLE):

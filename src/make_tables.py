@@ -29,7 +29,7 @@ from pydantic import Field
 
 from attnlabels.metrics.statistics import bootstrap_interval, fewest_for_bootstrap, t_interval
 from attnlabels.pipeline.params import load, read, record
-from attnlabels.pipeline.results import own_baselines, read_json, runs_of
+from attnlabels.pipeline.results import read_json, runs_of
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.reporting.differences import (
@@ -65,9 +65,7 @@ def main(studies: str, metrics: Path, data: Path, tables: Path, report: Path) ->
     p = load(MakeTables, "make_tables")
     tree = read()
     runs = runs_of(studies, tree)
-    baselines = baselines_of(
-        runs, tree, default=p.baseline, others=p.baselines | own_baselines(runs, tree)
-    )
+    baselines = baselines_of(runs, tree, default=p.baseline, others=p.baselines)
     scores = {name: read_scores(metrics, each) for name, each in runs.items()}
     teacher = read_json(metrics / "evaluate_teacher.json", stage="evaluate_teacher")
     cc = read_cc(data, runs, scores)

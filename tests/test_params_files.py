@@ -18,7 +18,7 @@ import train_teacher
 from attnlabels.losses.objective import TERMS
 from attnlabels.pipeline.code import SLOTS
 from attnlabels.pipeline.params import check, load, read
-from attnlabels.pipeline.results import own_baselines, runs_of
+from attnlabels.pipeline.results import runs_of
 from attnlabels.teachers.network import OUTPUT, Teacher
 from attnlabels.training.teachers import architecture
 from pipeline_files import FILES, PIPELINES, ROOT, params_files_of
@@ -213,10 +213,7 @@ def test_the_tables_find_their_baselines_and_the_scale(file):
     section = tree["make_tables"]
     runs = runs_of("+".join(TABLES), tree)
     baselines = make_tables.baselines_of(
-        runs,
-        tree,
-        default=section["baseline"],
-        others=section["baselines"] | own_baselines(runs, tree),
+        runs, tree, default=section["baseline"], others=section["baselines"]
     )
     alone = [name for name in runs if name not in baselines]
     assert alone[0] == "contrastive" and not any("attn_teacher" in name for name in alone)

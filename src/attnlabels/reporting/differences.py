@@ -20,7 +20,7 @@ from attnlabels.metrics.statistics import (
     welch_t,
 )
 from attnlabels.pipeline.frames import read_csv
-from attnlabels.pipeline.results import Run, baseline_of, folder_of
+from attnlabels.pipeline.results import Run, baseline_of, folder_of, own_baselines
 from attnlabels.reporting.scores import (
     ABLATIONS,
     ALIGNMENT_SETS,
@@ -75,8 +75,10 @@ def baselines_of(
 ) -> dict[str, str]:
     """What each run that is compared is compared with: `others` says it, or it is `default`.
 
+    `others` are `make_tables.baselines`; those of the runs' own studies are looked up in `tree`.
     Raises ValueError for what is no run, and for two runs that share no seed.
     """
+    others = {**others, **own_baselines(runs, tree)}
     tables = {key: table for key, table in tree.items() if isinstance(table, Mapping)}
     unknown = {*others} - {*tables}.union(*tables.values())  # a run may be of another study
     if unknown:

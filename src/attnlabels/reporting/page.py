@@ -92,8 +92,7 @@ def gather(
         raise ValueError(f"params.yaml has several runs that read {min(doubled)!r}; rename one")
     tables = sort_tables(results, beside)
     first = [*tree[MAIN]][-1]
-    others = tree["make_tables"]["baselines"] | own_baselines(results.runs, tree)
-    baselines = baselines_of(results.runs, tree["make_tables"]["baseline"], others)
+    baselines = baselines_of(results.runs, tree)
     charts = {
         "cc": chart_cc(results, alignment_set),
         "heat": chart_robustness(results, baselines, first),
@@ -232,10 +231,10 @@ def style() -> str:
     return Path(__file__).with_suffix(".css").read_text()
 
 
-def baselines_of(
-    runs: Mapping[str, Run], default: str, others: Mapping[str, str | None]
-) -> dict[str, str]:
-    """What the runs are compared with that are with anything."""
+def baselines_of(runs: Mapping[str, Run], tree: Mapping[str, Any]) -> dict[str, str]:
+    """What the runs are compared with that are with anything, by the parameters `tree`."""
+    section = tree["make_tables"]
+    default, others = section["baseline"], section["baselines"] | own_baselines(runs, tree)
     found = {name: baseline_of(each, default=default, others=others) for name, each in runs.items()}
     return {name: baseline for name, baseline in found.items() if baseline}
 
