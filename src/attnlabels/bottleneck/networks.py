@@ -6,8 +6,6 @@ tells the class from the code alone (FACTS §9.1, STUDIES §D.2). What mask and 
 image is for the loss to price.
 """
 
-import importlib
-import importlib.util
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ from torch import Tensor, nn
 from attnlabels.bottleneck.trunks import Trunk, build_trunk
 from attnlabels.losses.bottleneck import wide
 from attnlabels.models.attention_maps import build_attention
-from attnlabels.models.encoder import Stages, stages_of
+from attnlabels.models.encoder import Stages, module_named, stages_of
 from attnlabels.models.probe import linear_probe
 
 LOW = 5.0  # softplus(x - 5): deviations begin at 0.0067
@@ -245,12 +243,9 @@ def build_mask(name: str, channels: int, options: Mapping[str, Any]) -> nn.Modul
 
     Raises ValueError for a name or options that there are not.
     """
-    # By name, as `attnlabels.models.encoder` finds its blocks.
-    module = f"{ROOM}.{name}"
-    if not name.isidentifier() or name[0] == "_" or importlib.util.find_spec(module) is None:
-        raise ValueError(f"no mask {name!r}: expected a module of {ROOM}")
+    module = module_named("mask", name, room=ROOM)
     try:
-        return importlib.import_module(module).Mask(channels, **options)
+        return module.Mask(channels, **options)
     except TypeError as error:
         raise ValueError(f"mask_options of the mask {name}: {error}") from error
 

@@ -94,14 +94,14 @@ class Encoder(nn.Module):
         n_units = sum(depths)
         ends = tuple(itertools.accumulate(depths))  # of stages; units are counted from 1
         self.taps = ends[1:] if taps == "stages" else (n_units - 2, n_units - 1, n_units)
-        self.block = _find("block", block, room="attnlabels.blocks").Block(channels)
+        self.block = module_named("block", block, room="attnlabels.blocks").Block(channels)
         if not 1 <= attended_stage <= len(depths):
             raise ValueError(f"attended_stage is {attended_stage}; expected 1 to {len(depths)}")
         self.attentions, depth = nn.ModuleList(), depths[attended_stage - 1]
         self.first_attended = ends[attended_stage - 1] - depth + 1
         if unit_attention is not None:
             room = "attnlabels.unit_attention"
-            attention = _find("unit_attention", unit_attention, room=room).Attention
+            attention = module_named("unit_attention", unit_attention, room=room).Attention
             width_there = width * 2 ** (attended_stage - 1) * unit.expansion
             self.attentions.extend(attention(width_there) for _ in range(depth))
         _initialise(self, zero_init=zero_init)
@@ -160,7 +160,8 @@ def features(stages: Stages) -> Float[Tensor, "n d"]:
     return stages.last.float().mean(dim=(2, 3))  # not in bf16: it rounds to 0.4 %
 
 
-def _find(slot: str, name: str, *, room: str) -> ModuleType:
+def module_named(slot: str, name: str, *, room: str) -> ModuleType:
+    """What a row's `slot` names in a `room`; raises ValueError for a name that is not there."""
     # By name, the only such imports: with a table of a slot's classes here, editing one of them
     # would make every trained run stale.
     module = f"{room}.{name}"
