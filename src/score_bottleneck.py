@@ -29,8 +29,8 @@ from attnlabels.bottleneck.scoring import (
     score_maps,
     score_stability,
     see_all,
-    summarise,
 )
+from attnlabels.interpretation.likeness import means_of
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
@@ -100,7 +100,7 @@ def main(
         **shown,
     )
     about = {"images": len(rows), "curve_images": len(of_curves)}
-    write_metrics(report, about | idle | summarise(rows), threads=threads)
+    write_metrics(report, about | idle | means_of(rows), threads=threads)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from attnlabels.bottleneck.networks import BottleneckClassifier, build_network
+from attnlabels.interpretation.frozen import pixels_of
 from attnlabels.losses.bottleneck import divergence
 from attnlabels.models.files import building, load_weights, read_config
-from attnlabels.processes.loading import as_input
 from attnlabels.processes.world import own_device
 
 Images = UInt8[np.ndarray, "n s s 3"]
@@ -73,12 +73,7 @@ class Frozen:
         return _array(slopes.abs().amax(dim=1))
 
     def _pixels(self, images: Images) -> Float[Tensor, "n 3 s s"]:
-        if images.shape[1:3] != (self.size, self.size):
-            h, w = images.shape[1:3]
-            raise ValueError(
-                f"images of {h} x {w}; the network learnt from {self.size} x {self.size}"
-            )
-        return as_input(torch.from_numpy(images).to(self.device))
+        return pixels_of(images, size=self.size, device=self.device)
 
 
 def open_network(weights: Path, *, n_classes: int) -> Frozen:

@@ -7,7 +7,7 @@ and how alike the masks of two images are. A mask that has collapsed is the most
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -20,7 +20,6 @@ from attnlabels.interpretation.overlap import Mask, chance, iou_of_mask_size
 from attnlabels.interpretation.people import read_cut_mask, read_squares
 from attnlabels.metrics.ranks import spearman
 from attnlabels.metrics.reliability import other_class
-from attnlabels.metrics.statistics import Mean, mean_se
 from attnlabels.shards.index import NOBODY
 from attnlabels.shards.shards import Shards
 
@@ -215,20 +214,6 @@ def idle_anchors(frozen: Frozen, seen: Seen) -> dict[str, int]:
     if not frozen.anchors:
         return {}
     return {"anchors": frozen.anchors, "idle": frozen.anchors - len(np.unique(seen.anchored))}
-
-
-def summarise(rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Means with standard errors over the images that have a score, within its map."""
-    found: dict[str, Any] = {}
-    for key in dict.fromkeys(key for row in rows for key in row):
-        told = as_dict(mean_se(np.array([row[key] for row in rows if key in row])))
-        map, _, measure = key.rpartition(".")
-        (found.setdefault(map, {}) if map else found)[measure] = told
-    return found
-
-
-def as_dict(mean: Mean) -> dict[str, Any]:
-    return {key: value for key, value in mean._asdict().items() if value is not None}
 
 
 def _batches(n: int, size: int) -> Iterator[slice]:

@@ -69,12 +69,17 @@ class Frozen:
         return smoothgrad(self.logits_of, pixels, chosen, noise, manner).cpu().numpy()
 
     def _pixels(self, images: UInt8[np.ndarray, "n s s 3"]) -> Float[Tensor, "n 3 s s"]:
-        if images.shape[1] != self.size:
-            h, w = images.shape[1:3]
-            raise ValueError(
-                f"images of {h} x {w}; the network learnt from {self.size} x {self.size}"
-            )
-        return as_input(torch.from_numpy(images).to(self.device))
+        return pixels_of(images, size=self.size, device=self.device)
+
+
+def pixels_of(
+    images: UInt8[np.ndarray, "n s s 3"], *, size: int, device: torch.device
+) -> Float[Tensor, "n 3 s s"]:
+    """Images as a network takes them that learnt from those of `size`; others raise ValueError."""
+    if images.shape[1:3] != (size, size):
+        h, w = images.shape[1:3]
+        raise ValueError(f"images of {h} x {w}; the network learnt from {size} x {size}")
+    return as_input(torch.from_numpy(images).to(device))
 
 
 def open_classifier(weights: Path, *, n_classes: int) -> Frozen:

@@ -150,11 +150,7 @@ def summarise(
     Within its map where it is named "map.measure". Beside each map's is what share of the ceilings
     its correlations are; `rows` of `people.numbers` have these.
     """
-    found: dict[str, Any] = {"ceilings": {}}
-    for key in dict.fromkeys(key for row in rows for key in row):
-        told = as_dict(mean_se(np.array([row[key] for row in rows if key in row])))
-        map, _, measure = key.rpartition(".")
-        (found.setdefault(map, {}) if map else found)[measure] = told
+    found: dict[str, Any] = {"ceilings": {}} | means_of(rows)
     for map in [key for key, told in found.items() if "rho" in told]:
         rhos = np.array([rows[i][f"{map}.rho"] for i in people.numbers])
         found[map] |= explained(rhos, ceilings, blur=people.players.blur)
@@ -162,6 +158,16 @@ def summarise(
         found["ceilings"]["null"] = as_dict(mean_se(ceilings.null))
     counts = {"few_players": ceilings.few_players, "flat_maps": ceilings.flat_maps}
     return found | {"ceilings": found["ceilings"] | counts}
+
+
+def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """The mean of each score over the rows that have it; of "map.measure" within its map."""
+    found: dict[str, Any] = {}
+    for key in dict.fromkeys(key for row in rows for key in row):
+        told = as_dict(mean_se(np.array([row[key] for row in rows if key in row])))
+        map, _, measure = key.rpartition(".")
+        (found.setdefault(map, {}) if map else found)[measure] = told
+    return found
 
 
 def ceilings_of(ceilings: Ceilings) -> dict[int, dict[str, float]]:

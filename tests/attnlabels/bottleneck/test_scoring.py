@@ -15,8 +15,8 @@ from attnlabels.bottleneck.scoring import (
     score_maps,
     score_stability,
     see_all,
-    summarise,
 )
+from attnlabels.interpretation.likeness import means_of
 from attnlabels.interpretation.overlap import chance, iou_of_mask_size
 from attnlabels.metrics.reliability import other_class
 from bottlenecks import SIZE, config_of, network_of
@@ -117,7 +117,7 @@ def test_the_stability_of_a_mask_stands_beside_its_null(tested):
         for name in changes:
             where = "stays" if row[f"{name}.stays"] else "turns"
             assert row[f"{name}.alike_{where}"] == row[f"{name}.alike"]
-    means = summarise(rows)
+    means = means_of(rows)
     assert means["colour"]["alike"]["mean"] > means["null"]["alike"]["mean"]
 
 
