@@ -20,6 +20,12 @@ def spearman(a: Real[np.ndarray, "_ _"], b: Real[np.ndarray, "_ _"]) -> float:
         raise ValueError(f"maps of {a.shape} and {b.shape}; expected one size")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("a map has values that are no numbers")
-    one, other = (ranks - ranks.mean() for ranks in (rank(a.ravel()), rank(b.ravel())))
+    found = rank_correlation(a.ravel(), b.ravel())
+    return 0.0 if found is None else found
+
+
+def rank_correlation(a: Real[np.ndarray, "n"], b: Real[np.ndarray, "n"]) -> float | None:
+    """Spearman's correlation of pairs, with average ranks; None where one does not vary."""
+    one, other = (ranks - ranks.mean() for ranks in (rank(a), rank(b)))
     size = float(np.sqrt((one @ one) * (other @ other)))
-    return float(one @ other) / size if size > 0 else 0.0
+    return float(one @ other) / size if size > 0 else None

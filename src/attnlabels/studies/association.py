@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Real
 
-from attnlabels.metrics.ranks import rank
+from attnlabels.metrics.ranks import rank_correlation
 
 
 class Association(NamedTuple):
@@ -64,10 +64,7 @@ def _rho(
     *,
     within: bool,
 ) -> float | None:
-    a, b = (_taken(each, members, within=within) for each in (x, y))
-    one, other = (ranks - ranks.mean() for ranks in (rank(a), rank(b)))
-    size = float(np.sqrt((one @ one) * (other @ other)))
-    return float(one @ other) / size if size > 0 else None
+    return rank_correlation(*(_taken(each, members, within=within) for each in (x, y)))
 
 
 def _taken(
