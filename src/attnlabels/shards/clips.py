@@ -29,6 +29,7 @@ from attnlabels.shards.shards import (
     npy_of,
     shard_name,
     split_members,
+    values_of,
     write_index,
     write_members,
 )
@@ -99,9 +100,7 @@ class Clips:
 def _as_clip(span: bytes, label: int) -> Clip:
     key, members = split_members(span)
     about = json.loads(members["json"])
-    data = members[FRAMES]  # np.load takes longer to parse the header than this to read the frames
-    header = 10 + int.from_bytes(data[8:10], "little")
-    frames = np.frombuffer(data, np.uint8, offset=header).reshape(about["frames"])
+    frames = values_of(members[FRAMES], "u1").reshape(about["frames"])
     return Clip(
         key=key,
         frames=frames,
