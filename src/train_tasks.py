@@ -5,8 +5,7 @@
 TASK is a row of `tasks` in params.yaml, and a module of `attnlabels.tasks`; FOLDER has its shards,
 `{train,test}_<people>`. NETWORKS gets each run's weights, EXAMPLES what it attends to in a few test
 examples, REPORTS a file a run. A share of the training examples (`development`) is held out to
-choose λ by. The last epoch is reported. A stage that was killed goes on where it was, to the same
-weights.
+choose λ by. The last epoch is reported. A stage that was killed goes on to the same weights.
 """
 
 from contextlib import ExitStack
@@ -82,8 +81,10 @@ def score(
     world: World,
 ) -> dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """What is reported of each run, and what it attends to in the first test examples."""
-    task, found, answered = TASKS[name], {}, {}
-    near = partial(closeness, seed=seed)
+    task, found, answered, near = TASKS[name], {}, {}, partial(closeness, seed=seed)
+    shown = next(iter(setting.runs.values())).shown  # any will do: people's maps are the same
+    people = {key: read("test", key, shown) for key in setting.people}
+    prior = {key: near(centres(each), each) for key, each in people.items()}
     for each, row in setting.runs.items():
         network, whole = trained[each].network, read("train", row.people, row.shown)
         report: dict[str, Any] = {"task": name, "run": each, "seed": seed, **vars(row)}
@@ -95,14 +96,13 @@ def score(
             answers, masks = ask(task, network, asked, maps, world)
             report[key] = task.scores(answers, asked.target)
         answered[each] = answers
-        people = {key: read("test", key, row.shown) for key in setting.people}
-        report["centre_prior"] = {key: near(centres(test), each) for key, each in people.items()}
+        report["centre_prior"] = prior
         pictured = {"pictures": test.pictures[:SHOWN], "people": test.maps[:SHOWN]}
         if masks is not None:
             report["closeness"] = {key: near(masks, each) for key, each in people.items()}
             pictured["masks"] = masks[:SHOWN]
-        last = trained[each].history[-1]
-        report |= {"steps": last["step"], "loss": {key: last[key] for key in last if key != "step"}}
+        loss = dict(trained[each].history[-1])
+        report |= {"steps": loss.pop("step"), "loss": loss}
         found[each] = report, pictured
     if setting.fused is not None:
         for each, (report, _) in found.items():
