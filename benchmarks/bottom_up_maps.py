@@ -12,8 +12,6 @@ minutes of one core, all some 40; what was cut off goes on. `--quick`: two epoch
 to see that all runs.
 """
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from ratios import machine
-from ruamel.yaml import YAML
+from stages import ROOT, keep_params, stage
 
 from attnlabels import Drawing, label
 from attnlabels.images.decoding import read_image, resize_map
@@ -42,7 +40,6 @@ from attnlabels.reporting.tables import Row, Table, write_tables
 from attnlabels.shards.shards import Shards
 from attnlabels.studies.likeness import Scored, contrast
 
-ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "stages" / "clickme" / "params.yaml"
 ROWS = ("resnet", "gala", "gala_maps", "gala_shuffled", "features_maps", "side_head_maps")
 PAIRS = (
@@ -119,18 +116,7 @@ def write_params(imagenette: Path, out: Path, *, epochs: int) -> None:
         "clickme": rows,
         "train_supervised": tree["train_supervised"] | {"image_size": SIDE, "epochs": epochs},
     }
-    path = out / "params.yaml"
-    if path.exists() and read(path) != params:
-        raise SystemExit(f"{out}: holds a comparison with other parameters; name another folder")
-    with path.open("w") as file:
-        YAML(typ="safe").dump(params, file)
-
-
-def stage(out: Path, script: str, *words: object) -> None:
-    """Run a stage's script in the folder OUT."""
-    command = [sys.executable, str(ROOT / "src" / f"{script}.py"), *map(str, words)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    subprocess.run(command, cwd=out, env=environment, check=True)
+    keep_params(out, params)
 
 
 def write_masks(coco: Path, folder: Path) -> list[str]:

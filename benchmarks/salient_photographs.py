@@ -10,20 +10,17 @@ of it, with the study's tables, figure and page; what was cut off goes on. A fol
 minutes of one core. `--quick`: two folds and epochs, to see that all runs.
 """
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 from ratios import machine
-from ruamel.yaml import YAML
+from stages import ROOT, keep_params, stage
 
 from attnlabels import Drawing, label
 from attnlabels.images.decoding import read_size
 from attnlabels.pipeline.params import read
 from attnlabels.tasks.segmentation import read_mask
 
-ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "stages" / "tasks" / "params.yaml"
 TASK, PEOPLE = "segmentation", "people"
 SIDE, FOLDS, EPOCHS = 64, 4, 60
@@ -63,11 +60,7 @@ def write_params(coco: Path, out: Path, *, folds: int, epochs: int) -> None:
         "train_tasks": tree["train_tasks"] | {"epochs": epochs},
         "compare_tasks": tree["compare_tasks"],
     }
-    path = out / "params.yaml"
-    if path.exists() and read(path) != params:
-        raise SystemExit(f"{out}: holds a comparison with other parameters; name another folder")
-    with path.open("w") as file:
-        YAML(typ="safe").dump(params, file)
+    keep_params(out, params)
 
 
 def usable(coco: Path) -> tuple[list[Path], int]:
@@ -98,13 +91,6 @@ def prepare(coco: Path, photographs: list[Path], out: Path, *, fold: int, folds:
                 link.symlink_to(path)
         if not shards.exists():
             label(images, out=shards, drawing=Drawing(map_size=SIDE))
-
-
-def stage(out: Path, script: str, *words: object) -> None:
-    """Run a stage's script in the folder OUT."""
-    command = [sys.executable, str(ROOT / "src" / f"{script}.py"), *map(str, words)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    subprocess.run(command, cwd=out, env=environment, check=True)
 
 
 if __name__ == "__main__":
