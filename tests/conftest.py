@@ -408,6 +408,18 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def timm_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of an untrained teacher on a network of timm."""
+    path = tmp_path_factory.mktemp("timm_teacher") / "teacher.safetensors"
+    torch.manual_seed(0)
+    network = Teacher(taps=None, pool_stride=1, output="tanh_half", backbone="timm:resnet10t")
+    about = {"name": "timm:resnet10t", "weights": {"file": "w.pth"}, "frozen": True}
+    config = {"teacher": network.architecture, "image_size": [48, 64], "backbone": about}
+    write_weights(path, network, config)
+    return path
+
+
+@pytest.fixture(scope="session")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights of an untrained student for three classes, as `train_simclr` writes them."""
     folder = tmp_path_factory.mktemp("student")

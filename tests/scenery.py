@@ -16,3 +16,11 @@ CLEAR = {
     "texture_shift": 0,
     "hue_shift": 0.0,
 }
+# One among a few others, on a ground of textures.
+BUSY = CLEAR | {
+    "object_spread": 0.1,
+    "hue_jitter": 0.02,
+    "contrast": 0.4,
+    "n_regions": (1, 2),
+    "n_distractors": (0, 1),
+}

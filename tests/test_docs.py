@@ -20,9 +20,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from attnlabels.images.folder import read_manifest
-from attnlabels.models.files import write_weights
 from attnlabels.shards.shards import Sample, write_shards
-from attnlabels.teachers.network import Teacher
 from attnlabels.testsets.cifar10 import read_cifar10
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 from gathered_study import make_study
@@ -112,16 +110,12 @@ def corrupted_cifar10(tmp_path: Path, evaluate_page: None) -> Path:
 
 
 @pytest.fixture
-def export_page(tmp_path: Path, student: Path) -> None:
+def export_page(tmp_path: Path, student: Path, timm_teacher: Path) -> None:
     """Weights of a student and of a teacher on a network of timm, scores, a folder of labels."""
     for name in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(name, reason=f"{name} is not installed: attnlabels[export]")
-    (tmp_path / student.name).write_bytes(student.read_bytes())
-    torch.manual_seed(0)
-    teacher = Teacher(taps=None, pool_stride=1, output="tanh_half", backbone="timm:resnet10t")
-    about = {"name": "timm:resnet10t", "weights": {"file": "w.pth"}, "frozen": True}
-    config = {"teacher": teacher.architecture, "image_size": [24, 32], "backbone": about}
-    write_weights(tmp_path / "teacher.safetensors", teacher, config)
+    for path in (student, timm_teacher):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "probe.json").write_text('{"imagenet": {"top1": 0.5}}')
     spot = np.eye(4, dtype=np.float32)
     sample = Sample(

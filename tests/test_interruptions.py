@@ -156,13 +156,6 @@ def start(tmp_path, warm_python) -> Iterator[Callable[..., subprocess.Popen[str]
         process.communicate()
 
 
-def wait_for(what: Callable[[], object], *, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
-
-
 def free_port() -> int:
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -368,6 +361,7 @@ def test_a_clock_that_jumps_changes_nothing(params, world, monkeypatch):
 STAGE = '''"""Write who this is, and wait."""
 import os, pathlib, time
 from attnlabels.pipeline.script import run
+from interrupting import wait_for
 
 def main(out: pathlib.Path) -> None:
     pathlib.Path("pid").write_text(str(os.getpid()))

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import train_bottleneck
 from attnlabels.bottleneck.frozen import open_network
 from attnlabels.models.files import read_config
-from attnlabels.training import encoders
+from interrupting import interrupt
 from recipes import SUPERVISED
 
 ROW: dict[str, Any] = {
@@ -108,17 +108,9 @@ def test_bits_fall_with_their_weight(train):
 
 
 def test_a_run_interrupted_goes_on_to_the_same_bytes(train, monkeypatch):
-    whole, made = contents(train("whole")), []
-    step = encoders.Training.step
-
-    def stopping(self, batch, *, rate: float, progress: float) -> dict[str, float]:
-        if len(made) == 4:
-            raise KeyboardInterrupt
-        made.append(rate)
-        return step(self, batch, rate=rate, progress=progress)
-
+    whole = contents(train("whole"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(encoders.Training, "step", stopping)
+        interrupt(patch, before=4)
         train("cut")
     assert not list(Path().glob("cut/*"))
     assert contents(train("cut")) == whole

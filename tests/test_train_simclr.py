@@ -25,6 +25,7 @@ from attnlabels.processes.resumable import Resumable
 from attnlabels.readouts.students import FrozenStudent, align
 from attnlabels.shards import labelled_squares
 from attnlabels.training import encoders, probe, samples, step, students
+from interrupting import interrupt
 
 SOURCES = Path(train_simclr.__file__).parent
 KEPT = Path(__file__).with_name("assets") / "train_simclr.json"
@@ -87,19 +88,6 @@ def steps(monkeypatch) -> list[int]:
 
     monkeypatch.setattr(Resumable, "done", noted)
     return made
-
-
-def interrupt(monkeypatch, *, before: int) -> None:
-    """Let whatever trains within this patch be interrupted before a step."""
-    step_once, made = encoders.Training.step, []
-
-    def stopping(self, batch, *, rate: float, progress: float) -> dict[str, float]:
-        if len(made) == before:
-            raise KeyboardInterrupt
-        made.append(rate)
-        return step_once(self, batch, rate=rate, progress=progress)
-
-    monkeypatch.setattr(encoders.Training, "step", stopping)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from attnlabels.models.files import load_weights, read_config
 from attnlabels.pipeline.params import read
 from attnlabels.readouts.students import FrozenStudent, align
 from attnlabels.shards import labelled_squares
-from attnlabels.training import encoders
+from interrupting import interrupt
 from recipes import SUPERVISED
 
 RUNS = ("supervised_resnet10", "supervised_resnet10_attn_teacher")
@@ -135,17 +135,9 @@ def test_classification_reaches_the_encoder(train):
 
 
 def test_a_run_interrupted_goes_on_to_the_same_bytes(train, monkeypatch):
-    whole, made = contents(train("whole")), []
-    step = encoders.Training.step
-
-    def stopping(self, batch, *, rate: float, progress: float) -> dict[str, float]:
-        if len(made) == 4:
-            raise KeyboardInterrupt
-        made.append(rate)
-        return step(self, batch, rate=rate, progress=progress)
-
+    whole = contents(train("whole"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(encoders.Training, "step", stopping)
+        interrupt(patch, before=4)
         train("cut")
     assert not list(Path().glob("cut/*"))
     assert contents(train("cut")) == whole

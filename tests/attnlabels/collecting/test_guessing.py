@@ -1,5 +1,4 @@
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from attnlabels.collecting import guessing
 from attnlabels.collecting.guessing import Guesser, Partner
 from attnlabels.serving.refusals import Refused
+from interrupting import wait_for
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 WAITS_S = 60.0
@@ -15,13 +15,6 @@ WAITS_S = 60.0
 
 def partner(see, classes="abcdefg"):
     return Partner(classes=[*classes], square=lambda image: image, see=see, identity={})
-
-
-def wait_until(what):
-    end = time.monotonic() + WAITS_S
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_the_five_likeliest_are_told_in_order():
@@ -53,7 +46,7 @@ def test_who_asks_at_once_is_answered_each_with_their_own_in_few_batches():
         asked = [pool.submit(guesser.guess, images[0])]
         assert begun.wait(WAITS_S)  # or the first batch might hold several
         asked += [pool.submit(guesser.guess, image) for image in images[1:]]
-        wait_until(lambda: guesser.asked.qsize() == 6)
+        wait_for(lambda: guesser.asked.qsize() == 6)
         all_asked.set()
         names = [each.result()[0][0] for each in asked]
     assert names == [*"abcdefg"] and batches == [1, 6]
@@ -74,7 +67,7 @@ def test_who_comes_when_too_many_wait_is_refused_and_the_others_are_answered(mon
         asked = [pool.submit(guesser.guess, IMAGE)]
         assert begun.wait(WAITS_S)
         asked += [pool.submit(guesser.guess, IMAGE) for _ in range(2)]
-        wait_until(guesser.asked.full)
+        wait_for(guesser.asked.full)
         with pytest.raises(Refused, match="the partner is busy") as refused:
             guesser.guess(IMAGE)
         going.set()

@@ -16,7 +16,7 @@ from attnlabels.cli import main
 from attnlabels.evaluation.cards import encoder_card, teacher_card
 from attnlabels.evaluation.exporting import difference_of, write_onnx
 from attnlabels.models.encoder import BACKBONES, Encoder, features
-from attnlabels.models.files import load_weights, write_weights
+from attnlabels.models.files import load_weights, read_config, write_weights
 from attnlabels.models.timm_encoder import build_encoder
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.shards import Sample, sha256_of, write_shards
@@ -209,13 +209,11 @@ def test_a_teacher_is_the_same_in_onnx_runtime(onnx_tools, tmp_path, monkeypatch
         np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
 
 
-def test_a_teacher_on_a_network_of_timm_says_whose_its_weights_are(tmp_path):
-    torch.manual_seed(0)
-    network = Teacher(taps=None, pool_stride=1, output="tanh_half", backbone="timm:resnet10t")
-    about = {"name": "timm:resnet10t", "weights": {"file": "w.pth"}, "frozen": True}
-    config = {"teacher": network.architecture, "image_size": [48, 64], "backbone": about}
-    write_weights(tmp_path / "teacher.safetensors", network, config)
-    card = teacher_card(tmp_path, config, difference=0.0, metrics={}, data="", licence="")
+def test_a_teacher_on_a_network_of_timm_says_whose_its_weights_are(timm_teacher):
+    config = read_config(timm_teacher)
+    card = teacher_card(
+        timm_teacher.parent, config, difference=0.0, metrics={}, data="", licence=""
+    )
     assert "`timm:resnet10t`, read at its feature levels 2, 3, 4, trained on recordings" in card
     assert (
         "Its backbone, timm:resnet10t, came with weights of w.pth, which may have learnt from "

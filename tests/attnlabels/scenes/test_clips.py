@@ -3,22 +3,9 @@ import pytest
 
 from attnlabels.scenes.clips import MOTIONS, Clip, Follower, Moving, draw_clip, follow
 from attnlabels.scenes.scenes import Style
+from scenery import BUSY
 
-STYLE = Style(
-    object_size=(0.3, 0.4),
-    object_spread=0.1,
-    rotation_sd=0.3,
-    hue_jitter=0.02,
-    contrast=0.4,
-    period=(0.1, 0.2),
-    n_regions=(1, 2),
-    n_distractors=(0, 1),
-    occlusion=0.0,
-    shortcut=0.0,
-    noise_sd=0.0,
-    texture_shift=0,
-    hue_shift=0.0,
-)
+STYLE = Style(**BUSY | {"object_size": (0.3, 0.4)})
 MOVING = Moving(
     n_frames=5, reach=0.2, object_size=(0.3, 0.4), other_size=(0.1, 0.2), n_others=(1, 2)
 )

@@ -3,22 +3,9 @@ import numpy as np
 from attnlabels.scenes.observers import Eye, Mixture
 from attnlabels.scenes.scenes import Style
 from attnlabels.scenes.tasks import parts_seen
+from scenery import BUSY
 
-STYLE = Style(
-    object_size=(0.5, 0.6),
-    object_spread=0.1,
-    rotation_sd=0.3,
-    hue_jitter=0.02,
-    contrast=0.4,
-    period=(0.1, 0.2),
-    n_regions=(1, 2),
-    n_distractors=(0, 1),
-    occlusion=0.0,
-    shortcut=0.0,
-    noise_sd=0.0,
-    texture_shift=0,
-    hue_shift=0.0,
-)
+STYLE = Style(**BUSY | {"object_size": (0.5, 0.6)})
 
 EYE = Eye(
     attention=Mixture(object_weight=1.0, contrast_weight=0.0, centre_weight=0.0, centre_sigma=0.25),
