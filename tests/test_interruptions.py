@@ -21,6 +21,7 @@ import train_simclr
 import train_teacher
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.resumable import STOPPED
+from interrupting import wait_for
 
 SOURCES = Path(train_simclr.__file__).parent
 SCALING = SOURCES.parent / "SCALING.md"
@@ -361,7 +362,6 @@ def test_a_clock_that_jumps_changes_nothing(params, world, monkeypatch):
 STAGE = '''"""Write who this is, and wait."""
 import os, pathlib, time
 from attnlabels.pipeline.script import run
-from interrupting import wait_for
 
 def main(out: pathlib.Path) -> None:
     pathlib.Path("pid").write_text(str(os.getpid()))
