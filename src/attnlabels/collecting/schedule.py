@@ -12,6 +12,8 @@ from jaxtyping import Int64
 from attnlabels.collecting.settings import Settings
 from attnlabels.collecting.store import Round
 
+MOST_DRAWS = 100  # of a plan in which each repetition has something to repeat
+
 Plan = list[str]  # the kind of each of a participant's rounds
 
 
@@ -78,10 +80,20 @@ def generator_of(participant: str, *, seed: int, what: int) -> np.random.Generat
 def plan_of(participant: str, settings: Settings) -> Plan:
     """The kinds of a participant's rounds, in their order, drawn for each anew.
 
-    Repetitions are drawn among the rounds that have `repeat_gap` others before them and at least
-    one, so that there is something to repeat.
+    Drawn are the places of repetitions, which have `repeat_gap` others before them and at least
+    one, and of catch images; they are drawn again where a repetition would have no play to repeat.
+    If shares are so high that no plan comes of it, the last stands, and what cannot be repeated
+    will be a play (`choose`).
     """
     rng = generator_of(participant, seed=settings.seed, what=0)
+    for _ in range(MOST_DRAWS):
+        kinds = _drawn_kinds(settings, rng)
+        if _has_what_it_repeats(kinds, settings.repeat_gap):
+            break
+    return ["practice"] * settings.practice + kinds
+
+
+def _drawn_kinds(settings: Settings, rng: np.random.Generator) -> list[str]:
     kinds = ["play"] * settings.rounds
     late = np.arange(settings.repeat_gap + 1, settings.rounds)
     n_repeats = min(round(settings.repeat_share * settings.rounds), len(late))
@@ -91,7 +103,13 @@ def plan_of(participant: str, settings: Settings) -> Plan:
     n_catch = min(round(settings.catch_share * settings.rounds), len(free))
     for i in rng.choice(free, n_catch, replace=False) if n_catch else ():
         kinds[i] = "catch"
-    return ["practice"] * settings.practice + kinds
+    return kinds
+
+
+def _has_what_it_repeats(kinds: Sequence[str], gap: int) -> bool:
+    """Whether each repetition has, `gap` rounds before, a play that no earlier one repeated."""
+    repeats = (i for i, kind in enumerate(kinds) if kind == "repeat")
+    return all(kinds[: i - gap].count("play") > n for n, i in enumerate(repeats))
 
 
 def choose(

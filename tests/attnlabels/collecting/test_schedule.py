@@ -55,6 +55,24 @@ def test_a_plan_has_the_shares_that_are_asked_for(settings):
     assert plan_of("1", asked) == plans[1]
 
 
+@pytest.mark.parametrize("gap", [0, 2, 4])
+def test_each_repetition_of_a_plan_has_a_play_to_repeat(settings, gap):
+    asked = settings(
+        rounds=10, practice=2, catch=["a"], catch_share=0.2, repeat_share=0.3, repeat_gap=gap
+    )
+    for n in range(500):
+        plan = plan_of(f"{n}", asked)
+        shown = play_all(plan, plain=range(20), catch=range(20, 30), gap=gap, seed=n)
+        assert [each.kind for each in shown] == plan
+
+
+def test_a_plan_of_nothing_but_repetitions_still_ends(settings):
+    plan = plan_of("1", settings(rounds=10, practice=1, repeat_share=1.0, repeat_gap=0))
+    assert Counter(plan) == {"practice": 1, "play": 1, "repeat": 9}
+    kinds = [each.kind for each in play_all(plan, plain=range(20))]
+    assert kinds == ["practice"] + ["play", "repeat"] * 5
+
+
 def test_the_default_plan_is_of_plays_and_repetitions():
     plan = plan_of("a", read_settings(TEMPLATES / SETTINGS))
     assert Counter(plan) == {"practice": 2, "play": 18, "repeat": 2}
