@@ -37,14 +37,13 @@ FLOORS = (
         "blocks",
         "images",
         "losses",
-        "masks",
         "metrics",
         "models",
         "pipeline",
         "processes",
         "unit_attention",
     },
-    {"serving", "shards", "teachers", "testsets"},
+    {"masks", "serving", "shards", "teachers", "testsets"},
     {"recordings", "reporting", "training"},
     {"clickmaps", "readouts", "tasks"},
     {"evaluation", "interpretation", "psychophysics", "scenes"},
@@ -300,8 +299,9 @@ def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
     filling = {path for path in MODULES if path.parent in SLOTS.values()}
     # Who trains all runs in one stage may import what fills a slot (attnlabels.tasks.network).
     assert set(MODULES) - filling == {file for user in users for file in closure(user)} - filling
+    trees = [*TREES, *map(read, sorted((ROOT / "benchmarks").glob("*.yaml")))]
     for slot, room in SLOTS.items():
-        named = {row.get(slot) for tree in TREES for row in runs_in(tree)}
+        named = {row.get(slot) for tree in trees for row in runs_in(tree)}
         assert {path.stem for path in room.glob("[!_]*.py")} <= named
 
 

@@ -139,7 +139,16 @@ def test_what_is_drawn_is_of_the_seed_and_of_no_number_of_workers(train):
         ),
         ({"weights": ALONE | {"unit_distance": 1.0}}, ["mask_spread", "mask_variety"]),
         ({"backbone": "vgg", "masked_stage": 3, "image_size": 32}, ["mask_spread", "mask_variety"]),
-        ({"backbone": "wrn16_4", "decoder_layers": 1, "width": 2}, ["mask_spread", "mask_variety"]),
+        (
+            {
+                "backbone": "wrn16_4",
+                "decoder_layers": 1,
+                "width": 2,
+                "mask": "wide_branch",
+                "mask_options": {"units": 2, "classes": 4},
+            },
+            ["mask_spread", "mask_variety"],
+        ),
         ({"precision": "bf16"}, ["mask_spread", "mask_variety"]),
     ],
     ids=lambda each: "-".join(each) if isinstance(each, dict) else None,

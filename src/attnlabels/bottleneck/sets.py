@@ -1,8 +1,10 @@
-"""Other sets of labelled images, whose features a network did not learn: CIFAR-10, SVHN, STL-10.
+"""Other sets of labelled images, whose features a network did not learn: CIFAR-10, SVHN, STL-10,
+and any in class folders.
 
 SVHN (Netzer et al. 2011, format 2): train_32x32.mat and test_32x32.mat, the digit 0 having the
 label 10. STL-10 (Coates et al. 2011): train_X.bin, train_y.bin and those of test, an image's three
-colours one after the other and each by columns, labels from 1. Nothing here mirrors an image: a
+colours one after the other and each by columns, labels from 1. Class folders: train/<class> and
+test/<class>, whose images are of one size. Nothing here mirrors an image: a
 digit would be none.
 """
 
@@ -13,18 +15,23 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from attnlabels.images.decoding import read_image
+from attnlabels.images.folder import list_images
 from attnlabels.recordings.matlab import read_variables
 from attnlabels.testsets.cifar10 import read_cifar10
 
 Split = Literal["train", "test"]
-Layout = Literal["cifar10", "svhn", "stl10"]
+Layout = Literal["cifar10", "svhn", "stl10", "folders"]
 Labelled: TypeAlias = tuple[UInt8[np.ndarray, "n h w 3"], Int64[np.ndarray, "n"]]
 N_CLASSES = 10
 STL10_SIDE = 96
 
 
 def read_set(layout: Layout, folder: Path, *, split: Split) -> Labelled:
-    """RGB images and classes 0..9 of a split, in the files' order."""
+    """RGB images and classes from 0 of a split, in the files' order.
+
+    The layouts' readers say what they raise.
+    """
     return READERS[layout](folder, split)
 
 
@@ -68,6 +75,27 @@ def read_stl10(folder: Path, split: Split) -> Labelled:
     return np.ascontiguousarray(images), _classes(paths[1], y) - 1
 
 
+def read_folders(folder: Path, split: Split) -> Labelled:
+    """The images of class folders, in the order of their names.
+
+    Raises FileNotFoundError where there are none, and ValueError for an image that cannot be read,
+    or is of another size than the first.
+    """
+    manifest = list_images(folder / split, classes=None)
+    paths = [folder / split / path for path in manifest.paths]
+    images: list[np.ndarray] = []
+    for path in paths:
+        image = read_image(path)
+        if images and image.shape != images[0].shape:
+            (h, w), (first_h, first_w) = image.shape[:2], images[0].shape[:2]
+            raise ValueError(
+                f"{path}: {w} x {h} px, where {paths[0].name} has {first_w} x {first_h}; resize "
+                "the set's images to one size"
+            )
+        images.append(image)
+    return np.stack(images), manifest.labels.astype(np.int64)
+
+
 def _classes(path: Path, labels: np.ndarray) -> Int64[np.ndarray, "n"]:
     """Labels 1 to 10; raises ValueError for others."""
     whole = labels.ravel().astype(np.int64)
@@ -83,4 +111,5 @@ READERS: dict[Layout, Callable[[Path, Split], Labelled]] = {
     "cifar10": lambda folder, split: read_cifar10(folder, split=split),
     "svhn": read_svhn,
     "stl10": read_stl10,
+    "folders": read_folders,
 }

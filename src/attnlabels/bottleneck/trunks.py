@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlabels.models.encoder import BACKBONES, Backbone, Encoder, Stem
+from attnlabels.models.units import WideUnit, draw_convolutions
 
 Trunked = Backbone | Literal["vgg", "wrn16_4", "wrn28_10"]
 VGG = (  # channels of a stage's convolutions, times the width, and whether it ends in pooling
@@ -64,7 +65,7 @@ def vgg(width: int, **of_resnets: object) -> Trunk:
     trunk = Trunk(
         [*stages, nn.Sequential(*ends, dense)], [*(width * times[-1] for times, _ in VGG), inputs]
     )
-    _draw(trunk, nn.init.xavier_uniform_)
+    draw_convolutions(trunk, nn.init.xavier_uniform_)
     return trunk
 
 
@@ -82,7 +83,7 @@ def wide_resnet(depth: int, widening: int, width: int, **of_resnets: object) -> 
     stages[0].insert(0, nn.Conv2d(3, width, 3, padding=1, bias=False))
     stages[-1] += [nn.BatchNorm2d(planes[-1]), nn.ReLU(inplace=True)]
     trunk = Trunk([nn.Sequential(*stage) for stage in stages], planes)
-    _draw(trunk, partial(nn.init.kaiming_normal_, mode="fan_out"))
+    draw_convolutions(trunk, partial(nn.init.kaiming_normal_, mode="fan_out"))
     return trunk
 
 
@@ -104,33 +105,7 @@ def build_trunk(backbone: str, *, width: int, stem: Stem, zero_init: bool) -> Tr
     return TRUNKS[backbone](width, stem=stem, zero_init=zero_init)
 
 
-class WideUnit(nn.Module):
-    """Two 3×3 convolutions, each behind batch norm and a ReLU, beside a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
-        super().__init__()
-        self.before = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU())
-        self.dense = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-        )
-        same = inputs == outputs and stride == 1
-        self.projection = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
-        y = self.before(x)
-        return self.dense(y) + (x if self.projection is None else self.projection(y))
-
-
 def _convolved(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
-
-
-def _draw(trunk: Trunk, draw: Callable[[Tensor], Tensor]) -> None:
-    for module in trunk.modules():
-        if isinstance(module, nn.Conv2d):
-            draw(module.weight)

@@ -1,8 +1,11 @@
-"""The two residual units of ResNets (He et al. 2016), with torchvision's names and arithmetic.
+"""The two residual units of ResNets (He et al. 2016), with torchvision's names and arithmetic, and
+that of wide ones (Zagoruyko & Komodakis 2016).
 
 torchvision's own bring its detection operators and, with them, torch's compiler: three seconds at
 the start of every stage.
 """
+
+from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -66,6 +69,33 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         return self.relu(self.dense(x).add_(self.shortcut(x)))
+
+
+class WideUnit(nn.Module):
+    """Two 3×3 convolutions, each behind batch norm and a ReLU, beside a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+        super().__init__()
+        self.before = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU())
+        self.dense = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        )
+        same = inputs == outputs and stride == 1
+        self.projection = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        y = self.before(x)
+        return self.dense(y) + (x if self.projection is None else self.projection(y))
+
+
+def draw_convolutions(network: nn.Module, draw: Callable[[Tensor], object]) -> None:
+    """Let `draw` fill the weights of each convolution, in their order."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            draw(module.weight)
 
 
 def _convolution(channels: int, planes: int, kernel: int, stride: int) -> nn.Conv2d:

@@ -1,8 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from attnlabels.bottleneck.sets import read_set, read_stl10, read_svhn
+from attnlabels.bottleneck.sets import read_folders, read_set, read_stl10, read_svhn
 
 RNG = np.random.default_rng(0)
 
@@ -42,3 +43,25 @@ def test_a_label_that_is_none_is_named(tmp_path):
     np.array([11], np.uint8).tofile(tmp_path / "train_y.bin")
     with pytest.raises(ValueError, match=r"train_y\.bin: labels from 11 to 11, expected 1 to 10"):
         read_stl10(tmp_path, "train")
+
+
+def write_png(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image[..., ::-1])
+
+
+def test_class_folders_are_read_in_the_order_of_their_names(tmp_path):
+    images = RNG.integers(0, 256, (3, 8, 6, 3), np.uint8)
+    for name, image in zip(("b/1", "a/2", "b/0"), images):
+        write_png(tmp_path / "test" / f"{name}.png", image)
+    found, classes = read_set("folders", tmp_path, split="test")
+    assert (found == images[[1, 2, 0]]).all() and classes.tolist() == [0, 1, 1]
+
+
+def test_class_folders_of_several_sizes_or_of_none_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train: no such folder; put the class folders"):
+        read_folders(tmp_path, "train")
+    write_png(tmp_path / "train/a/0.png", np.zeros((8, 8, 3), np.uint8))
+    write_png(tmp_path / "train/a/1.png", np.zeros((8, 9, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"a/1\.png: 9 x 8 px, where 0\.png has 8 x 8; resize"):
+        read_folders(tmp_path, "train")
