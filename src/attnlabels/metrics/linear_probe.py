@@ -13,19 +13,23 @@ are kept in double precision while they are fitted: 50,000 of 512 features take 
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 from attnlabels.metrics.search import CannotTry, Number, search
 
 BLOCK = 2048  # rows in float64 at a time, which bounds the memory and changes no result
 KEPT = 2**25  # numbers, 270 MB: a part no larger stays in float64, converted once for all passes
 LEAST_L2, MOST_L2 = 1e-8, 1e4  # of the search: nearly none, and hardly a weight left
+SCIPYS = {"scipy", "scipy.libs"}  # folders of what its wheels bring
 Block: TypeAlias = tuple[Float64[np.ndarray, "b d"], Int64[np.ndarray, "b"]]
 
 
@@ -180,14 +184,15 @@ def fit(
     `start` changes no more than the tolerance leaves open, and the time. Raises CannotTry if the
     largest gradient is not within `tolerance` after `maximum_iterations`.
     """
-    result = minimize(
-        lambda theta: objective(theta.reshape(start.shape), part, l2=l2),
-        start.ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        # ftol 0: stop by the gradient alone, or a weak penalty would end early
-        options={"gtol": tolerance, "ftol": 0, "maxiter": maximum_iterations, "maxfun": np.inf},
-    )
+    with _one_thread_of_scipys():
+        result = minimize(
+            lambda theta: objective(theta.reshape(start.shape), part, l2=l2),
+            start.ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            # ftol 0: stop by the gradient alone, or a weak penalty would end early
+            options={"gtol": tolerance, "ftol": 0, "maxiter": maximum_iterations, "maxfun": np.inf},
+        )
     if abs(result.jac).max() > tolerance:
         raise CannotTry(
             f"the probe with l2 = {l2:.3g} stopped after {result.nit} iterations at a gradient of "
@@ -195,6 +200,20 @@ def fit(
             "tolerance, or drop this penalty"
         )
     return result.x.reshape(start.shape)
+
+
+def _one_thread_of_scipys() -> AbstractContextManager[object]:
+    """SciPy's own BLAS on one thread, where it has one.
+
+    NumPy's has its own threads, and those of both spin on the same cores while they have nothing to
+    do: a probe of 1,200 images on two cores took ten times as long. SciPy is left the sums of
+    L-BFGS.
+    """
+    pools = ThreadpoolController()
+    paths = [
+        each.filepath for each in pools.lib_controllers if SCIPYS & {*Path(each.filepath).parts}
+    ]
+    return pools.select(filepath=paths).limit(limits=1)
 
 
 def objective(

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from attnlabels.metrics import linear_probe
 
@@ -107,6 +108,27 @@ def test_a_small_part_is_converted_once_and_a_large_one_at_each_pass(monkeypatch
     assert linear_probe.objective(theta, large, l2=0.1)[0] != kept[0]
     monkeypatch.setattr(linear_probe, "KEPT", 50 * 4)
     assert linear_probe.objective(theta, small, l2=0.1)[0] == kept[0]
+
+
+def test_while_a_probe_is_fitted_scipys_blas_has_one_thread_and_numpys_those_it_had(monkeypatch):
+    plain, seen = linear_probe.objective, []
+
+    def threads():
+        pools = {each["filepath"]: each["num_threads"] for each in threadpool_info()}
+        scipys = [path for path in pools if "scipy.libs" in path]
+        if not scipys:
+            pytest.skip("this SciPy brings no BLAS of its own")
+        return {pools.pop(path) for path in scipys}, {*pools.values()}
+
+    def objective(*args, **options):
+        seen.append(threads())
+        return plain(*args, **options)
+
+    monkeypatch.setattr(linear_probe, "objective", objective)
+    with threadpool_limits(3):
+        fit(part(*blobs(50, 3)), tolerance=1e-3)
+        assert threads() == ({3}, {3})
+    assert seen and all(each == ({1}, {3}) for each in seen)
 
 
 def test_a_fit_that_does_not_converge_is_an_error():
