@@ -34,6 +34,7 @@ import torchvision  # noqa: F401
 import webdataset  # noqa: F401
 from hypothesis import settings
 from ruamel.yaml import YAML
+from threadpoolctl import threadpool_limits
 
 import list_images
 import list_runs
@@ -57,6 +58,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # one would wait for a core that another has.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+threadpool_limits(1)
 # The same examples each time, however long one takes and whatever was found before.
 settings.register_profile("same", deadline=None, database=None, derandomize=True)
 settings.load_profile("same")

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from attnlabels.pipeline import machine
 from attnlabels.pipeline.machine import cores, made_by, processor, take_threads
@@ -21,6 +21,7 @@ SOURCES = Path(machine.__file__).parents[2]
 def one_thread_after():
     yield
     torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 def write(folder: Path, text: str) -> Path:
