@@ -371,6 +371,17 @@ def test_a_training_starts_without_what_takes_long_to_import(script):
     assert not {name for name in named for each in slow if f"{name}.".startswith(f"{each}.")}
 
 
+def test_stages_that_need_no_network_of_others_start_without_timm_and_torchvision():
+    # They bring torch's compiler: two seconds at the start of each of hundreds of stages.
+    of_networks = [name for name in SCRIPTS if name.startswith(("train_", "score_", "extract_"))]
+    code = f"import sys, {', '.join([*of_networks, 'align_attention', 'label_images'])}\n"
+    code += "print({'timm', 'torchvision', 'torch._dynamo'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=SOURCES, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["set()"]
+
+
 def test_the_readme_is_short_and_names_only_what_there_is():
     readme = ROOT / "README.md"
     text = readme.read_text()

@@ -4,18 +4,21 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnlabels.models.encoder import Encoder, Stages, stages_of
 from attnlabels.models.files import NO_NETWORK
-from attnlabels.pretrained.timm_networks import N_STAGES, create, levels_of, three_of
+from attnlabels.pretrained.timm_networks import (
+    N_STAGES,
+    create,
+    levels_of,
+    three_of,
+    timm_itself,
+)
 
 TIMM = "timm:"  # begins a backbone's name
-# What is not an option, as which file of weights to read: options come from others' files too.
-CREATING = frozenset(inspect.signature(timm.create_model).parameters) | {"num_classes"}
 
 
 class TimmEncoder(nn.Module):
@@ -38,7 +41,9 @@ class TimmEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        if taken := sorted({*options} & CREATING):
+        # What is no option, as which file of weights to read: options come from others' files too.
+        creating = {*inspect.signature(timm_itself().create_model).parameters, "num_classes"}
+        if taken := sorted({*options} & creating):
             raise ValueError(
                 f"{backbone}: the option {taken[0]} is not the network's; options are arguments of "
                 "its class, and no weights are read"

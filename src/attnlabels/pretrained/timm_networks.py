@@ -2,9 +2,9 @@
 
 import inspect
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
-import timm
 import torch
 from torch import nn
 
@@ -23,6 +23,7 @@ def create(name: str, **options: Any) -> nn.Module:
             f"timm:{name}: nothing is downloaded; fetch the weights and name the network as "
             "timm.list_models() does, timm:NAME --weights FILE"
         )
+    timm = timm_itself()
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('.')[0][:6]}*")[:N_NAMED]
         hint = f"; there are {', '.join(near)}" if near else ""
@@ -32,7 +33,17 @@ def create(name: str, **options: Any) -> nn.Module:
     if tag and name not in tagged:
         there = f", or take {', '.join(tagged[:N_NAMED])}" if tagged else ""
         raise ValueError(f"timm:{name}: timm knows no such tag; leave it out{there}")
-    return timm.create_model(name, pretrained=False, num_classes=0, **options)
+    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    return network
+
+
+def timm_itself() -> Any:
+    """The package timm, for who builds a network of it, or has one.
+
+    No other waits for it: it brings torchvision and torch's compiler, two seconds at the start of
+    each stage.
+    """
+    return import_module("timm")
 
 
 def create_for_any_size(name: str) -> nn.Module:

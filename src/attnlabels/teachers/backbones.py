@@ -6,13 +6,13 @@ depths, the `taps`, with their `channels` and `strides`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v3_small
 
 from attnlabels.pretrained.checkpoints import fill
 from attnlabels.pretrained.timm_networks import (
@@ -61,7 +61,9 @@ class MobileNet(nn.Module):
     def __init__(self, taps: Sequence[int]) -> None:
         super().__init__()
         _require_taps(taps, n=len(CHANNELS))
-        for depth, layer in enumerate(mobilenet_v3_small(weights=None).features[: taps[-1] + 1]):
+        # Not before: it brings torch's compiler, two seconds for who has no such teacher.
+        network = import_module("torchvision.models").mobilenet_v3_small(weights=None)
+        for depth, layer in enumerate(network.features[: taps[-1] + 1]):
             self.add_module(str(depth), layer)
         self.taps = tuple(taps)
         self.channels = [CHANNELS[tap] for tap in taps]

@@ -1,13 +1,16 @@
 """Batch normalisation over the batches of all processes, as one process would have it."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
+
+TIMMS = "timm.layers.norm_act"  # not there unless a network of timm is, as it takes long to import
 
 
 def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
@@ -17,7 +20,8 @@ def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
     """
     if device.type != "cpu":
         # Torch's own would lose the activations that timm keeps inside of its norms.
-        return convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        synchronised: nn.Module = import_module(TIMMS).convert_sync_batchnorm(model)
+        return synchronised
     for name, child in model.named_children():
         if isinstance(child, (nn.BatchNorm1d, nn.BatchNorm2d)):
             setattr(model, name, SyncBatchNorm.of(child))
@@ -51,7 +55,9 @@ class SyncBatchNorm(nn.BatchNorm2d):
         new.weight, new.bias = norm.weight, norm.bias
         new.running_mean, new.running_var = norm.running_mean, norm.running_var
         new.num_batches_tracked = norm.num_batches_tracked
-        own = [norm.drop, norm.act] if isinstance(norm, BatchNormAct2d) else []
+        timms, own = sys.modules.get(TIMMS), list[Any]()
+        if timms is not None and isinstance(norm, timms.BatchNormAct2d):
+            own = [norm.drop, norm.act]
         new.after = nn.Sequential(*own)
         return new.train(norm.training)
 
