@@ -217,7 +217,8 @@ def test_the_tables_find_their_baselines_and_the_scale(file):
     )
     alone = [name for name in runs if name not in baselines]
     assert alone[0] == "contrastive" and not any("attn_teacher" in name for name in alone)
-    assert len(alone) == 3 + len(tree["methods"]) // 2  # and two supervised ones, and all methods'
+    of_methods = sum(row["stop_gradient"] for row in tree["methods"].values())
+    assert len(alone) == 3 + of_methods  # and two supervised ones, and each method's and network's
     assert f"of width {tree['train_simclr']['width']} " in make_tables.scale_of(tree)
 
 
