@@ -55,7 +55,10 @@ def main(words: list[str]) -> None:
     rows, seeds = PARAMS["bottleneck"], PARAMS["seeds"]
     if unknown := {*words[4:]} - {*rows, "none"}:
         raise SystemExit(f"{min(unknown)}: no run; expected some of {', '.join(rows)}, or none")
-    prepare(cifar10, imagenette, out)
+    try:
+        prepare(cifar10, imagenette, out)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     if action == "choose":
         return choose(out)
     for seed in seeds:
@@ -81,7 +84,7 @@ def read_resized(name: str, folder: Path, split: Any) -> tuple[Labelled, list[st
     """A split's images and labels, and the names of its classes."""
     if name == "cifar10":
         return read_cifar10(folder, split=split), [*CLASSES]
-    images, labels = read_folders(folder, "val" if split == "test" else split)
+    images, labels = read_folders(folder, split)
     classes = sorted(each.name for each in (folder / "train").iterdir() if each.is_dir())
     return (np.stack([resize_square(each, size=SIDE) for each in images]), labels), classes
 

@@ -4,7 +4,7 @@ and any in class folders.
 SVHN (Netzer et al. 2011, format 2): train_32x32.mat and test_32x32.mat, the digit 0 having the
 label 10. STL-10 (Coates et al. 2011): train_X.bin, train_y.bin and those of test, an image's three
 colours one after the other and each by columns, labels from 1. Class folders: train/<class> and
-test/<class>, whose images are of one size. Nothing here mirrors an image: a
+test/<class> (or val/<class>), whose images are of one size. Nothing here mirrors an image: a
 digit would be none.
 """
 
@@ -81,8 +81,11 @@ def read_folders(folder: Path, split: Split) -> Labelled:
     Raises FileNotFoundError where there are none, and ValueError for an image that cannot be read,
     or is of another size than the first.
     """
-    manifest = list_images(folder / split, classes=None)
-    paths = [folder / split / path for path in manifest.paths]
+    root = folder / split
+    if split == "test" and not root.is_dir() and (folder / "val").is_dir():
+        root = folder / "val"
+    manifest = list_images(root, classes=None)
+    paths = [root / path for path in manifest.paths]
     images: list[np.ndarray] = []
     for path in paths:
         image = read_image(path)

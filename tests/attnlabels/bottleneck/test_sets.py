@@ -56,6 +56,9 @@ def test_class_folders_are_read_in_the_order_of_their_names(tmp_path):
         write_png(tmp_path / "test" / f"{name}.png", image)
     found, classes = read_set("folders", tmp_path, split="test")
     assert (found == images[[1, 2, 0]]).all() and classes.tolist() == [0, 1, 1]
+    (tmp_path / "test").rename(tmp_path / "val")
+    found, _ = read_set("folders", tmp_path, split="test")
+    assert (found == images[[1, 2, 0]]).all()
 
 
 def test_class_folders_of_several_sizes_or_of_none_are_named(tmp_path):
