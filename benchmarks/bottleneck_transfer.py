@@ -38,6 +38,7 @@ SIDE = 32
 PAIRS = (
     *(("mask", "plain"), ("drawn", "mask"), ("aib", "plain"), ("aib", "mask"), ("aib", "drawn")),
     *(("aib_1e_2", "aib"), ("aib_quantised", "aib"), ("aib_guided", "aib")),
+    *(("aib_shuffled", "aib"), ("aib_guided", "aib_shuffled")),
     *(("vgg_aib", "vgg"), ("wrn_aib", "wrn")),
 )
 SCORES = {
@@ -69,7 +70,8 @@ def main(words: list[str]) -> None:
 
 
 def prepare(cifar10: Path, imagenette: Path, out: Path) -> None:
-    """Both sets as class folders of `train` and `test`, and the teacher's labels of the former."""
+    """Both sets as class folders of `train` and `test`; of the former the teacher's labels, and
+    those of other images."""
     for name, folder in zip(SETS, (cifar10, imagenette)):
         if not (out / name).exists():
             with replacing_folder(out / name) as aside:
@@ -78,6 +80,9 @@ def prepare(cifar10: Path, imagenette: Path, out: Path) -> None:
         if not (out / f"{name}_labels").exists():
             drawing = Drawing(map_size=SIDE)
             label(out / name / "train", out=out / f"{name}_labels", classes=True, drawing=drawing)
+        if not (out / f"{name}_shuffled").exists():
+            keep_params(out, {key: PARAMS[key] for key in ("threads", "relabel_images")})
+            stage(out, "relabel_images", "shuffled", f"{name}_labels", "none", f"{name}_shuffled")
 
 
 def read_resized(name: str, folder: Path, split: Any) -> tuple[Labelled, list[str]]:
@@ -121,7 +126,8 @@ def train(out: Path, name: str, run: str, seed: int, *, beside: str = "", **chan
     other = out / next(each for each in SETS if each != name)
     folder.mkdir(parents=True, exist_ok=True)
     tree = {key: PARAMS[key] for key in ("threads", "score_transfer", "train_bottleneck")}
-    tree["bottleneck"] = {run: PARAMS["bottleneck"][run] | {"labels": str(out / f"{name}_labels")}}
+    row = PARAMS["bottleneck"][run]
+    tree["bottleneck"] = {run: row | {"labels": str(out / row["labels"].replace(SETS[0], name))}}
     tree["train_bottleneck"] |= changes
     tree["score_transfer"] |= {"set": str(other)}
     tested = out / name / "test"

@@ -1,4 +1,4 @@
-"""Runs the comparison on a few images of ten classes, with two runs, a seed and four epochs."""
+"""Runs the comparison on a few images of ten classes, with three runs, a seed and four epochs."""
 
 import importlib
 import json
@@ -24,8 +24,10 @@ def benchmark(monkeypatch, tmp_path):
     brief = {"width": 4, "batch_size": 8, "epochs": 4, "workers": 0}
     few = {
         **made.PARAMS,
-        "bottleneck": {key: made.PARAMS["bottleneck"][key] for key in ("plain", "aib")},
-        "default": ["plain", "aib"],
+        "bottleneck": {
+            key: made.PARAMS["bottleneck"][key] for key in ("plain", "aib", "aib_shuffled")
+        },
+        "default": ["plain", "aib", "aib_shuffled"],
         "seeds": [0],
         "rates": [0.1, 0.2],
         "train_bottleneck": made.PARAMS["train_bottleneck"] | brief,
@@ -66,13 +68,15 @@ def test_rows_are_trained_on_either_set_and_scored_on_the_other(benchmark, capsy
     write_sets()
     benchmark.main(["train", "cifar", "nette", "out"])
     said = capsys.readouterr().out
-    assert "| aib - plain |" in said and "bits of the code" in said
+    assert "| aib shuffled - aib |" in said and "bits of the code" in said
     for name, n_test, n_other in (("cifar10", 20, 20), ("imagenette", 20, 20)):
         folder = Path("out/runs", name, "aib-0")
         assert json.loads((folder / "train.json").read_text())["loss"]["code_bits"] > 0
         scores = json.loads((folder / "transfer.json").read_text())
         assert scores["features"]["n"] == scores["code"]["n"] == n_other
         assert len([*Path("out", name, "test").glob("*/*.png")]) == n_test
+        listed = (Path("out/runs", name) / "aib_shuffled-0/params.yaml").read_text()
+        assert f"/out/{name}_shuffled" in listed
     shown = cv2.imread(str(next(Path("out/imagenette/train").glob("n3/*.png"))))
     assert shown.shape == (32, 32, 3) and 55 < shown.mean() < 75
     made = {path: path.stat().st_mtime_ns for path in Path("out/runs").rglob("*.json")}
@@ -90,7 +94,9 @@ def test_a_rate_is_chosen_on_images_held_out(benchmark, capsys):
 
 
 def test_what_is_not_there_is_named(benchmark):
-    with pytest.raises(SystemExit, match="wrn2: no run; expected some of plain, aib, or none"):
+    with pytest.raises(
+        SystemExit, match="wrn2: no run; expected some of plain, aib, aib_shuffled, or"
+    ):
         benchmark.main(["train", "cifar", "nette", "out", "wrn2"])
     with pytest.raises(SystemExit, match=r"cifar/data_batch_1: batch missing"):
         benchmark.main(["train", "cifar", "nette", "out"])
