@@ -3,14 +3,13 @@
 import importlib
 import json
 import pickle
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from attnlabels.pipeline.script import run
+from stages_here import stages_here
 
 CLASSES = 10
 
@@ -34,14 +33,8 @@ def benchmark(monkeypatch, tmp_path):
         "score_transfer": made.PARAMS["score_transfer"] | {"l2_times_n": [10, 1]},
     }
 
-    def stage(out, script, *words):
-        with monkeypatch.context() as inside:
-            inside.chdir(out)
-            inside.setattr(sys, "argv", [script, *map(str, words)])
-            run(importlib.import_module(script).main)
-
     monkeypatch.setattr(made, "PARAMS", few)
-    monkeypatch.setattr(made, "stage", stage)
+    monkeypatch.setattr(made, "stage", stages_here(monkeypatch))
     return made
 
 

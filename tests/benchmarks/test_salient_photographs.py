@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attnlabels.pipeline.params import read
-from attnlabels.pipeline.script import run
+from stages_here import stages_here
 
 SIDE = 64
 
@@ -30,14 +30,8 @@ def benchmark(monkeypatch, tmp_path):
         tree["train_tasks"]["batch_size"] = 4
         return tree
 
-    def stage(out, script, *words):
-        with monkeypatch.context() as inside:
-            inside.chdir(out)
-            inside.setattr(sys, "argv", [script, *map(str, words)])
-            run(importlib.import_module(script).main)
-
     monkeypatch.setattr(made, "read", few)
-    monkeypatch.setattr(made, "stage", stage)
+    monkeypatch.setattr(made, "stage", stages_here(monkeypatch))
     return made
 
 
