@@ -42,7 +42,7 @@ def search(
             return Best(best, scores[best], ended[above])
         limit = most if above else least
         more = _beyond(sorted(scores), above=above, limit=limit, whole=whole)
-        if limit in (best, *more):
+        if not more or limit in more:  # none where the grid itself reaches it, or goes beyond
             ended[above] = f"the search ends at {limit:g}"
         try:
             for value, found in score(more) if more else ():

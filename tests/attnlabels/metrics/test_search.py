@@ -55,6 +55,12 @@ def test_at_the_limit_it_says_so(at, limit):
     assert best.value == pytest.approx(limit) and best.why_ended == f"the search ends at {limit:g}"
 
 
+@pytest.mark.parametrize(("grid", "at"), [((1e6, 1e5), 1e6), ((1e-10, 1e-9), 1e-10)])
+def test_a_grid_beyond_the_limit_ends_with_its_best(grid, at):
+    best = search(grid, peak(at, []), **LIMITS)
+    assert best.value == at and "the search ends at" in best.why_ended
+
+
 def test_what_cannot_be_tried_ends_the_search_with_what_was_found():
     def score(values):
         for each in values:
