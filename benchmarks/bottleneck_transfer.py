@@ -24,20 +24,25 @@ from ratios import machine
 from stages import keep_params, stage
 
 from attnlabels import Drawing, label
+from attnlabels.bottleneck.frozen import open_network
 from attnlabels.bottleneck.sets import Labelled, read_folders
+from attnlabels.bottleneck.transfer import Transfer, score_transfer
 from attnlabels.images.squares import resize_square
 from attnlabels.metrics.statistics import Mean, mean_se
-from attnlabels.pipeline.params import read
-from attnlabels.pipeline.writing import replacing_folder
+from attnlabels.pipeline.machine import take_threads
+from attnlabels.pipeline.params import check, read
+from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.reporting.tables import Table, write_tables
 from attnlabels.testsets.cifar10 import CLASSES, read_cifar10
 
 PARAMS = read(Path(__file__).with_suffix(".yaml"))
 SETS = ("cifar10", "imagenette")
 SIDE = 32
+N_CLASSES, BATCH = 10, 200
 PAIRS = (
     *(("mask", "plain"), ("drawn", "mask"), ("aib", "plain"), ("aib", "mask"), ("aib", "drawn")),
     *(("aib_1e_2", "aib"), ("aib_quantised", "aib"), ("aib_guided", "aib")),
+    *(("aib_side", "aib"), ("aib_guided", "aib_side")),
     *(("aib_shuffled", "aib"), ("aib_guided", "aib_shuffled")),
     *(("vgg_aib", "vgg"), ("wrn_aib", "wrn")),
 )
@@ -125,14 +130,13 @@ def train(out: Path, name: str, run: str, seed: int, *, beside: str = "", **chan
     report, transfer = folder / "train.json", folder / "transfer.json"
     other = out / next(each for each in SETS if each != name)
     folder.mkdir(parents=True, exist_ok=True)
-    tree = {key: PARAMS[key] for key in ("threads", "score_transfer", "train_bottleneck")}
+    tree = {key: PARAMS[key] for key in ("threads", "train_bottleneck")}
     row = PARAMS["bottleneck"][run]
     tree["bottleneck"] = {run: row | {"labels": str(out / row["labels"].replace(SETS[0], name))}}
     tree["train_bottleneck"] |= changes
-    tree["score_transfer"] |= {"set": str(other)}
     tested = out / name / "test"
     tree["list_images"] = {
-        "test": {"images": str(tested), "witness": str(tested), "classes": 10, "count": None}
+        "test": {"images": str(tested), "witness": str(tested), "classes": N_CLASSES, "count": None}
     }
     keep_params(folder, tree)
     if not report.exists():
@@ -141,8 +145,10 @@ def train(out: Path, name: str, run: str, seed: int, *, beside: str = "", **chan
         made = ("network.safetensors", "curve.csv", report)
         stage(folder, "train_bottleneck", f"listed/{run}.json", seed, tested, "test.csv", *made)
     if not beside and not transfer.exists():
-        labels = out / f"{name}_labels"
-        stage(folder, "score_transfer", "network.safetensors", other, labels, transfer)
+        take_threads(folder / "params.yaml")
+        frozen = open_network(folder / "network.safetensors", n_classes=N_CLASSES)
+        p = check(Transfer, {"set": str(other), **PARAMS["transfer"]}, where="transfer")
+        write_json(transfer, score_transfer(frozen, other, p, batch_size=BATCH))
     probe = json.loads(report.read_text())["probe"]
     return float(probe.get("top1", probe.get("development_top1")))
 

@@ -2,10 +2,10 @@
 
     python src/compare_bottleneck.py STUDY METRICS DATA TABLES REPORT PAGE
 
-STUDY is a table of runs in params.yaml. METRICS has a file a run and seed in `score_bottleneck` and
-`score_transfer`; DATA the images' scores in `scores`, and pictures and curves in `examples`. TABLES
-gets the tables as CSV, as Markdown and as tables.json, and `figure.png`; REPORT their numbers, and
-PAGE, an HTML file that needs nothing beside it, the finding, the figure, the tables and pictures.
+STUDY is a table of runs in params.yaml. METRICS has a file a run and seed in `score_bottleneck`;
+DATA the images' scores in `scores`, and pictures and curves in `examples`. TABLES gets the tables
+as CSV, as Markdown and as tables.json, and `figure.png`; REPORT their numbers, and PAGE, an HTML
+file that needs nothing beside it, the finding, the figure, the tables and pictures.
 """
 
 from itertools import chain
@@ -64,7 +64,7 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
         "networks": made_of.tabulate_networks(scored),
         "stability": made_of.tabulate_stability(scored),
         "curves": made_of.tabulate_curves(scored),
-        "transfer": made_of.tabulate_transfer(runs, metrics / "score_transfer"),
+        "transfer": made_of.tabulate_transfer(scored),
     }
     about = next(iter(scored.values())).about
     values = {**about, **vars(p), "seeds": len(runs[p.curves].seeds), "level": 100 * p.level}

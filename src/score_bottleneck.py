@@ -1,13 +1,15 @@
 """Score what a network through a bottleneck attends to, and what it lets pass.
 
-    python src/score_bottleneck.py WEIGHTS IMAGES OBJECTS SCORES EXAMPLES REPORT
+    python src/score_bottleneck.py WEIGHTS IMAGES OBJECTS SET SCORES EXAMPLES REPORT
 
 IMAGES are shards of test images with classes, OBJECTS a folder of the masks of their objects,
-`<class>/<stem>.png`. SCORES (CSV) tells of each image whether it is classified rightly, the bits of
-its code and mask, IoU of mask and gradient with the object, beside chance, the areas under deletion
-and insertion in the order of either and at random, of some images, and accuracy, IoU and
-likeness of the mask under changes that leave the object alone or the class. REPORT has their means;
-EXAMPLES (npz) the mean curves, and of a few images the pixels, object and maps.
+`<class>/<stem>.png`, and SET one of other labelled images, as `transfer.layout` says. SCORES (CSV)
+tells of each image whether it is classified rightly, the bits of its code and mask, IoU of mask and
+gradient with the object, beside chance, the areas under deletion and insertion in the order of
+either and at random, of some images, and accuracy, IoU and likeness of the mask under changes that
+leave the object alone or the class. REPORT has their means, and the scores of a linear classifier
+of SET's images on the network's frozen features; EXAMPLES (npz) the mean curves, and of a few
+images the pixels, object and maps.
 """
 
 import sys
@@ -30,6 +32,7 @@ from attnlabels.bottleneck.scoring import (
     score_stability,
     see_all,
 )
+from attnlabels.bottleneck.transfer import Transfer, score_transfer
 from attnlabels.interpretation.likeness import means_of
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
@@ -53,10 +56,17 @@ class ScoreBottleneck:
     batch_size: Count
     examples: Count
     seed: Annotated[int, Field(ge=0)]
+    transfer: Transfer
 
 
 def main(
-    weights: Path, images: Path, objects: Path, scores: Path, examples: Path, report: Path
+    weights: Path,
+    images: Path,
+    objects: Path,
+    other: Path,
+    scores: Path,
+    examples: Path,
+    report: Path,
 ) -> None:
     threads, p = take_threads(), load(ScoreBottleneck, "score_bottleneck")
     frozen = open_network(weights, n_classes=len(Shards(images).classes))
@@ -100,7 +110,8 @@ def main(
         **shown,
     )
     about = {"images": len(rows), "curve_images": len(of_curves)}
-    write_metrics(report, about | idle | means_of(rows), threads=threads)
+    transfer = score_transfer(frozen, other, p.transfer, batch_size=p.batch_size)
+    write_metrics(report, about | idle | means_of(rows) | {"transfer": transfer}, threads=threads)
 
 
 if __name__ == "__main__":

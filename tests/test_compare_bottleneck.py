@@ -34,7 +34,7 @@ SECTION = {
 
 
 def write_run(name: str, *, better: float, bits: float, noise: int) -> None:
-    """Scores of a run as `score_bottleneck` and `score_transfer` leave them, made up."""
+    """Scores of a run as `score_bottleneck` leaves them, made up."""
     base, own = np.random.default_rng(7), np.random.default_rng(noise)
     masked = ["mask.iou", "colour.alike", "colour.above_null", "colour.iou", "null.alike"]
     keys = ["top1", "chance", "gradient.iou", "colour.top1", "colour.stays"]
@@ -54,10 +54,9 @@ def write_run(name: str, *, better: float, bits: float, noise: int) -> None:
             map, _, measure = key.rpartition(".")
             told = {"n": N, "mean": float(of.mean()), "se": 0.1}
             (tree.setdefault(map, {}) if map else tree)[measure] = told
-        transfer = {of: {"top1": 0.4, "n": 5} for of in ("features", "code")}
-        for stage, each in (("score_bottleneck", tree), ("score_transfer", transfer)):
-            Path("metrics", stage).mkdir(parents=True, exist_ok=True)
-            Path("metrics", stage, f"{name}-{seed}.json").write_text(json.dumps(each))
+        tree["transfer"] = {of: {"top1": 0.4, "n": 5} for of in ("features", "code")}
+        Path("metrics/score_bottleneck").mkdir(parents=True, exist_ok=True)
+        Path(f"metrics/score_bottleneck/{name}-{seed}.json").write_text(json.dumps(tree))
         write_arrays(
             Path(f"data/examples/{name}-{seed}.npz"),
             images=own.integers(0, 255, (3, 16, 16, 3), np.uint8),

@@ -9,7 +9,7 @@ import pytest
 
 import score_bottleneck
 from attnlabels.bottleneck.scoring import draw_some
-from bottlenecks import SIZE, write_network
+from bottlenecks import SIZE, TRANSFER, write_digits, write_network
 from painted import write_painted
 
 SECTION: dict[str, Any] = {
@@ -21,6 +21,7 @@ SECTION: dict[str, Any] = {
     "batch_size": 5,
     "examples": 3,
     "seed": 0,
+    "transfer": TRANSFER,
 }
 FILES = ("scores.csv", "examples.npz", "report.json")
 Score = Callable[..., tuple[dict[str, Any], pd.DataFrame, dict[str, np.ndarray]]]
@@ -35,13 +36,14 @@ def painted(tmp_path_factory) -> Path:
 def score(tmp_path, monkeypatch, painted) -> Score:
     """Scores an untrained network into the folder `out`."""
     monkeypatch.chdir(tmp_path)
+    digits = write_digits(tmp_path / "digits")
 
     def call(n_classes: int = 3, **encoder: Any):
         tree = {"threads": 1, "score_bottleneck": SECTION}
         Path("params.yaml").write_text(json.dumps(tree))
         weights = write_network(tmp_path / "network.safetensors", n_classes=n_classes, **encoder)
         outs = [Path("out") / name for name in FILES]
-        score_bottleneck.main(weights, painted / "people", painted / "object", *outs)
+        score_bottleneck.main(weights, painted / "people", painted / "object", digits, *outs)
         report = json.loads(outs[2].read_text())
         assert report.pop("made_by")["threads"] == 1
         with np.load(outs[1]) as arrays:
@@ -59,6 +61,7 @@ def test_an_image_has_a_row_and_the_report_is_their_mean(score):
         assert report[map][measure]["mean"] == pytest.approx(scores[f"{map}.{measure}"].mean())
     assert np.flatnonzero(scores["deletion.mask"].notna()).tolist() == [*draw_some(12, 6, seed=0)]
     assert report["deletion"]["mask"]["n"] == 6
+    assert report["transfer"]["code"]["n"] == 12  # of another set
     assert arrays["deletion.random"].shape == arrays["shares"].shape == (3,)
     assert arrays["images"].shape == (3, SIZE, SIZE, 3) and arrays["mask"].shape == (3, 8, 8)
 

@@ -138,6 +138,10 @@ def test_what_is_drawn_is_of_the_seed_and_of_no_number_of_workers(train):
             ["mask_spread", "mask_variety", "idle_anchors"],
         ),
         ({"weights": ALONE | {"unit_distance": 1.0}}, ["mask_spread", "mask_variety"]),
+        (
+            {"applied": False, "weights": ALONE | {"unit_distance": 1.0}},
+            ["mask_spread", "mask_variety"],
+        ),
         ({"backbone": "vgg", "masked_stage": 3, "image_size": 32}, ["mask_spread", "mask_variety"]),
         (
             {
@@ -159,9 +163,10 @@ def test_every_kind_of_row_trains(train, changed, columns):
     assert {*row} == {"epoch", "step", "lr", "loss", *weights, *columns} and row["loss"] > 0
 
 
-def test_a_mask_held_to_maps_learns_them(train):
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_mask_held_to_maps_learns_them(train, applied):
     weights = ALONE | {"unit_distance": 5.0}
-    curve = rows(train("out", epochs=20, masked_stage=1, weights=weights))
+    curve = rows(train("out", epochs=20, masked_stage=1, applied=applied, weights=weights))
     assert curve[-1]["unit_distance"] < 0.8 * curve[0]["unit_distance"]
 
 
@@ -185,6 +190,7 @@ def test_a_collapse_and_idle_anchors_are_said_and_counted(train, capsys):
         ({"anchors": 10_000}, r"run run\.anchors: .*less than or equal to 1000"),
         ({"anchors": 5}, "a run with anchors weighs codebook and commitment"),
         ({"anchors": 5, "mask": None}, "a run without a mask has nothing to bring to anchors"),
+        ({"applied": False}, "a mask that is not applied learns from people's maps alone; weigh"),
         ({"weights": ALONE | {"codebook": 1.0}}, "a run without anchors has nothing for codebook"),
         ({"noisy": False}, "a run without noisy: true has nothing for code_bits"),
         ({"mask": None, "weights": {"mask_bits": 1.0}}, "a run without a mask has nothing for mas"),

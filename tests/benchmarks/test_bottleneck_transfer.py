@@ -30,7 +30,7 @@ def benchmark(monkeypatch, tmp_path):
         "seeds": [0],
         "rates": [0.1, 0.2],
         "train_bottleneck": made.PARAMS["train_bottleneck"] | brief,
-        "score_transfer": made.PARAMS["score_transfer"] | {"l2_times_n": [10, 1]},
+        "transfer": made.PARAMS["transfer"] | {"l2_times_n": [10, 1]},
     }
 
     monkeypatch.setattr(made, "PARAMS", few)

@@ -103,6 +103,7 @@ class BottleneckEncoder(nn.Module):
     layer and a ReLU, as in the public VGG; with 1 it is a ReLU, as in its WRN. The classifier that
     follows is linear, so of many samples the mean of what is decoded has the mean logits.
 
+    `applied`: whether maps are multiplied by the mask, or it is predicted beside them, a control.
     `samples` masks are drawn in training and `test_samples` in evaluation, of each as many codes.
     """
 
@@ -112,6 +113,7 @@ class BottleneckEncoder(nn.Module):
         mask: nn.Module | None,
         *,
         stage: int,
+        applied: bool,
         noisy: bool,
         anchors: int | None,
         code: int,
@@ -120,7 +122,8 @@ class BottleneckEncoder(nn.Module):
         test_samples: int,
     ) -> None:
         super().__init__()
-        self.trunk, self.stage, self.noisy, self.code = trunk, stage, noisy, code
+        self.trunk, self.stage, self.applied = trunk, stage, applied
+        self.noisy, self.code = noisy, code
         self.attention = None if mask is None else Attention(mask, noisy=noisy, anchors=anchors)
         self.statistics = nn.Linear(trunk.channels[-1], 2 * code if noisy else code)
         self.decoder = nn.Sequential(
@@ -155,7 +158,8 @@ class BottleneckEncoder(nn.Module):
         of_masks, of_codes = noise.split(numbers, dim=1)
         mask = self.mask_of(maps, of_masks)
         if self.attention is not None:
-            maps = (maps.unsqueeze(1) * (1 + mask.used.unsqueeze(2))).flatten(0, 1)
+            used = mask.used if self.applied else torch.zeros_like(mask.used)
+            maps = (maps.unsqueeze(1) * (1 + used.unsqueeze(2))).flatten(0, 1)
         last = self.trunk.between(maps, self.stage, len(self.trunk.channels))
         pooled = wide(last).mean(dim=(2, 3)).unflatten(0, (len(images), -1))
         mean, deviation, drawn = self.code_of(pooled, of_codes)

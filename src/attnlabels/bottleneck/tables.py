@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attnlabels.metrics.statistics import Mean, mean_se
-from attnlabels.pipeline.results import Run, read_arrays, read_json
+from attnlabels.pipeline.results import Run, read_arrays
 from attnlabels.reporting.figures import STYLE
 from attnlabels.reporting.legend import PRIOR_COLOUR, RUN_COLOURS, over_seeds, show
 from attnlabels.reporting.tables import Row, Table
@@ -109,17 +109,15 @@ def changes_in(scored: Scored) -> list[str]:
     return [key.removesuffix(ending) for key in scored.seeds if key.endswith(ending)]
 
 
-def tabulate_transfer(runs: Mapping[str, Run], folder: Path) -> Table:
+def tabulate_transfer(scored: Mapping[str, Scored]) -> Table:
     """A row a run: accuracy on the other set, of the features and of the code."""
-    table: Table = {}
-    for name, run in runs.items():
-        files = [folder / f"{name}-{seed}.json" for seed in run.seeds]
-        trees = [read_json(path, stage="score_transfer") for path in files]
-        table[name] = {
-            of: mean_se(np.array([tree[of]["top1"] for tree in trees]))
+    return {
+        name: {
+            of: mean_se(each.seeds[f"transfer.{of}.top1"].to_numpy(np.float64))
             for of in ("features", "code")
         }
-    return table
+        for name, each in scored.items()
+    }
 
 
 def told_bits(scored: Mapping[str, Scored], betas: Mapping[float, str]) -> str:

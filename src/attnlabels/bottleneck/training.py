@@ -42,6 +42,9 @@ class Row(encoders.Row):
     masked_stage: Count
     mask: str | None  # a module of attnlabels.masks
     mask_options: dict[str, Any] = field(default_factory=dict)
+    applied: bool = (
+        True  # whether the maps are multiplied by the mask, or it is predicted beside them
+    )
     noisy: bool  # whether mask and code are drawn, or are their means
     anchors: Annotated[int, Field(ge=2, le=1000)] | None = None
     code: Count
@@ -77,6 +80,11 @@ def require_one_meaning(row: Row) -> None:
                 f"a run without {what} has nothing for {weighed[0]}; give it {what}, or remove "
                 f"{weighed[0]} from its weights"
             )
+    if not row.applied and "unit_distance" not in row.weights:
+        raise ValueError(
+            "a mask that is not applied learns from people's maps alone; weigh unit_distance, or "
+            "set `applied` to true"
+        )
     if row.anchors and row.mask is None:
         raise ValueError("a run without a mask has nothing to bring to anchors; remove `anchors`")
     if row.anchors and not {*ANCHOR_TERMS} <= row.weights.keys():
@@ -99,7 +107,7 @@ def require_schedule(p: Recipe, row: Row) -> None:
 
 def network_config(p: Recipe, row: Row) -> dict[str, Any]:
     """What a later stage needs to build the network again, and to feed it."""
-    own = ("mask", "mask_options", "noisy", "anchors", "code", "decoder_layers", "samples")
+    own = ("mask", "mask_options", "applied", "noisy", "anchors", "code", "decoder_layers")
     return {
         "encoder": {
             "backbone": row.backbone,
@@ -107,7 +115,7 @@ def network_config(p: Recipe, row: Row) -> dict[str, Any]:
             "stem": p.stem,
             "zero_init": p.zero_init,
             "stage": row.masked_stage,
-            **{key: getattr(row, key) for key in (*own, "test_samples")},
+            **{key: getattr(row, key) for key in (*own, "samples", "test_samples")},
         },
         "attention": {
             "source": "none",

@@ -78,6 +78,19 @@ def test_features_are_stressed_by_the_mask_and_the_code_is_all_that_passes():
     torch.testing.assert_close(network(shown, given).logits[:, 0], logits)
 
 
+@torch.no_grad()
+def test_a_mask_that_is_not_applied_is_told_and_changes_nothing():
+    beside, without = network_of(applied=False).eval(), network_of(mask=None).eval()
+    given, of_codes = noise(3, 2 * 64 + 4 * 5), noise(3, 2 * 5)
+    for name, each in without.state_dict().items():
+        each.copy_(beside.state_dict()[name])
+    passed, plain = beside.encoder.look(images(), given), without.encoder.look(images(), of_codes)
+    torch.testing.assert_close(passed.features, plain.features)
+    for t in range(2):
+        torch.testing.assert_close(passed.code_mean[:, t], plain.code_mean[:, 0])
+    assert passed.mask.drawn.shape == (3, 2, 8, 8) and passed.mask.mean.std() > 0
+
+
 def test_training_draws_other_numbers_than_scoring_and_says_how_many():
     for how, numbers in (
         ({}, 64 + 5),
