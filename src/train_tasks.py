@@ -5,7 +5,8 @@
 TASK is a row of `tasks` in params.yaml, and a module of `attnlabels.tasks`; FOLDER has its shards,
 `{train,test}_<people>`. NETWORKS gets each run's weights, EXAMPLES what it attends to in a few test
 examples, REPORTS a file a run. A share of the training examples (`development`) is held out to
-choose λ by. The last epoch is reported. A stage that was killed goes on to the same weights.
+choose λ by. The last epoch is reported. Several processes share the runs, each of which one trains.
+A stage that was killed goes on to the same weights.
 """
 
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_arrays, write_metrics
+from attnlabels.processes.sharing import share_out, sharers
 from attnlabels.processes.world import World, joined
 from attnlabels.tasks import training
 from attnlabels.tasks.closeness import closeness
@@ -46,12 +48,14 @@ def main(name: str, seed: int, folder: Path, networks: Path, examples: Path, rep
 
     set_determinism(p.deterministic)
     made_of = [name, setting.size, setting.masks, code_of(Path(__file__))]
-    trained: dict[str, Trained] = {}
     with joined() as world:
-        for each, row in setting.runs.items():
+        world.agree("the training", repr([seed, setting, p]))
+
+        def train_run(each: str) -> Trained:
+            row = setting.runs[each]
             whole = read("train", row.people, row.shown)
             own, _ = divide(len(whole), share=p.development, seed=seed)
-            trained[each] = train(
+            return train(
                 task,
                 row,
                 whole.chosen(own),
@@ -61,8 +65,11 @@ def main(name: str, seed: int, folder: Path, networks: Path, examples: Path, rep
                 title=f"{name} {each} {seed}",
                 marked=made_of,
                 files=[set_of(folder, "train", row.people) / "index.json"],
-                world=world,
+                world=world.alone,
+                quiet=not world.first,
             )
+
+        trained = share_out([*setting.runs], train_run, world)
         if world.first:
             scored = score(name, setting, trained, read, p.development, seed=seed, world=world)
             write(trained, scored, networks, examples, reports, threads=threads)
@@ -137,4 +144,4 @@ def write(
 
 
 if __name__ == "__main__":
-    run(main, before=lambda: launch(load(TrainTasks, "train_tasks").processes))
+    run(main, before=lambda: launch(sharers(load(TrainTasks, "train_tasks").processes)))

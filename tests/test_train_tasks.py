@@ -1,5 +1,9 @@
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 import train_tasks
+from attnlabels.processes.resumable import STOPPED
 from attnlabels.tasks.training import TASKS
 from attnlabels.training import encoders
+from interrupting import wait_for
 from tiny_tasks import KEPT, prepare, tiny, write_params
 
 Train = Callable[..., Path]
@@ -149,14 +155,35 @@ def test_a_stage_that_was_cut_goes_on_to_the_same_bytes_and_trains_no_run_twice(
     assert len(left) == 3
 
 
-def test_two_processes_learn_what_one_does(train, words, call_python):
-    runs = ("explicit_03",)
-    alone = weights(train("alone", runs=runs), runs[0])
+def test_processes_share_the_runs_and_leave_the_same_bytes(train, words, call_python):
+    runs = ("none", "implicit", "explicit_03")
+    alone = contents(train("alone", runs=runs))
     arguments = map(str, words("both", task="segmentation", runs=runs, processes=2))
     said = call_python(SOURCE, *arguments, ATTNLABELS_SCRATCH="scratch")
     assert said.returncode == 0, said.stderr
-    for key, value in weights(Path("both"), runs[0]).items():
-        assert torch.allclose(value.double(), alone[key].double(), atol=2e-3), key
+    assert contents(Path("both")) == alone
+    assert not [*Path("scratch").rglob("state.pt")]
+
+
+def test_processes_that_get_a_signal_go_on_to_the_same_bytes(train, words, call_python):
+    runs = ("none", "implicit", "explicit_03")
+    changed = {"epochs": 30, "checkpoint_steps": 1, "processes": 2}
+    alone = contents(train("alone", runs=runs, **changed))
+    cut = [str(each) for each in words("cut", task="segmentation", runs=runs, **changed)]
+    process = subprocess.Popen(
+        [sys.executable, str(SOURCE), *cut],
+        env=os.environ | {"PYTHONPATH": str(SOURCE.parent), "CUDA_VISIBLE_DEVICES": ""},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: len([*Path("scratch").rglob("state.pt")]) == 2)  # each is at one
+    process.send_signal(signal.SIGUSR1)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == STOPPED, said
+    assert said.count("SIGUSR1 arrived; the state is kept") == 2 and not Path("cut").exists()
+    said = call_python(SOURCE, *cut, ATTNLABELS_SCRATCH="scratch")
+    assert said.returncode == 0, said.stderr
+    assert contents(Path("cut")) == alone
 
 
 def test_what_does_not_fit_is_named_and_nothing_is_left(train, words, fail):

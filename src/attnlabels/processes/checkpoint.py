@@ -20,6 +20,10 @@ ELSEWHERE = "set ATTNLABELS_SCRATCH to a folder that can be written"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+class InUse(ValueError):
+    """Another process is at a run."""
+
+
 def fingerprint(parameters: Any, files: Iterable[Path]) -> str:
     """A name for a training run: changes with its parameters or its data, and so with its code.
 
@@ -70,7 +74,7 @@ class Scratch:
     def lock(self) -> None:
         """Keep every other process out until `unlock`, or until this one ends in whatever way.
 
-        Raises ValueError if another one is at this run, OSError if there is no place for it.
+        Raises InUse if another one is at this run, OSError if there is no place for it.
         """
         file = self.folder / "lock"
         try:
@@ -83,7 +87,7 @@ class Scratch:
             os.stat(file)  # not the lock of one that ended meanwhile
         except (BlockingIOError, FileNotFoundError):
             lock.close()
-            raise ValueError(
+            raise InUse(
                 f"{self.folder} is in use: another process is at the same run; wait until it "
                 "ends, or stop it"
             ) from None

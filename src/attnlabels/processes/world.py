@@ -30,6 +30,11 @@ class World:
         """Whether this is the process that writes what there is one of."""
         return self.rank == 0
 
+    @property
+    def alone(self) -> "World":
+        """This process as the only one, on its device."""
+        return World(0, 1, self.device)
+
     def gather(self, rows: Tensor) -> Tensor:
         """Rows [n, ...] of every process as [size * n, ...] in the order of ranks, detached."""
         rows = rows.detach().contiguous()

@@ -87,7 +87,7 @@ class Recipe:
     weight_decay: NotNegative
     development: Annotated[float, Field(gt=0, lt=1)]
     precision: Choice
-    processes: Count  # which the stage starts; the training takes the world as it is
+    processes: Count  # which the stage starts, of GPUs no more than there are; they share the runs
     workers: Annotated[int, Field(ge=0)]
     checkpoint_minutes: NotNegative
     checkpoint_steps: Annotated[int, Field(ge=0)]
@@ -139,8 +139,9 @@ def train(
     marked: Sequence[Any],
     files: Sequence[Path],
     world: World,
+    quiet: bool = False,
 ) -> Trained:
-    """Train one run to its last step, from wherever its state is.
+    """Train one run to its last step, from wherever its state is; `quiet` shows no progress.
 
     `marked` and `files` are what it is made of beside these, for the name of its state. Runs of one
     seed begin alike where they are alike, and see the same batches.
@@ -148,7 +149,6 @@ def train(
     asked = zlib.crc32(np.ascontiguousarray(examples.target).tobytes())  # masks are in no shard
     made_of = [vars(recipe), vars(row), channels, seed, asked, *marked]
     scratch = Scratch(f"task-{fingerprint(made_of, files)}")
-    world.agree("the training", scratch.folder.name)
     torch.manual_seed(seed)
     network = Network(
         examples.shown.shape[1],
@@ -166,6 +166,7 @@ def train(
         scratch=scratch,
         world=world,
         title=title,
+        quiet=quiet,
     )
     return Trained(
         network=network, history=history, scratch=scratch, measured=training.update.measured()

@@ -96,12 +96,13 @@ def fit(
     title: str,
     beside: tuple[Samples, int] | None = None,
     watch: Callable[[Row], str] = lambda row: "",
+    quiet: bool = False,
 ) -> list[Row]:
     """Train to the last step, from wherever `scratch` has it; returns a row an epoch.
 
     `beside`: other samples, and how many of them join each batch. `watch` says of an epoch's row
-    what is wrong with it, or "". Raises ValueError, with the step and the batch's first images, if
-    a number is not finite.
+    what is wrong with it, or "". `quiet` shows no progress. Raises ValueError, with the step and
+    the batch's first images, if a number is not finite.
     """
     so_far = Progress()
     with Resumable(
@@ -117,8 +118,8 @@ def fit(
         def everything() -> dict[str, Any]:
             return {**training.state_dict(), **vars(so_far)}
 
-        quiet = None if world.first else True
-        with tqdm(desc=title, total=order.total, initial=so_far.step, disable=quiet) as bar:
+        hidden = quiet or not world.first or None  # None: where this is no terminal
+        with tqdm(desc=title, total=order.total, initial=so_far.step, disable=hidden) as bar:
             for batch in loaded:
                 rate = loop.rate(so_far.step, order)
                 progress = so_far.step / order.total
