@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from stages_here import stages_here
+
 SIDE = 64
 
 
@@ -16,7 +18,9 @@ SIDE = 64
 def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path / "scratch"))
-    return importlib.import_module("bottom_up_maps")
+    made = importlib.import_module("bottom_up_maps")
+    monkeypatch.setattr(made, "stage", stages_here(monkeypatch))
+    return made
 
 
 def write_picture(path: Path, rng: np.random.Generator) -> None:

@@ -3,15 +3,15 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
 FORKS = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
@@ -20,19 +20,6 @@ def gpu() -> ModuleType:
     import gpu
 
     return gpu
-
-
-def run(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, BENCHMARKS / "gpu.py", *words],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(BENCHMARKS.parent / "src"),
-            "CUDA_VISIBLE_DEVICES": "",
-        },
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.mark.parametrize(
@@ -44,8 +31,10 @@ def run(*words: str) -> "subprocess.CompletedProcess[str]":
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_every_check_runs_on_a_cpu(gpu: ModuleType, checks: list[str], rows: int) -> None:
-    done = run("--cpu", *checks)
+def test_every_check_runs_on_a_cpu(
+    gpu: ModuleType, call_python: Call, checks: list[str], rows: int
+) -> None:
+    done = call_python(BENCHMARKS / "gpu.py", "--cpu", *checks)
     assert done.returncode == 0, done.stdout + done.stderr
     head, _, *table = done.stdout.splitlines()
     assert "cores, torch" in head

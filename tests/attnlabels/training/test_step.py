@@ -26,7 +26,7 @@ spec.loader.exec_module(worker)
 
 
 @pytest.fixture(scope="module", params=[2, 3])
-def together(request, tmp_path_factory):
+def together(request, tmp_path_factory, warm_python):
     """What each of 2 or 3 processes of gloo is left with."""
     folder = tmp_path_factory.mktemp(f"of{request.param}")
     environment = os.environ | {
@@ -40,6 +40,8 @@ def together(request, tmp_path_factory):
         "torch.distributed.run",
         "--standalone",
         f"--nproc-per-node={request.param}",
+        "--no-python",  # but one that has imported torch already
+        warm_python,
         str(WORKER),
         str(folder),
     ]
