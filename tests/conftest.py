@@ -33,6 +33,7 @@ import torch
 import torchvision  # noqa: F401
 import webdataset  # noqa: F401
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
@@ -44,6 +45,7 @@ import train_simclr
 from attnlabels import cli
 from attnlabels.models.files import write_weights
 from attnlabels.models.student import build_student
+from attnlabels.pipeline.machine import cores
 from attnlabels.pipeline.params import load, read
 from attnlabels.pipeline.script import run
 from attnlabels.processes.room import Need
@@ -62,6 +64,8 @@ threadpool_limits(1)
 # The same examples each time, however long one takes and whatever was found before.
 settings.register_profile("same", deadline=None, database=None, derandomize=True)
 settings.load_profile("same")
+# Nor whatever numbers stand in the code that was imported by then: to find them takes 12 seconds.
+providers._get_local_constants = lambda: providers._local_constants
 # Files of minutes begin first, the longest at the head: one that began last would be waited for, on
 # one core. (xdist's own order is by how many tests a file has, and these have few.)
 LONG = (
@@ -212,6 +216,11 @@ def write_params(folder: Path, changes: dict[str, Any]) -> None:
 @functools.cache
 def embedded() -> dict[str, Any]:
     return read(ROOT / "params" / "embedded.yaml")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker more than cores: a fifth of the time tests wait, for processes that they stop."""
+    return cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
