@@ -58,6 +58,15 @@ const look = () => {
 cancelAnimationFrame(window.watching);
 look();
 """.replace("LOOK", LOOK)
+# What it is told to begin with, then as of somebody whom it does not know.
+NO_COOKIES = """
+const asked = window.fetch;
+window.fetch = async (path, options) => {
+  const answer = await asked(path, options);
+  if (path !== "start.json") return answer;
+  return new Response(JSON.stringify({ ...(await answer.json()), session: null }));
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +129,7 @@ class Sitting:
     def __init__(self, page: Page, server: Server, results: Path) -> None:
         self.page, self.server, self.results = page, server, results
         self.before = self._read("participants")
-        page.open(server.address)
+        page.open(f"{server.address}static/icon.svg")  # a page that asks for nothing meanwhile
         page.driver.delete_all_cookies()
         page.run("localStorage.clear()")
         page.open(server.address)
@@ -257,6 +266,13 @@ def test_the_times_of_frames_come_along(sitting):
         assert 0 <= row["rt_ms"] < 3100
         assert (row["ratio"], row["width"], row["height"], row["hidden"]) == (1, 24, 24, 0)
         assert row["trial_index"] > 0 and row["time_elapsed"] > 0
+
+
+def test_a_browser_that_keeps_no_cookies_is_told_of(sitting):
+    sitting.page.browser.wait("#agree")
+    sitting.page.run(NO_COOKIES)
+    sitting.page.click("#agree")
+    sitting.page.says("This does not work: this browser keeps no cookies; allow them")
 
 
 def test_who_does_not_agree_leaves_nothing(sitting):

@@ -310,6 +310,7 @@ async function main() {
   tellInterrupted();
   await send();
   start = await insist(() => get("start.json"));
+  if (!start.session) throw new Refusal(401, "this browser keeps no cookies; allow them for this page");
   offerDeletion();
   show(place);
   listenEverywhere();
