@@ -31,7 +31,7 @@ from attnlabels.images.squares import resize_square
 from attnlabels.metrics.statistics import Mean, mean_se
 from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import check, read
-from attnlabels.pipeline.writing import replacing_folder, write_json
+from attnlabels.pipeline.writing import replacing_folder, write_metrics
 from attnlabels.reporting.tables import Table, write_tables
 from attnlabels.testsets.cifar10 import CLASSES, read_cifar10
 
@@ -145,10 +145,10 @@ def train(out: Path, name: str, run: str, seed: int, *, beside: str = "", **chan
         made = ("network.safetensors", "curve.csv", report)
         stage(folder, "train_bottleneck", f"listed/{run}.json", seed, tested, "test.csv", *made)
     if not beside and not transfer.exists():
-        take_threads(folder / "params.yaml")
+        threads = take_threads(folder / "params.yaml")
         frozen = open_network(folder / "network.safetensors", n_classes=N_CLASSES)
         p = check(Transfer, {"set": str(other), **PARAMS["transfer"]}, where="transfer")
-        write_json(transfer, score_transfer(frozen, other, p, batch_size=BATCH))
+        write_metrics(transfer, score_transfer(frozen, other, p, batch_size=BATCH), threads=threads)
     probe = json.loads(report.read_text())["probe"]
     return float(probe.get("top1", probe.get("development_top1")))
 

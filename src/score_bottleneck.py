@@ -93,9 +93,7 @@ def main(
     for i, more in zip(some.tolist(), of_curves):
         rows[i] |= more
     idle = idle_anchors(frozen, seen)
-    if idle.get("idle"):
-        told = f"{idle['idle']} of {idle['anchors']} anchors are nearest to no cell of any image"
-        print(f"warning: {told}; fewer would do", file=sys.stderr)
+    tell_idle(**idle)
     named = [{"image": name, **row} for name, row in zip(tested.names, rows)]
     columns = [*(key for row in named for key in row), *columns_of(changes, seen)]
     write_rows(scores, named, columns=[*dict.fromkeys(columns)])
@@ -106,12 +104,18 @@ def main(
         images=tested.images[few],
         object=np.stack([tested.objects[i] for i in few]),
         shares=np.array(p.shares),
-        **curves,
-        **shown,
+        **(curves | shown),
     )
     about = {"images": len(rows), "curve_images": len(of_curves)}
     transfer = score_transfer(frozen, other, p.transfer, batch_size=p.batch_size)
     write_metrics(report, about | idle | means_of(rows) | {"transfer": transfer}, threads=threads)
+
+
+def tell_idle(anchors: int = 0, idle: int = 0) -> None:
+    """Warn of anchors that never win."""
+    if idle:
+        told = f"{idle} of {anchors} anchors are nearest to no cell of any image; fewer would do"
+        print(f"warning: {told}", file=sys.stderr)
 
 
 if __name__ == "__main__":

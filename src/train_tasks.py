@@ -33,6 +33,7 @@ from attnlabels.training.step import set_determinism
 
 TrainTasks = record(training.Recipe)  # what all tasks share
 SHOWN = 8  # examples that are kept to be looked at
+Scored = dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]  # a run's report and arrays
 
 
 def main(name: str, seed: int, folder: Path, networks: Path, examples: Path, reports: Path) -> None:
@@ -72,7 +73,7 @@ def main(name: str, seed: int, folder: Path, networks: Path, examples: Path, rep
         trained = share_out([*setting.runs], train_run, world)
         if world.first:
             scored = score(name, setting, trained, read, p.development, seed=seed, world=world)
-            write(trained, scored, networks, examples, reports, threads=threads)
+            write(trained, scored, [networks, examples, reports], threads=threads)
             for done in trained.values():
                 done.scratch.clear()
 
@@ -86,7 +87,7 @@ def score(
     *,
     seed: int,
     world: World,
-) -> dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]:
+) -> Scored:
     """What is reported of each run, and what it attends to in the first test examples."""
     task, found, answered, near = TASKS[name], {}, {}, partial(closeness, seed=seed)
     shown = next(iter(setting.runs.values())).shown  # any will do: people's maps are the same
@@ -118,20 +119,10 @@ def score(
     return found
 
 
-def write(
-    trained: dict[str, Trained],
-    scored: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]],
-    networks: Path,
-    examples: Path,
-    reports: Path,
-    *,
-    threads: int,
-) -> None:
-    """All runs' files, in folders that are written whole."""
+def write(trained: dict[str, Trained], scored: Scored, outs: list[Path], *, threads: int) -> None:
+    """All runs' weights, examples and reports, in folders that are written whole."""
     with ExitStack() as stack:
-        asides = [
-            stack.enter_context(replacing_folder(each)) for each in (networks, examples, reports)
-        ]
+        asides = [stack.enter_context(replacing_folder(each)) for each in outs]
         for aside in asides:
             aside.mkdir()
         weights, pictures, told = asides

@@ -17,7 +17,6 @@ ENCODER: dict[str, Any] = {
     "stem": "small",
     "zero_init": False,
     "stage": 2,
-    "applied": True,
     "mask": "learnt",
     "mask_options": {},
     "noisy": True,

@@ -69,17 +69,25 @@ providers._get_local_constants = lambda: providers._local_constants
 # Files of minutes begin first, the longest at the head: one that began last would be waited for, on
 # one core. (xdist's own order is by how many tests a file has, and these have few.)
 LONG = (
-    "test_interruptions",
     "test_pipeline",
     "test_docs",
+    "test_interruptions",
     "test_exporting",
-    "test_gpu",
+    "test_train_simclr",
+    "test_own_teacher",
+    "test_browser",
+    "test_relabel_images",
+    "test_pages",
+    "test_train_tasks",
+    "test_train_teacher",
+    "test_label_images",
+    "test_agreement",
     "test_step",
     "test_lint",
     "test_draw_figures",
-    "test_workers",
-    "test_growth",
-    "test_bottom_up_maps",
+    "test_gpu",
+    "test_train_bottleneck",
+    "test_commands",
 )
 CLASSES = ["n00000001", "n00000002", "n00000003"]
 SETS = ("train", "dev", "val", "eye")

@@ -113,13 +113,13 @@ class BottleneckEncoder(nn.Module):
         mask: nn.Module | None,
         *,
         stage: int,
-        applied: bool,
         noisy: bool,
         anchors: int | None,
         code: int,
         decoder_layers: int,
         samples: int,
         test_samples: int,
+        applied: bool = True,
     ) -> None:
         super().__init__()
         self.trunk, self.stage, self.applied = trunk, stage, applied

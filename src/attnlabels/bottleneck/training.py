@@ -42,9 +42,7 @@ class Row(encoders.Row):
     masked_stage: Count
     mask: str | None  # a module of attnlabels.masks
     mask_options: dict[str, Any] = field(default_factory=dict)
-    applied: bool = (
-        True  # whether the maps are multiplied by the mask, or it is predicted beside them
-    )
+    applied: bool = True  # whether maps are multiplied by the mask, or it stands beside them
     noisy: bool  # whether mask and code are drawn, or are their means
     anchors: Annotated[int, Field(ge=2, le=1000)] | None = None
     code: Count
