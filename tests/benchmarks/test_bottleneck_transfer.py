@@ -1,6 +1,5 @@
 """Runs the comparison on a few images of ten classes, with three runs, a seed and four epochs."""
 
-import importlib
 import json
 import pickle
 from pathlib import Path
@@ -9,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stages_here import stages_here
+from benchmark_here import benchmark_here
 
 CLASSES = 10
 
@@ -17,9 +16,7 @@ CLASSES = 10
 @pytest.fixture
 def benchmark(monkeypatch, tmp_path):
     """The script, its stages called in this process, of fewer runs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path / "scratch"))
-    made = importlib.import_module("bottleneck_transfer")
+    made = benchmark_here("bottleneck_transfer", monkeypatch, tmp_path)
     brief = {"width": 4, "batch_size": 8, "epochs": 4, "workers": 0}
     few = {
         **made.PARAMS,
@@ -34,7 +31,6 @@ def benchmark(monkeypatch, tmp_path):
     }
 
     monkeypatch.setattr(made, "PARAMS", few)
-    monkeypatch.setattr(made, "stage", stages_here(monkeypatch))
     return made
 
 

@@ -1,6 +1,5 @@
 """Runs the comparison on a few pictures, with two rows and one seed."""
 
-import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,18 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from stages_here import stages_here
+from benchmark_here import benchmark_here
 
 SIDE = 64
 
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path / "scratch"))
-    made = importlib.import_module("bottom_up_maps")
-    monkeypatch.setattr(made, "stage", stages_here(monkeypatch))
-    return made
+    return benchmark_here("bottom_up_maps", monkeypatch, tmp_path)
 
 
 def write_picture(path: Path, rng: np.random.Generator) -> None:

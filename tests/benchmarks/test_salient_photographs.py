@@ -1,6 +1,5 @@
 """Runs the comparison on a few pictures, with three runs, two folds and two epochs."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from attnlabels.pipeline.params import read
-from stages_here import stages_here
+from benchmark_here import benchmark_here
 
 SIDE = 64
 
@@ -17,9 +16,7 @@ SIDE = 64
 @pytest.fixture
 def benchmark(monkeypatch, tmp_path):
     """The script, its stages called in this process, of fewer runs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path / "scratch"))
-    made = importlib.import_module("salient_photographs")
+    made = benchmark_here("salient_photographs", monkeypatch, tmp_path)
 
     def few(path):
         tree = read(path)
@@ -31,7 +28,6 @@ def benchmark(monkeypatch, tmp_path):
         return tree
 
     monkeypatch.setattr(made, "read", few)
-    monkeypatch.setattr(made, "stage", stages_here(monkeypatch))
     return made
 
 
