@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -326,6 +327,41 @@ def call_python(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[
         )
 
     return call
+
+
+@pytest.fixture
+def start(tmp_path, warm_python) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a script as DVC would, with errors to read; what is left is killed in the end.
+
+    What is to get a signal is no `warm` one: there it would go to the one who called.
+    """
+    started = []
+
+    def call(
+        script: str, *words: str, warm: bool = False, **environment: str
+    ) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [warm_python if warm else sys.executable, str(ROOT / "src" / script), *words],
+            env=os.environ
+            | {
+                "CUDA_VISIBLE_DEVICES": "",
+                "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": str(ROOT / "src"),
+                "ATTNLABELS_SCRATCH": str(tmp_path / "scratch"),
+                **environment,
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+            # a shell's job in the background ignores it, and so would what it starts
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -120,41 +120,6 @@ def test_a_teacher_killed_at_twenty_moments_ends_with_the_same_bytes(params, wor
     kill_at_random(
         lambda out: train_teacher.main(*teacher_words(out, world)), Path("whole"), kills=20
     )
-
-
-@pytest.fixture
-def start(tmp_path, warm_python) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a script as DVC would, with errors to read; what is left is killed in the end.
-
-    What is to get a signal is no `warm` one: there it would go to the one who called.
-    """
-    started = []
-
-    def call(
-        script: str, *words: str, warm: bool = False, **environment: str
-    ) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [warm_python if warm else sys.executable, str(SOURCES / script), *words],
-            env=os.environ
-            | {
-                "CUDA_VISIBLE_DEVICES": "",
-                "OMP_NUM_THREADS": "1",
-                "PYTHONPATH": str(SOURCES),
-                "ATTNLABELS_SCRATCH": str(tmp_path / "scratch"),
-                **environment,
-            },
-            stderr=subprocess.PIPE,
-            text=True,
-            # a shell's job in the background ignores it, and so would what it starts
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        started.append(process)
-        return process
-
-    yield call
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def free_port() -> int:

@@ -1,9 +1,6 @@
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,17 +162,12 @@ def test_processes_share_the_runs_and_leave_the_same_bytes(train, words, call_py
     assert not [*Path("scratch").rglob("state.pt")]
 
 
-def test_processes_that_get_a_signal_go_on_to_the_same_bytes(train, words, call_python):
+def test_processes_that_get_a_signal_go_on_to_the_same_bytes(train, words, start, call_python):
     runs = ("none", "implicit", "explicit_03")
     changed = {"epochs": 40, "checkpoint_steps": 1, "processes": 2}
     alone = contents(train("alone", runs=runs, **changed))
     cut = [str(each) for each in words("cut", task="segmentation", runs=runs, **changed)]
-    process = subprocess.Popen(
-        [sys.executable, str(SOURCE), *cut],
-        env=os.environ | {"PYTHONPATH": str(SOURCE.parent), "CUDA_VISIBLE_DEVICES": ""},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(SOURCE.name, *cut)
     at = Path("scratch").glob  # a run that a process is at has a lock, and soon a state
     wait_for(lambda: sum((each.parent / "state.pt").exists() for each in at("*/lock")) == 2)
     process.send_signal(signal.SIGUSR1)
