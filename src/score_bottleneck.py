@@ -71,6 +71,7 @@ def main(
     threads, p = take_threads(), load(ScoreBottleneck, "score_bottleneck")
     frozen = open_network(weights, n_classes=len(Shards(images).classes))
     tested = read_tested(images, objects, size=frozen.size, crop=frozen.crop)
+    transfer = score_transfer(frozen, other, p.transfer, batch_size=p.batch_size)
     seen = see_all(frozen, tested.images, batch_size=p.batch_size)
     maps = maps_of(frozen, tested, seen, batch_size=p.batch_size)
     of_maps = score_maps(tested, seen, maps)
@@ -107,7 +108,6 @@ def main(
         **(curves | shown),
     )
     about = {"images": len(rows), "curve_images": len(of_curves)}
-    transfer = score_transfer(frozen, other, p.transfer, batch_size=p.batch_size)
     write_metrics(report, about | idle | means_of(rows) | {"transfer": transfer}, threads=threads)
 
 

@@ -86,6 +86,13 @@ def test_a_second_run_leaves_the_same_bytes(score):
     assert {name: (Path("out") / name).read_bytes() for name in FILES} == first
 
 
+def test_a_set_that_is_not_there_is_named_and_nothing_is_left(score, tmp_path):
+    (tmp_path / "digits/test_32x32.mat").unlink()
+    with pytest.raises(FileNotFoundError, match=r"digits/test_32x32\.mat"):
+        score()
+    assert not Path("out").exists()
+
+
 def test_a_network_of_other_classes_is_refused_and_nothing_is_left(score):
     with pytest.raises(ValueError, match="has another shape"):
         score(n_classes=5)
