@@ -4,10 +4,10 @@
 
 Linux, a plain checkout and the packages of setup.cfg: all data are made up, in a temporary folder,
 and the stages are run by their own `main`. At most 8 minutes on one GPU with 16 cores; with more
-GPUs, several processes train as well. What is run is in `gpu_checks.py`, and CHECK names some of
-it. Each check is a process of its own, with a limit of time: one that raises, crashes or hangs is a
-failed row, and the rest goes on. Prints Markdown, a row as soon as it is known; what the stages say
-is in a file for each check, whose end goes to stderr if it fails.
+GPUs, several processes train as well. What is run is in `gpu_checks.py` and `gpu_studies.py`, and
+CHECK names some of it. Each check is a process of its own, with a limit of time: one that raises,
+crashes or hangs is a failed row, and the rest goes on. Prints Markdown, a row as soon as it is
+known; what the stages say is in a file for each check, whose end goes to stderr if it fails.
 
 Leaves with status 0 if all is kept, with 1 if a check failed, and with 3 if none failed but some
 had no time left, as what did not run is not known to work. Without a GPU it says so and leaves with
@@ -23,10 +23,11 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+import gpu_checks
 import ratios
 import torch
 from apart import Failed, apart
-from gpu_checks import CHECKS, FAILED, SRC, Check, Row
+from gpu_checks import FAILED, SRC, Check, Row
 from gpu_data import (
     Place,
     on_cpu,
@@ -35,9 +36,11 @@ from gpu_data import (
     write_photographs,
     write_teacher,
 )
+from gpu_studies import studies
 
 from attnlabels.pipeline.machine import cores
 
+CHECKS = {**gpu_checks.CHECKS, "studies": Check(studies, 120)}
 LIMIT_S = 470.0  # and some for Python to start
 PATIENCE = 5  # times as long on a CPU that others use too
 LEAST_S = 10.0  # in which a check can do anything

@@ -26,7 +26,7 @@ import gpu_world
 import torch
 import torch.distributed as dist
 from apart import Failed, apart
-from gpu_data import RUN, Place, write_labels, write_params
+from gpu_data import EMBEDDED, RUN, Place, write_labels, write_params
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -422,6 +422,11 @@ def peak_of(place: Place, out: Path, changes: dict[str, Any]) -> Iterator[int]:
     yield int(fields["VmHWM"].split()[0]) * 1024
 
 
+# Of stages/methods, guided: losses and what they need, networks of timm.
+METHODS = tuple(
+    f"{name}_attn_teacher"
+    for name in ("barlow_twins", "vicreg", "simsiam", "byol", "moco", "efficientnet", "vit")
+)
 # A line a stage. The first only make what the others need.
 MADE = (
     "make_scenes scenes data/scenes",
@@ -444,6 +449,11 @@ COMPUTED = (
     "align_attention student.safetensors {labels} {people}/val {people}/eye a.csv a.npz a.json",
     "extract_features student.safetensors {train} data/images/train.csv {val} data/images/val.csv"
     " data/corrupted/imagenet_c {cifar} data/corrupted/cifar10_c data/features",
+    *(
+        f"train_simclr runs/methods/{each}.json 0 {{val}} data/images/val.csv"
+        f" {each}.safetensors {each}.csv {each}.json"
+        for each in METHODS
+    ),
 )
 PLACES = {
     "seen": "data/scenes/salicon",
@@ -495,6 +505,7 @@ SCENES: dict[str, Any] = {  # changes to params/embedded.yaml
     "train_supervised.epochs": 1,
     "train_supervised.warmup_epochs": 0.0,
     "relabel_images.contracam.options.batch_size": 8,
+    "methods.vit_attn_teacher.network.options.img_size": 24,
     "corrupt_images.imagenet_c.size": 24,
     "corrupt_images.imagenet_c.workers": 0,
     "corrupt_images.cifar10_c.workers": 0,
@@ -505,17 +516,16 @@ SCENES: dict[str, Any] = {  # changes to params/embedded.yaml
 
 def stages(place: Place) -> Iterator[Row]:
     """Each stage that computes on the device, on a few small scenes."""
-    write_params(SCENES, of="embedded")
+    write_params(SCENES, of=EMBEDDED, rows={"methods": METHODS})
     for line in (*MADE, *COMPUTED):
         name, *words = line.format(**PLACES).split()
         start = time.monotonic()
         run_stage(importlib.import_module(name).main, *words)
         if line in COMPUTED:
-            yield Row(
-                f"{name} of {SCENES_SIZE} px", PASSED, f"{time.monotonic() - start:.1f} s", ""
-            )
+            what = f"{name} {Path(words[0]).stem}, {SCENES_SIZE} px"
+            yield Row(what, PASSED, f"{time.monotonic() - start:.1f} s", "")
         if name == "label_images":
-            for table in ("main", "supervised"):
+            for table in ("main", "supervised", "methods"):
                 run_stage(list_runs.main, table, f"runs/{table}")
 
 

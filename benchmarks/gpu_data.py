@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -18,10 +19,12 @@ from attnlabels.shards.shards import Sample, write_shards
 from attnlabels.teachers.network import Teacher
 
 PARAMS = Path(__file__).resolve().parents[1] / "params"
+PAPER, EMBEDDED = PARAMS / "paper.yaml", PARAMS / "embedded.yaml"
 CLASSES = ["n00000000", "n00000001", "n00000002"]
 PICTURES = 16  # that differ; the others have other names
 RUN = "contrastive_attn_teacher"  # the guided run of `main`
 Changes = Mapping[str, Any]
+NONE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,16 +104,23 @@ def on_cpu(folder: Path, *, patience: float) -> Place:
     )
 
 
-def write_params(changes: Changes, *, of: str = "paper") -> None:
-    """params/`of`.yaml with `changes`, which name what is there, as params.yaml of this folder."""
-    tree = read(PARAMS / f"{of}.yaml")
+def write_params(
+    changes: Changes, *, of: Path = PAPER, rows: Mapping[str, tuple[str, ...]] = NONE
+) -> None:
+    """The parameters `of` with `changes`, which name what is there, as params.yaml of this folder.
+
+    Of the tables that `rows` names it keeps the rows that are named.
+    """
+    tree = read(of)
+    for table, kept in rows.items():
+        tree[table] = {row: tree[table][row] for row in kept}
     for path, value in changes.items():
         *sections, key = path.split(".")
         node = tree
         for section in sections:
             node = node[section]
         if key not in node:
-            raise ValueError(f"{path} is no parameter of params/{of}.yaml")
+            raise ValueError(f"{path} is no parameter of {of}")
         node[key] = value
     Path("params.yaml").write_text(json.dumps(tree))
 

@@ -26,8 +26,8 @@ def gpu() -> ModuleType:
     ("checks", "rows"),
     [
         (["agreement", "precision", "scaling", "repeat", "memory"], 11),
-        (["group", "launcher", "several", "training_rate", "labelling_rate"], 8),
-        (["stages", "compiled"], 11),
+        (["group", "launcher", "several", "training_rate", "labelling_rate", "studies"], 13),
+        (["stages", "compiled"], 18),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
