@@ -10,9 +10,10 @@ is trained on them by the stage's own script, with the parameters of `params/rea
 CHANGED.
 `choose` tries, on a fifth of the training photographs that is held out and for fewer epochs, the
 baseline's learning rate and then the guided run's weights λ and β. `train` trains the baseline and
-the guided run with each of `seeds`, then the controls with the first, and scores each on `val`,
-clean and corrupted, and beside people. On the way the concurrent probe is scored after the epochs
-of LENGTHS, so that one training gives the curve. `tables` makes tables of the JSON in METRICS.
+the guided run with each of `seeds`, then the controls, and scores each on `val`, clean and
+corrupted, and beside people. On the way the concurrent probe is scored after the epochs of LENGTHS,
+so that one training gives the curve. `tables` makes tables of the JSON in METRICS: the runs', what
+guidance gains over the baseline and each control, and what each control does.
 
 NAME is `epochs`, `seeds` (0,1,2), `workers`, `rate` (the learning rate) and `scale` (times λ = 1
 and β = 0.1), by default as OUT's `choosing.json` has them, or `only` (runs, by commas). OUT gets
@@ -77,6 +78,7 @@ SHOWN = {  # where a score is in a run's JSON
 }
 BESIDE = ("CC centre prior",)  # of no run
 POWER = 0.8
+Scores = dict[int, dict[str, float]]  # of a run, by seed and by name
 ON = ("probe", "robustness", "retrieval", "alignment")
 
 
@@ -95,9 +97,8 @@ class Wanted:
     only: tuple[str, ...] = field(default=())
 
     def runs(self) -> Iterator[tuple[str, int]]:
-        """The pair's with all seeds, then the controls' with the first."""
-        every = [(run, seed) for seed in self.seeds for run in PAIR]
-        every += [(run, self.seeds[0]) for run in CONTROLS]
+        """The pair's with all seeds, then the controls'."""
+        every = [(run, seed) for runs in (PAIR, CONTROLS) for seed in self.seeds for run in runs]
         return ((run, seed) for run, seed in every if not self.only or run in self.only)
 
 
@@ -304,46 +305,61 @@ def scoring_on_the_way(plain: Any, lengths: Path) -> Any:
 
 
 def write_all(metrics: Path, out: Path) -> None:
-    """The runs' scores; what guided ones gain, by score; and the probe after so many epochs."""
-    scores: dict[str, dict[int, dict[str, float]]] = {}
+    """The runs' scores, on the way too, and what of two one gains over the other, by score."""
+    scores: dict[str, Scores] = {}
     for path in sorted(metrics.glob("*-*.json")):
         run, _, seed = path.stem.rpartition("-")
         tree = json.loads(path.read_text())
         scores.setdefault(run, {})[int(seed)] = {key: at(tree, SHOWN[key]) for key in SHOWN} | {
             f"top-1 after {epoch}": top1 for epoch, top1 in tree["top1_by_epoch"].items()
         }
-    below, above = (scores[run] for run in PAIR)
-    if below.keys() != above.keys():
+    below, above = (scores.get(run, {}) for run in PAIR)
+    if below.keys() != above.keys() or not below:
         raise SystemExit(f"{metrics}: {' and '.join(PAIR)} are to have the same seeds")
-    tests = {
-        key: paired_t(*(np.array([each[seed][key] for seed in below]) for each in (above, below)))
-        for key in below[next(iter(below))]
-        if key not in BESIDE
-    }
     found: dict[str, Table] = {
         "runs": {
-            run: {
-                key: mean_se(np.array([each[key] for each in seeds.values()]))
-                for key in (*tests, *BESIDE)
-            }
+            run: {key: mean_se(np.array(each)) for key, each in by_score(seeds).items()}
             for run, seeds in scores.items()
         },
-        "guided_minus_baseline": {
-            key: {
-                "difference": Mean(test.n, test.difference, test.se),
-                "p": test.p if test.p is not None else "n/a",
-                "p (Holm)": corrected if corrected is not None else "n/a",
-                "could have been seen": smallest(test) or "n/a",
-            }
-            for (key, test), corrected in zip(
-                tests.items(), holm([test.p for test in tests.values()])
-            )
-        },
+        "guided_minus_baseline": differences(above, below),
     }
+    for run in sorted(scores.keys() & CONTROLS):
+        found[f"guided_minus_{run}"] = differences(above, scores[run])
+        found[f"{run}_minus_baseline"] = differences(scores[run], below)
+    seeds = ", ".join(f"{run} {len(each)}" for run, each in scores.items())
+    texts = dict.fromkeys(found, ("", "Paired over the seeds of both; Holm over the rows."))
+    texts["runs"] = ("", f"Seeds: {seeds}.")
     out.mkdir(parents=True, exist_ok=True)
-    write_tables(out, found, texts=dict.fromkeys(found, ("", f"{len(below)} seeds of the pair.")))
+    write_tables(out, found, texts=texts)
     for key in found:
         print(f"{key}\n\n{(out / f'{key}.md').read_text()}")
+
+
+def differences(above: Scores, below: Scores) -> Table:
+    """What a run has more than another, by score, over the seeds of both."""
+    seeds = sorted(above.keys() & below.keys())
+    pair = [by_score({seed: each[seed] for seed in seeds}) for each in (above, below)]
+    tests = {
+        key: paired_t(*(np.array(each[key]) for each in pair))
+        for key in pair[0]
+        if key not in BESIDE
+    }
+    return {
+        key: {
+            "difference": Mean(test.n, test.difference, test.se),
+            "seeds": test.n,
+            "p": test.p if test.p is not None else "n/a",
+            "p (Holm)": corrected if corrected is not None else "n/a",
+            "could have been seen": smallest(test) or "n/a",
+        }
+        for (key, test), corrected in zip(tests.items(), holm([test.p for test in tests.values()]))
+    }
+
+
+def by_score(seeds: Scores) -> dict[str, list[float]]:
+    """Each score of all seeds."""
+    keys = next(iter(seeds.values()))
+    return {key: [each[key] for each in seeds.values()] for key in keys}
 
 
 def at(tree: Any, path: str) -> float:

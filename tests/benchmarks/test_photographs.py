@@ -1,5 +1,6 @@
 """Runs the comparison on a few pictures, with one seed, and its tables on made-up scores."""
 
+import csv
 import importlib
 import json
 from pathlib import Path
@@ -96,23 +97,49 @@ def write_scores(folder: Path, run: str, seed: int, score: float) -> None:
     (folder / f"{run}-{seed}.json").write_text(json.dumps(tree))
 
 
+def rows_of(table: Path) -> dict[str, dict[str, str]]:
+    with table.open() as file:
+        return {row["row"]: row for row in csv.DictReader(file)}
+
+
 def test_tables_pair_the_runs_of_a_seed(benchmark: ModuleType, tmp_path: Path) -> None:
     below, above = np.array([0.5, 0.6, 0.4]), np.array([0.55, 0.63, 0.47])
+    control = {1: 0.7, 2: 0.2}  # which was trained with fewer seeds
     for seed in range(3):
         write_scores(tmp_path / "metrics", "contrastive", seed, below[seed])
         write_scores(tmp_path / "metrics", "contrastive_attn_teacher", seed, above[seed])
+    for seed, score in control.items():
+        write_scores(tmp_path / "metrics", "centre_labels", seed, score)
     benchmark.main(["tables", str(tmp_path / "metrics"), str(tmp_path / "out")])
-    lines = (tmp_path / "out" / "guided_minus_baseline.csv").read_text().splitlines()
-    header, rows = lines[0].split(","), {line.split(",")[0]: line.split(",") for line in lines[1:]}
-    test = paired_t(above, below)
-    for key, factor in (("probe", 1.0), ("top-1 after 5", 0.5)):
-        row = dict(zip(header, rows[key]))
-        assert float(row["difference"]) == pytest.approx(factor * test.difference)
-        assert float(row["difference_se"]) == pytest.approx(factor * test.se)
-        assert float(row["p"]) == pytest.approx(test.p)
+    few = np.array([*control.values()])
+    for table, test in {
+        "guided_minus_baseline": paired_t(above, below),
+        "guided_minus_centre_labels": paired_t(above[1:], few),
+        "centre_labels_minus_baseline": paired_t(few, below[1:]),
+    }.items():
+        rows = rows_of(tmp_path / "out" / f"{table}.csv")
+        for key, factor in (("probe", 1.0), ("top-1 after 5", 0.5)):
+            assert float(rows[key]["difference"]) == pytest.approx(factor * test.difference)
+            assert float(rows[key]["difference_se"]) == pytest.approx(factor * test.se)
+            assert float(rows[key]["p"]) == pytest.approx(test.p)
+            assert int(rows[key]["seeds"]) == test.n
+        assert "CC centre prior" not in rows  # no score of a run
+    runs = rows_of(tmp_path / "out" / "runs.csv")
+    assert float(runs["centre_labels"]["probe"]) == pytest.approx(0.45)
+    said = (tmp_path / "out" / "runs.md").read_text()
+    assert said.startswith("Seeds: centre_labels 2, contrastive 3, contrastive_attn_teacher 3.")
     (tmp_path / "metrics" / "contrastive-2.json").unlink()
     with pytest.raises(SystemExit, match="are to have the same seeds"):
         benchmark.main(["tables", str(tmp_path / "metrics"), str(tmp_path / "out")])
+
+
+def test_controls_are_trained_with_all_seeds_after_the_pair(
+    benchmark: ModuleType, tmp_path: Path
+) -> None:
+    wanted = benchmark.Wanted(imagenette=tmp_path, out=tmp_path, seeds=(3, 5))
+    runs = [*wanted.runs()]
+    assert runs[:4] == [(run, seed) for seed in (3, 5) for run in benchmark.PAIR]
+    assert sorted(runs[4:]) == sorted((run, seed) for run in benchmark.CONTROLS for seed in (3, 5))
 
 
 def test_the_smallest_difference_is_seen_in_four_of_five_studies(benchmark: ModuleType) -> None:
