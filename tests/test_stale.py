@@ -95,7 +95,7 @@ def test_a_study_out_of_step_is_named_and_does_not_fail(project: Path) -> None:
 def test_a_pipeline_that_dvc_cannot_read_is_an_error(project: Path) -> None:
     (project / "dvc.yaml").write_text("stages: 3\n")
     done = gate(project)
-    assert done.returncode == 1 and "dvc.yaml failed:" in done.stderr
+    assert done.returncode == 1 and "'./dvc.yaml' validation failed" in done.stderr
 
 
 CODE = """- path: {path}
