@@ -58,7 +58,10 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ):
         os.environ["ATTNLABELS_SCRATCH"] = f"{folder}/scratch"
         os.environ["ATTNLABELS_TRACEBACK"] = "1"
-        os.environ["PYTHONPATH"] = str(SRC)  # the checks work in other folders
+        # The checks work in other folders; packages may lie where PYTHONPATH says.
+        before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        paths = [str(SRC), *(os.path.abspath(each) for each in before if each)]
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
         log = Path(folder, "machine.log")
         try:
             ((head, gpu),) = apart(lambda: [machine(on_a_cpu)], limit_s=60, log=log)

@@ -15,6 +15,7 @@ from gpu_checks import PASSED, SRC, Row, python, run_stage
 from gpu_data import Place, write_params
 
 STAGES = SRC.parent / "stages"
+DATA = Path(os.pardir, os.pardir, "data")  # from a study's folder
 
 
 class Study(NamedTuple):
@@ -72,7 +73,7 @@ BOTTLENECK = Study(
         "train_bottleneck.epochs": 3,  # some rows' weights rise over two
         "score_bottleneck.curve_images": 4,
         "score_bottleneck.examples": 2,
-        "score_bottleneck.transfer.set": "../../data/bottleneck/scenes/imagenet",
+        "score_bottleneck.transfer.set": str(DATA / "bottleneck/scenes/imagenet"),
         "score_bottleneck.transfer.layout": "folders",
     },
     made=MADE,
@@ -127,7 +128,7 @@ def studies(place: Place) -> Iterator[Row]:
             start = time.monotonic()
             runs = ("",) if line in study.made else study.runs
             for run in runs:
-                script, *words = line.format(data=f"../../data/{name}", study=name, run=run).split()
+                script, *words = line.format(data=DATA / name, study=name, run=run).split()
                 if line in study.launched and place.gpu:
                     python(SRC / f"{script}.py", *words)
                 else:
