@@ -3,7 +3,8 @@
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -13,6 +14,37 @@ from attnlabels.processes.world import World
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: try again
 ONE_S = 10.0  # signals no further apart are one: a job's, a launcher's, that of DVC's end
+
+
+def heard() -> list[signal.Signals]:
+    """Those of SIGNALS that this process does not ignore, as `nohup` has it."""
+    return [each for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
+
+
+@contextmanager
+def stopping_between() -> Iterator[None]:
+    """In this block a signal that arrives in no Resumable ends the process with STOPPED, at once.
+
+    For several trainings in a row, each of which is Resumable: nothing is lost between two.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        print(
+            f"stopped between two trainings: {signal.Signals(number).name} arrived; what was "
+            "trained is kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
+        raise SystemExit(STOPPED)
+
+    before = {each: signal.signal(each, leave) for each in heard()}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            if signal.getsignal(each) is leave:
+                signal.signal(each, handler)
 
 
 class Resumable:
@@ -37,8 +69,7 @@ class Resumable:
     def __enter__(self) -> "Resumable":
         if self.world.first:
             self.scratch.lock()
-        heard = [each for each in SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
-        self.before = {each: signal.signal(each, self._note) for each in heard}
+        self.before = {each: signal.signal(each, self._note) for each in heard()}
         self.saved_s, self.saved_step = time.monotonic(), 0
         return self
 

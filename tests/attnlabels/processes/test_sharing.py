@@ -1,5 +1,6 @@
 """Who makes what of several processes, played in one, and how many there may be."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import torch
 
 from attnlabels.processes import sharing
 from attnlabels.processes.checkpoint import InUse
+from attnlabels.processes.resumable import SIGNALS, STOPPED
 from attnlabels.processes.sharing import share_out, sharers
 from attnlabels.processes.world import World
 
@@ -58,6 +60,39 @@ def test_what_another_is_at_is_left_to_it_and_waited_for(monkeypatch):
 def test_a_single_process_does_not_wait_for_a_stranger():
     with pytest.raises(InUse, match="b"):
         share_out(NAMES, noting([], {"b": 1}), played(0, 1))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_between_two_is_said_and_leaves_with_the_status_of_a_stopped_training(
+    size, number, capsys
+):
+    before = [signal.getsignal(each) for each in SIGNALS]
+    made = list[str]()
+
+    def make(name: str) -> str:
+        if made:
+            signal.raise_signal(number)  # as it may arrive before a training begins
+        made.append(name)
+        return name
+
+    try:
+        with pytest.raises(SystemExit) as left:
+            share_out(NAMES, make, played(0, size))
+        ignored = [signal.getsignal(each) for each in SIGNALS]
+    finally:
+        for each, handler in zip(SIGNALS, before):
+            signal.signal(each, handler)
+    assert left.value.code == STOPPED and made == ["a"]
+    assert ignored == [signal.SIG_IGN] * len(SIGNALS)  # as others follow, from whoever stops a job
+    said = capsys.readouterr().err
+    assert said.startswith(f"stopped between two trainings: {signal.Signals(number).name} arrived")
+
+
+def test_signals_are_afterwards_as_they_were():
+    before = [signal.getsignal(each) for each in SIGNALS]
+    share_out(NAMES, noting([], {}), played(0, 1))
+    assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
 @pytest.mark.parametrize(("gpus", "count"), [(0, 4), (1, 1), (3, 3), (8, 4)])
