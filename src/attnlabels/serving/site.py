@@ -40,7 +40,11 @@ class Caller(NamedTuple):
     def require(self) -> str:
         """The session; raises Refused without one."""
         if self.session is None:
-            raise Refused(401, "nobody has agreed to take part here; load the page anew")
+            raise Refused(
+                401,
+                "nobody has agreed to take part here; load the page anew, in a browser that keeps "
+                "this site's cookies",
+            )
         return self.session
 
 
