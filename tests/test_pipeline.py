@@ -2,6 +2,8 @@
 
 import ast
 import copy
+import functools
+import itertools
 import json
 import math
 import os
@@ -150,6 +152,35 @@ def test_the_code_of_every_stage_is_listed():
     listed = {f"data/code/{name}.json" for name in SCRIPTS if name != "list_code"}
     rooms = {f"data/code/{room.name}" for room in SLOTS.values()}
     assert sorted(outputs_of(body)) == sorted(listed | rooms)
+
+
+def looped(over: Any, tree: dict[str, Any]) -> list[str]:
+    """The keys of what a `foreach` or an axis of a `matrix` goes through."""
+    if isinstance(over, str):
+        over = functools.reduce(lambda node, key: node[key], over[2:-1].split("."), tree)
+    return [str(each) for each in over]  # of a mapping, its keys
+
+
+def names_of(pipeline: Path, tree: dict[str, Any]) -> set[str]:
+    """The stages of a pipeline as DVC names them, those of each parameter with `@` and its key."""
+    names = set[str]()
+    for name, body in YAML(typ="safe").load(pipeline.read_text())["stages"].items():
+        if "matrix" in body:
+            axes = [looped(axis, tree) for axis in body["matrix"].values()]
+            names |= {f"{name}@{'-'.join(keys)}" for keys in itertools.product(*axes)}
+        elif "foreach" in body:
+            names |= {f"{name}@{key}" for key in looped(body["foreach"], tree)}
+        else:
+            names.add(name)
+    return names
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda path: path.parent.name)
+def test_a_lock_has_the_stages_of_its_pipeline_and_no_others(pipeline):
+    own = pipeline.with_name("params.yaml")
+    tree = read(own if own.exists() else ROOT / "params.yaml")
+    locked = YAML(typ="safe").load(pipeline.with_name("dvc.lock").read_text())["stages"]
+    assert set(locked) == names_of(pipeline, tree)
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda path: path.parent.name)
