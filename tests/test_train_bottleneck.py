@@ -147,7 +147,7 @@ def test_what_is_drawn_is_of_the_seed_and_of_no_number_of_workers(train):
             {
                 "backbone": "wrn16_4",
                 "decoder_layers": 1,
-                "width": 2,
+                "width": 8,
                 "mask": "wide_branch",
                 "mask_options": {"units": 2, "classes": 4},
             },

@@ -319,7 +319,7 @@ SLOTS: dict[str, dict[str, Any]] = {
     "another ResNet": {
         "network": {
             "backbone": "resnet18",
-            "width": 4,
+            "width": 8,
             "stem": "cifar",
             "taps": "units",
             "zero_init": True,
@@ -595,6 +595,7 @@ def test_validation_images_of_other_classes_are_refused_before_training(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"width": 7}, "train_simclr.width: Input should be greater than or equal to 8 .got 7."),
         ({"epochs": 0}, r"params\.yaml: train_simclr\.epochs: .*greater than 0"),
         ({"optimizer": "adam"}, r"train_simclr\.optimizer: .*'lars', 'sgd' or 'adamw'"),
         ({"batch_size": 19}, "18 samples do not fill one batch of 19; lower batch_size"),

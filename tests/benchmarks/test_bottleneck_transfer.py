@@ -17,7 +17,7 @@ CLASSES = 10
 def benchmark(monkeypatch, tmp_path):
     """The script, its stages called in this process, of fewer runs."""
     made = benchmark_here("bottleneck_transfer", monkeypatch, tmp_path)
-    brief = {"width": 4, "batch_size": 8, "epochs": 4, "workers": 0}
+    brief = {"width": 8, "batch_size": 8, "epochs": 4, "workers": 0}
     few = {
         **made.PARAMS,
         "bottleneck": {

@@ -36,6 +36,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
+# Channels of a ResNet's first convolution. Of fewer than eight, the gradient of its first strided
+# 1 x 1 convolution ends the process where AVX2 is all there is (torch 2.14, oneDNN 3.12).
+Width = Annotated[int, Field(ge=8)]
 
 # (outputs, targets, share of the training that is behind) -> the total, and what it is made of
 Loss = Callable[[Any, Mapping[str, Tensor], float], tuple[Tensor, dict[str, Tensor]]]
@@ -45,7 +48,7 @@ Loss = Callable[[Any, Mapping[str, Tensor], float], tuple[Tensor, dict[str, Tens
 class Recipe:
     """What all runs of a method share, whichever it is; params.yaml says what each value is."""
 
-    width: Count
+    width: Width
     stem: Stem
     zero_init: bool
     image_size: Count

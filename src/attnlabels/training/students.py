@@ -31,6 +31,7 @@ from attnlabels.training.encoders import (
     Positive,
     Share,
     Training,
+    Width,
     encoder_config,
     on_device,
     weigh,
@@ -69,7 +70,7 @@ class ResNet:
     """The arguments of `attnlabels.models.encoder.Encoder`."""
 
     backbone: Backbone
-    width: Count
+    width: Width
     stem: Stem
     taps: Taps
     zero_init: bool
