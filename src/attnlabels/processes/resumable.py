@@ -38,7 +38,9 @@ def stopping_between() -> Iterator[None]:
         )
         raise SystemExit(STOPPED)
 
-    before = {each: signal.signal(each, leave) for each in heard()}
+    before: dict[signal.Signals, Any] = {}
+    for each in heard():
+        before[each] = signal.signal(each, leave)
     try:
         yield
     finally:
