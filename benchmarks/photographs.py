@@ -16,11 +16,13 @@ so that one training gives the curve. `tables` makes tables of the JSON in METRI
 guidance gains over the baseline and each control, and what each control does.
 
 NAME is `epochs`, `seeds` (0,1,2), `workers`, `rate` (the learning rate) and `scale` (times λ = 1
-and β = 0.1), by default as OUT's `choosing.json` has them, or `only` (runs, by commas). OUT gets
-all of it, a JSON a run as soon as it is done; what was cut off goes on, and several of these may
-share an OUT if their runs are not the same, after one has made what all need (`only=none`). One
-core trains 5,000 photographs for 40 epochs in two hours or so, a GPU with 16 cores in a minute or
-two.
+and β = 0.1), by default as OUT's `choosing.json` has them, `backbone` (resnet18), `size` (64 px)
+or `only` (runs, by commas). OUT gets all of it, a JSON a run as soon as it is done; what was cut
+off goes on, and several of these may share an OUT if their runs are not the same, after one has
+made what all need (`only=none`). One core trains 5,000 photographs for 40 epochs in two hours or
+so, a GPU with 16 cores in a minute or two. On a GPU, some hours by reckoning, as it was not run:
+
+    … train IMAGENETTE OUT eye=SHARDS backbone=resnet50 size=128 epochs=200 seeds=0,1,2,3,4
 """
 
 import json
@@ -94,7 +96,15 @@ class Wanted:
     workers: int = 1
     rate: float = 1e-3
     scale: float = 3.0
+    backbone: str = ""  # or as CHANGED has it
+    size: int = 0
     only: tuple[str, ...] = field(default=())
+
+    def changed(self) -> dict[str, Any]:
+        """What of train_simclr is not as params/real.yaml has it."""
+        asked = {"backbone": self.backbone, "image_size": self.size}
+        own = {"epochs": self.epochs, "workers": self.workers, "learning_rate": self.rate}
+        return CHANGED | {key: value for key, value in asked.items() if value} | own
 
     def runs(self) -> Iterator[tuple[str, int]]:
         """The pair's with all seeds, then the controls'."""
@@ -136,6 +146,8 @@ READ: dict[str, Any] = {
     "workers": int,
     "rate": float,
     "scale": float,
+    "backbone": str,
+    "size": int,
     "only": lambda text: tuple(text.split(",")),
 }
 
@@ -176,8 +188,7 @@ def write_tenth(labels: Path, folder: Path) -> None:
 def write_params(wanted: Wanted, *runs: str, **changes: Any) -> None:
     """params/real.yaml for these photographs and `runs`, with `changes` to train_simclr, here."""
     tree = read(REAL)
-    own = {key: getattr(wanted, key) for key in ("epochs", "workers")}
-    tree["train_simclr"] |= CHANGED | own | {"learning_rate": wanted.rate} | changes
+    tree["train_simclr"] |= wanted.changed() | changes
     guided = tree["main"][PAIR[1]]
     weights = guided["weights"] | {"kld": wanted.scale, "nss": 0.1 * wanted.scale}
     tree["main"] = {
@@ -192,7 +203,7 @@ def write_params(wanted: Wanted, *runs: str, **changes: Any) -> None:
     for name in ("centre", "shuffled"):
         tree["relabel_images"][name]["given"] = "none"
     tree["corrupt_images"]["imagenet_c"] |= {
-        "size": CHANGED["image_size"],
+        "size": wanted.changed()["image_size"],
         "workers": wanted.workers,
     }
     aside = Path(f"params.{os.getpid()}.yaml")

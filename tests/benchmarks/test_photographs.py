@@ -13,6 +13,8 @@ import pytest
 from scipy.stats import nct, t
 
 from attnlabels.metrics.statistics import paired_t
+from attnlabels.models.files import read_config
+from attnlabels.pipeline.params import read
 from attnlabels.shards.index import NOBODY
 from attnlabels.shards.shards import Shards
 
@@ -95,6 +97,20 @@ def write_scores(folder: Path, run: str, seed: int, score: float) -> None:
         node[last] = score
     folder.mkdir(exist_ok=True)
     (folder / f"{run}-{seed}.json").write_text(json.dumps(tree))
+
+
+def test_another_network_and_size_are_trained_and_scored_at_that_size(
+    benchmark: ModuleType, imagenette: Path, tmp_path: Path
+) -> None:
+    words = ["train", str(imagenette), str(tmp_path / "out"), "workers=0", "epochs=1", "seeds=0"]
+    words += ["eye=none", "rate=0.001", "scale=1", "only=contrastive"]
+    benchmark.main([*words, "backbone=resnet18", "size=32"])
+    (report,) = (tmp_path / "out" / "metrics").iterdir()
+    assert json.loads(report.read_text())["evaluate"]["view"]["size"] == 32
+    params = read(tmp_path / "out" / "params.yaml")
+    assert params["corrupt_images"]["imagenet_c"]["size"] == 32
+    weights = tmp_path / "out" / "runs" / "contrastive-0" / "student.safetensors"
+    assert read_config(weights)["encoder"]["backbone"] == "resnet18"
 
 
 def rows_of(table: Path) -> dict[str, dict[str, str]]:
