@@ -31,7 +31,7 @@ ROW: dict[str, Any] = {
 }
 
 RECIPE = SUPERVISED | {
-    "width": 4,
+    "width": 8,
     "batch_size": 9,
     "epochs": 1,
     "warmup_epochs": 0.5,

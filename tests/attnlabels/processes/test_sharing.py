@@ -1,7 +1,7 @@
 """Who makes what of several processes, played in one, and how many there may be."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -62,12 +62,20 @@ def test_a_single_process_does_not_wait_for_a_stranger():
         share_out(NAMES, noting([], {"b": 1}), played(0, 1))
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """No signal is ignored, as a shell has SIGINT be for what it starts in the background."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in SIGNALS}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_between_two_is_said_and_leaves_with_the_status_of_a_stopped_training(
-    size, number, capsys
+    heard, size, number, capsys
 ):
-    before = [signal.getsignal(each) for each in SIGNALS]
     made = list[str]()
 
     def make(name: str) -> str:
@@ -76,20 +84,18 @@ def test_a_signal_between_two_is_said_and_leaves_with_the_status_of_a_stopped_tr
         made.append(name)
         return name
 
-    try:
-        with pytest.raises(SystemExit) as left:
-            share_out(NAMES, make, played(0, size))
-        ignored = [signal.getsignal(each) for each in SIGNALS]
-    finally:
-        for each, handler in zip(SIGNALS, before):
-            signal.signal(each, handler)
+    with pytest.raises(SystemExit) as left:
+        share_out(NAMES, make, played(0, size))
     assert left.value.code == STOPPED and made == ["a"]
-    assert ignored == [signal.SIG_IGN] * len(SIGNALS)  # as others follow, from whoever stops a job
+    # Others follow, from whoever stops a job.
+    assert {signal.getsignal(each) for each in SIGNALS} == {signal.SIG_IGN}
     said = capsys.readouterr().err
     assert said.startswith(f"stopped between two trainings: {signal.Signals(number).name} arrived")
 
 
-def test_signals_are_afterwards_as_they_were():
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_signals_are_afterwards_as_they_were(heard, handler):
+    signal.signal(signal.SIGHUP, handler)
     before = [signal.getsignal(each) for each in SIGNALS]
     share_out(NAMES, noting([], {}), played(0, 1))
     assert [signal.getsignal(each) for each in SIGNALS] == before
