@@ -20,11 +20,10 @@ def main() -> None:
         raise SystemExit(f".ci/stale.py takes no words, and was given {' '.join(sys.argv[1:])}")
     pipelines = ["dvc.yaml", *map(str, sorted(Path("stages").glob("*/dvc.yaml")))]
     would_run = stale(pipelines)
-    chain = [name for name in would_run if ":" not in name]
-    for pipeline in pipelines:
-        own = [name for name in would_run if name.startswith(f"{pipeline}:")]
-        report(pipeline, chain if pipeline == "dvc.yaml" else own)
-    if chain:
+    stages = {each: [name for name in would_run if pipeline_of(name) == each] for each in pipelines}
+    for pipeline, own in stages.items():
+        report(pipeline, own)
+    if stages["dvc.yaml"]:
         raise SystemExit(
             "dvc.lock is of other code: `dvc repro list_code`, and what is stale then `dvc repro`, "
             "or `python .ci/relock.py` where outputs were shown unmoved"
@@ -41,6 +40,11 @@ def stale(pipelines: list[str]) -> list[str]:
     if done.returncode and not would_run:
         raise SystemExit(f"{' '.join(DRY_RUN[1:])} failed:\n{done.stderr}")
     return would_run
+
+
+def pipeline_of(stage: str) -> str:
+    """The file of a stage as DVC names it; that of the root is not named."""
+    return stage.rpartition(":")[0] or "dvc.yaml"
 
 
 def report(pipeline: str, stages: list[str]) -> None:

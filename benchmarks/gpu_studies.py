@@ -33,6 +33,7 @@ class Study(NamedTuple):
     launched: tuple[str, ...] = ()
 
 
+SPLITS = ("train", "test")
 BRIEF = {"batch_size": 8, "epochs": 1, "warmup_epochs": 0.0}
 PAINTED: dict[str, Any] = {
     "make_painted_scenes.scenes.workers": 1,
@@ -82,12 +83,12 @@ BOTTLENECK = Study(
         f"score_bottleneck {SCORED} {{data}}/scenes/imagenet b.csv b.npz b.json",
     ),
 )
+OF_TASKS = ("segmentation", "parts", "action")
+FEW = {"workers": 1, "n_train": 24, "n_test": 24}
 TASKS = Study(
-    runs=("segmentation", "parts", "action"),
-    changes={f"make_tasks.{task}.workers": 1 for task in ("segmentation", "parts", "action")}
-    | {f"make_tasks.{task}.n_train": 24 for task in ("segmentation", "parts", "action")}
-    | {f"make_tasks.{task}.n_test": 24 for task in ("segmentation", "parts", "action")}
-    | {f"prepare_attention.{split}_people.expected": 24 for split in ("train", "test")}
+    runs=OF_TASKS,
+    changes={f"make_tasks.{task}.{key}": FEW[key] for task in OF_TASKS for key in FEW}
+    | {f"prepare_attention.{split}_people.expected": FEW[f"n_{split}"] for split in SPLITS}
     | {f"train_tasks.{key}": value for key, value in BRIEF.items()},
     made=(
         "make_tasks {data}/scenes",
@@ -95,18 +96,18 @@ TASKS = Study(
             f"prepare_attention {split}_people {{data}}/scenes/segmentation/images/{split}"
             f" {{data}}/scenes/segmentation/annotations/fixations_{split}2014.json"
             f" {{data}}/segmentation/{split}_people"
-            for split in ("train", "test")
+            for split in SPLITS
         ),
         *(
             f"prepare_cub {split}_{people} {{data}}/scenes/parts"
             f" {{data}}/scenes/parts/gaze_{people}.txt {{data}}/parts/{split}_{people}"
-            for split in ("train", "test")
+            for split in SPLITS
             for people in ("always", "half", "never")
         ),
         *(
             f"prepare_clips {split}_people {{data}}/scenes/action/{split}"
             f" {{data}}/action/{split}_people"
-            for split in ("train", "test")
+            for split in SPLITS
         ),
     ),
     launched=("train_tasks {run} 0 {data}/{run} networks/{run} examples/{run} reports/{run}",),
