@@ -361,7 +361,7 @@ def start(tmp_path, warm_python) -> Iterator[Callable[..., subprocess.Popen[str]
     yield call
     for process in started:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)  # or what it started holds its errors: it stayed
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@ import pytest
 
 from attnlabels.training import encoders
 
+PATIENCE_S = 180.0  # with processes that start, where others do
+
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, *, before: int) -> None:
     """Let whatever trains within this patch be interrupted before a step."""
@@ -21,7 +23,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, *, before: int) -> None:
     monkeypatch.setattr(encoders.Training, "step", stopping)
 
 
-def wait_for(what: Callable[[], object], *, seconds: float = 60.0) -> None:
+def wait_for(what: Callable[[], object], *, seconds: float = PATIENCE_S) -> None:
     """Wait until it is so; fails after a time."""
     end = time.monotonic() + seconds
     while not what():

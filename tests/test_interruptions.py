@@ -21,7 +21,7 @@ import train_simclr
 import train_teacher
 from attnlabels.processes.checkpoint import Scratch
 from attnlabels.processes.resumable import STOPPED
-from interrupting import wait_for
+from interrupting import PATIENCE_S, wait_for
 
 SOURCES = Path(train_simclr.__file__).parent
 SCALING = SOURCES.parent / "SCALING.md"
@@ -154,7 +154,7 @@ def test_a_signal_ends_the_step_keeps_the_state_and_leaves_with_its_own_status(
     wait_for(lambda: list(Path("scratch").rglob("lock")))
     time.sleep(0.5)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == STOPPED
     assert f"{number.name} arrived; the state is kept, and the same command goes on" in said
     assert len(states()) == 1 and not Path("out").exists()
@@ -163,14 +163,14 @@ def test_a_signal_ends_the_step_keeps_the_state_and_leaves_with_its_own_status(
 def test_two_processes_go_on_after_a_signal_and_after_the_loss_of_one(params, simclr_words, start):
     params(TWO)
     whole = start("train_simclr.py", *simclr_words(Path("whole")), warm=True)
-    _, said = whole.communicate(timeout=120)
+    _, said = whole.communicate(timeout=PATIENCE_S)
     assert whole.returncode == 0, said
 
     asked = start("train_simclr.py", *simclr_words(Path("cut")))
     wait_for(states)
     both = children(asked)
     asked.send_signal(signal.SIGUSR1)
-    _, said = asked.communicate(timeout=120)
+    _, said = asked.communicate(timeout=PATIENCE_S)
     assert asked.returncode == STOPPED and "SIGUSR1 arrived" in said
     assert len(both) == 2 and not any(map(alive, both))
 
@@ -179,14 +179,64 @@ def test_two_processes_go_on_after_a_signal_and_after_the_loss_of_one(params, si
     wait_for(lambda: states()[0].stat().st_mtime_ns != before)
     both = children(robbed)
     os.kill(both[1], signal.SIGKILL)
-    _, said = robbed.communicate(timeout=120)
+    _, said = robbed.communicate(timeout=PATIENCE_S)
     assert robbed.returncode == 1 and "ended by SIGKILL" in said
     assert not any(map(alive, both)) and not list(Path("cut").glob("*"))
 
     last = start("train_simclr.py", *simclr_words(Path("cut")), warm=True)
-    _, said = last.communicate(timeout=120)
+    _, said = last.communicate(timeout=PATIENCE_S)
     assert last.returncode == 0, said
     assert contents(Path("cut")) == contents(Path("whole"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of another process's end")
+def test_no_process_outlives_its_launcher(params, simclr_words, start):
+    params(TWO)
+    early = start("train_simclr.py", *simclr_words(Path("out")))
+    wait_for(lambda: len(children(early)) == 2)
+    both = children(early)
+    early.kill()
+    wait_for(lambda: not any(map(alive, both)))
+    assert not states()
+
+    late = start("train_simclr.py", *simclr_words(Path("out")))
+    wait_for(states)
+    both = children(late)
+    late.kill()
+    wait_for(lambda: not any(map(alive, both)))
+    _, said = late.communicate(timeout=PATIENCE_S)
+    assert "SIGTERM arrived; the state is kept" in said
+    assert len(states()) == 1 and not list(Path("scratch").rglob("lock"))
+
+
+WAITING = """
+from attnlabels.pipeline.script import ending_clearly
+from attnlabels.processes.world import joined
+
+with ending_clearly("waiting"):
+    print("here", flush=True)
+    with joined():
+        print("joined")
+"""
+
+
+def test_who_waits_for_a_process_that_does_not_come_hears_a_signal():
+    environment = {"PYTHONPATH": str(SOURCES), "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
+    meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING],
+        env=os.environ | environment | meeting,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout and process.stdout.readline() == "here\n"
+        time.sleep(1)  # it waits by now, or else hears the signal before it does
+        process.terminate()
+        said, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    assert process.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM) and said == ""
 
 
 SRUN = """#!/bin/sh
@@ -255,13 +305,13 @@ def test_the_batch_script_asks_to_go_on_after_slurms_signal_and_then_ends(params
     wait_for(lambda: list(Path("states").rglob("state.pt")))
     for task in Path("tasks").read_text().split():
         os.kill(int(task), signal.SIGUSR1)
-    _, said = job.communicate(timeout=120)
+    _, said = job.communicate(timeout=PATIENCE_S)
     assert job.returncode == STOPPED, said
     assert "SIGUSR1 arrived; the state is kept" in said and not Path("out").exists()
     assert Path("asked").read_text() == "requeue 17\n"
 
     job = submit(warm=True)
-    _, said = job.communicate(timeout=120)
+    _, said = job.communicate(timeout=PATIENCE_S)
     assert job.returncode == 0, said
     assert Path("out/student.safetensors").is_file()
     assert Path("asked").read_text() == "requeue 17\n"
@@ -289,7 +339,7 @@ def test_processes_with_other_parameters_are_refused(
                 MASTER_PORT=str(port),
             )
         )
-    said = [process.communicate(timeout=60)[1] for process in processes]
+    said = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
     assert [process.returncode for process in processes] == [1, 1]
     assert all("the training of process 1 is not that of process 0" in each for each in said)
 

@@ -15,7 +15,7 @@ import train_tasks
 from attnlabels.processes.resumable import STOPPED
 from attnlabels.tasks.training import TASKS
 from attnlabels.training import encoders
-from interrupting import wait_for
+from interrupting import PATIENCE_S, wait_for
 from tiny_tasks import KEPT, prepare, tiny, write_params
 
 Train = Callable[..., Path]
@@ -171,7 +171,7 @@ def test_processes_that_get_a_signal_go_on_to_the_same_bytes(train, words, start
     at = Path("scratch").glob  # a run that a process is at has a lock, and soon a state
     wait_for(lambda: sum((each.parent / "state.pt").exists() for each in at("*/lock")) == 2)
     process.send_signal(signal.SIGUSR1)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == STOPPED, said
     assert "SIGUSR1 arrived; the state is kept" in said and not Path("cut").exists()
     said = call_python(SOURCE, *cut, ATTNLABELS_SCRATCH="scratch")

@@ -11,10 +11,11 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from attnlabels.pipeline.script import LAUNCHER, PATIENCE_S
+
 STOPPED = 75  # as in attnlabels.processes.resumable
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 ONE_S = 10.0  # signals no further apart are one, likewise
-PATIENCE_S = 600  # for a step to end and its state to be written
 
 
 def launch(count: int) -> None:
@@ -27,6 +28,7 @@ def launch(count: int) -> None:
         return
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    os.environ[LAUNCHER] = str(os.getpid())
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

@@ -17,6 +17,8 @@ from typing import NoReturn
 from attnlabels.pipeline.printable import Printable, printable
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+LAUNCHER = "ATTNLABELS_LAUNCHER"  # in the environment of launched processes, whose id it is
+PATIENCE_S = 600  # for a step to end and its state to be written
 
 
 def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None) -> None:
@@ -26,7 +28,7 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
 
     Leaves with status 2 and the module's docstring if the arguments do not fit, and as
     `ending_clearly` does if the input is bad: nothing half-written stays. A stage does not outlive
-    its DVC.
+    its DVC, nor a launched process its launcher.
     """
     parameters = inspect.signature(main).parameters.values()
     words = sys.argv[1:]
@@ -38,7 +40,7 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
             arguments.append(each.annotation(word))
         except ValueError:
             _refuse(main, f"{each.name.upper()}: expected {each.annotation.__name__}, got {word!r}")
-    _end_with_dvc()
+    _end_with_those_above()
     with ending_clearly(sys.argv[0]):
         before()
         main(*arguments)
@@ -90,19 +92,29 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _end_with_dvc() -> None:
-    # SIGTERM ends DVC but not the stage it runs, nor the shell that may stand between the two.
-    if "DVC_STAGE" in os.environ and hasattr(os, "pidfd_open"):
-        try:
-            ends = [os.pidfd_open(pid) for pid in _ancestors_up_to_dvc()]
-        except OSError:  # a system that hides other processes
-            return
+def _end_with_those_above() -> None:
+    # SIGTERM ends DVC but not the stage it runs, nor the shell that may stand between the two;
+    # SIGKILL ends a launcher but not its processes, which would wait for it to bring them together.
+    if not hasattr(os, "pidfd_open"):
+        return
+    try:
+        ends = [os.pidfd_open(pid) for pid in [*_launcher(), *_ancestors_up_to_dvc()]]
+    except ProcessLookupError:  # it is gone already
+        sys.exit(128 + signal.SIGTERM)
+    except OSError:  # a system that hides other processes
+        return
+    if ends:
         threading.Thread(target=_terminate_after_any, args=(ends,), daemon=True).start()
 
 
+def _launcher() -> Iterator[int]:
+    if launcher := os.environ.get(LAUNCHER):
+        yield int(launcher)
+
+
 def _ancestors_up_to_dvc() -> Iterator[int]:
-    """The processes above this one that DVC gave the name of its stage, and DVC."""
-    named, pid = True, os.getppid()
+    """The processes above this one that DVC gave the name of its stage, and DVC, if it has one."""
+    named, pid = "DVC_STAGE" in os.environ, os.getppid()
     while named and pid > 1:
         named = b"\0DVC_STAGE=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
         yield pid
@@ -112,6 +124,8 @@ def _ancestors_up_to_dvc() -> Iterator[int]:
 def _terminate_after_any(ends: list[int]) -> None:
     select.select(ends, [], [])
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE_S)
+    os.kill(os.getpid(), signal.SIGKILL)  # it stands in a call that hears of no signal
 
 
 def message(error: Exception) -> str:

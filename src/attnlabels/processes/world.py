@@ -1,6 +1,7 @@
 """One process or several of torchrun: which of them this is, and what passes between them."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -105,6 +106,9 @@ def joined() -> Iterator[World]:
             )
         torch.cuda.set_device(local)
     device = torch.device("cuda", local) if gpu else torch.device("cpu")
+    # Whoever waits here for a process that will not come hears no signal but by the default.
+    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     dist.init_process_group("nccl" if gpu else "gloo")
+    signal.signal(signal.SIGTERM, handler)
     yield World(dist.get_rank(), size, device)
     dist.destroy_process_group()
