@@ -325,6 +325,8 @@ def write_all(metrics: Path, out: Path) -> None:
             f"top-1 after {epoch}": top1 for epoch, top1 in tree["top1_by_epoch"].items()
         }
     below, above = (scores.get(run, {}) for run in PAIR)
+    if not scores:
+        raise SystemExit(f"{metrics}: no scores here, which `train` writes as RUN-SEED.json")
     if below.keys() != above.keys() or not below:
         raise SystemExit(f"{metrics}: {' and '.join(PAIR)} are to have the same seeds")
     found: dict[str, Table] = {

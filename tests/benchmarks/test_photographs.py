@@ -147,6 +147,8 @@ def test_tables_pair_the_runs_of_a_seed(benchmark: ModuleType, tmp_path: Path) -
     (tmp_path / "metrics" / "contrastive-2.json").unlink()
     with pytest.raises(SystemExit, match="are to have the same seeds"):
         benchmark.main(["tables", str(tmp_path / "metrics"), str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="nowhere: no scores here"):
+        benchmark.main(["tables", "nowhere", str(tmp_path / "out")])
 
 
 def test_controls_are_trained_with_all_seeds_after_the_pair(
