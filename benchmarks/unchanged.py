@@ -38,7 +38,7 @@ from dvc.repo import Repo
 for stage in networkx.dfs_postorder_nodes(Repo().index.graph):  # what a stage needs comes first
     # A study of other data, which may not be here, runs in a folder of its own.
     if os.path.samefile(stage.wdir, "."):
-        print(stage.cmd)
+        print(*([stage.cmd] if isinstance(stage.cmd, str) else stage.cmd), sep="\n")
 """
 RUN = """
 import importlib, sys

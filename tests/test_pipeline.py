@@ -106,12 +106,23 @@ def runs_in(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     yield row
 
 
+def commands_of(body: dict[str, Any]) -> list[list[str]]:
+    """The words of each command of a stage; most have one."""
+    commands = body["cmd"] if isinstance(body["cmd"], list) else [body["cmd"]]
+    return [command.split() for command in commands]
+
+
+def scripts_of(body: dict[str, Any]) -> list[str]:
+    return [Path(script).stem for _, script, *_ in commands_of(body)]
+
+
 def outputs_of(body: dict[str, Any]) -> list[str]:
     return [path for kind in ("outs", "metrics", "plots") for path in paths_in(body.get(kind, []))]
 
 
 def test_every_script_is_a_stage_and_every_stage_a_script():
-    assert {name for name, _ in (param.values for param in STAGES)} == set(SCRIPTS)
+    bodies = [body for _, body in (param.values for param in STAGES)]
+    assert {script for body in bodies for script in scripts_of(body)} == set(SCRIPTS)
 
 
 def test_every_script_has_a_test_of_its_own():
@@ -126,25 +137,32 @@ def test_a_stage_says_in_a_sentence_what_it_does(name, body):
 
 
 @each_stage
-def test_a_stage_runs_the_script_of_its_name_with_as_many_words_as_that_takes(name, body):
-    python, script, *words = body["cmd"].split()
-    assert (python, script) == ("python", f"src/{name}.py")
-    (main,) = (
-        node
-        for node in ast.parse(SCRIPTS[name].read_text()).body
-        if isinstance(node, ast.FunctionDef) and node.name == "main"
-    )
-    assert len(words) == len(main.args.args)
+def test_a_stage_runs_the_script_of_its_name_or_several(name, body):
+    assert scripts_of(body) == [name] or (len(body["cmd"]) > 1 and name not in SCRIPTS)
 
 
 @each_stage
-def test_a_stage_depends_on_its_data_and_on_the_list_of_its_scripts_code_alone(name, body):
+def test_a_script_gets_as_many_words_as_it_takes(name, body):
+    for python, path, *words in commands_of(body):
+        script = Path(path).stem
+        assert (python, path) == ("python", f"src/{script}.py")
+        (main,) = (
+            node
+            for node in ast.parse(SCRIPTS[script].read_text()).body
+            if isinstance(node, ast.FunctionDef) and node.name == "main"
+        )
+        assert len(words) == len(main.args.args)
+
+
+@each_stage
+def test_a_stage_depends_on_its_data_and_on_the_lists_of_its_scripts_code_alone(name, body):
     # What that list holds, tests/attnlabels/pipeline/test_code.py tests.
     code = [path for path in paths_in(body["deps"]) if path.startswith(("src", "data/code"))]
     rooms = {f"data/code/{room.name}" for room in SLOTS.values()}
     filling = [path for path in code if path in rooms]
     assert not filling or name == "list_runs"
-    assert code == (["src"] if name == "list_code" else [f"data/code/{name}.json", *filling])
+    own = [f"data/code/{script}.json" for script in scripts_of(body)]
+    assert code == (["src"] if name == "list_code" else [*own, *filling])
 
 
 def test_the_code_of_every_stage_is_listed():
@@ -194,7 +212,7 @@ def test_a_pipeline_file_can_be_read_aloud(pipeline):
 
 @each_stage
 def test_every_path_of_a_command_is_a_dependency_or_an_output_and_every_output_is_in_it(name, body):
-    _, _, *words = body["cmd"].split()
+    words = [word for _, _, *own in commands_of(body) for word in own]
     declared = paths_in(body["deps"]) + outputs_of(body)
     for word in words:
         if word.startswith(("data/", "metrics")):
@@ -253,8 +271,8 @@ def test_every_section_of_the_parameters_is_used(pipeline, file):
 @each_stage
 def test_a_report_is_made_again_when_a_parameter_in_it_changes(name, body):
     if name == "make_report":
-        studies = body["cmd"].split()[2].split("+")
-        assert set(body["params"]) == set(parameters_of(studies, PARAMS["embedded"]))
+        ((_, _, studies, *_),) = commands_of(body)
+        assert set(body["params"]) == set(parameters_of(studies.split("+"), PARAMS["embedded"]))
 
 
 @pytest.mark.parametrize("file", PARAMS)
@@ -339,7 +357,7 @@ def test_every_module_of_the_library_is_imported_by_a_script_or_the_command():
 @each_stage
 def test_a_run_is_stale_with_its_own_labels_and_block_and_with_no_others(name, body):
     # list_runs writes a digest of what a row names to the run's file (tests/test_list_runs.py).
-    words, deps = body["cmd"].split(), paths_in(body["deps"])
+    words, deps = commands_of(body)[0], paths_in(body["deps"])
     if name == "list_runs":
         study = words[2]
         rows = [row for tree in TREES if study in tree for row in tree[study].values()]
