@@ -209,6 +209,31 @@ def test_no_process_outlives_its_launcher(params, simclr_words, start):
     assert len(states()) == 1 and not list(Path("scratch").rglob("lock"))
 
 
+LAUNCHED = """
+import os, pathlib, time
+from attnlabels.pipeline.launch import launch
+
+launch(2)
+pathlib.Path("pid" + os.environ["RANK"]).write_text(str(os.getpid()))
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of another process's end")
+@pytest.mark.parametrize("torchrun", [[], ["-m", "torch.distributed.run", "--nproc-per-node=2"]])
+def test_whatever_was_launched_ends_with_what_launched_it(tmp_path, monkeypatch, torchrun):
+    monkeypatch.chdir(tmp_path)
+    Path("waits.py").write_text(LAUNCHED)
+    pids = [Path("pid0"), Path("pid1")]
+    environment = os.environ | {"PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, *torchrun, "waits.py"], env=environment)
+    wait_for(lambda: all(each.is_file() and each.read_text() for each in pids))
+    both = [int(each.read_text()) for each in pids]
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(map(alive, both)))
+
+
 WAITING = """
 from attnlabels.pipeline.script import ending_clearly
 from attnlabels.processes.world import joined

@@ -11,19 +11,23 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from attnlabels.pipeline.script import LAUNCHER, PATIENCE_S
+from attnlabels.pipeline.script import PATIENCE_S, end_with
 
 STOPPED = 75  # as in attnlabels.processes.resumable
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 ONE_S = 10.0  # signals no further apart are one, likewise
+LAUNCHER = "ATTNLABELS_LAUNCHER"  # in the environment of processes that were launched: its id
 
 
 def launch(count: int) -> None:
     """If `count` is above 1, run this command line in so many processes and leave as they did.
 
     Under torchrun itself this process is one of them, and `count` is not asked: torchrun's is.
-    A signal is passed on to all. If one of them fails, the others are ended.
+    A signal is passed on to all. If one of them fails, the others are ended; if this process is
+    killed by force, or torchrun, all are, which would else wait for it to bring them together.
     """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with([int(os.environ.get(LAUNCHER, os.getppid()))])
     if count == 1 or "RANK" in os.environ:
         return
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)

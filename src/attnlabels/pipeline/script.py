@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,6 @@ from typing import NoReturn
 from attnlabels.pipeline.printable import Printable, printable
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-LAUNCHER = "ATTNLABELS_LAUNCHER"  # in the environment of launched processes, whose id it is
 PATIENCE_S = 600  # for a step to end and its state to be written
 
 
@@ -28,7 +27,7 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
 
     Leaves with status 2 and the module's docstring if the arguments do not fit, and as
     `ending_clearly` does if the input is bad: nothing half-written stays. A stage does not outlive
-    its DVC, nor a launched process its launcher.
+    its DVC.
     """
     parameters = inspect.signature(main).parameters.values()
     words = sys.argv[1:]
@@ -40,7 +39,9 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
             arguments.append(each.annotation(word))
         except ValueError:
             _refuse(main, f"{each.name.upper()}: expected {each.annotation.__name__}, got {word!r}")
-    _end_with_those_above()
+    if "DVC_STAGE" in os.environ:
+        # SIGTERM ends DVC but not the stage it runs, nor the shell that may stand between the two.
+        end_with(_ancestors_up_to_dvc())
     with ending_clearly(sys.argv[0]):
         before()
         main(*arguments)
@@ -92,29 +93,25 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _end_with_those_above() -> None:
-    # SIGTERM ends DVC but not the stage it runs, nor the shell that may stand between the two;
-    # SIGKILL ends a launcher but not its processes, which would wait for it to bring them together.
+def end_with(others: Iterable[int]) -> None:
+    """Have SIGTERM end this process when one of `others`, by their ids, has ended (Linux alone).
+
+    What does not hear it for PATIENCE_S is killed. If one is gone already, this leaves at once.
+    """
     if not hasattr(os, "pidfd_open"):
         return
     try:
-        ends = [os.pidfd_open(pid) for pid in [*_launcher(), *_ancestors_up_to_dvc()]]
-    except ProcessLookupError:  # it is gone already
+        ends = [os.pidfd_open(pid) for pid in others]
+    except ProcessLookupError:
         sys.exit(128 + signal.SIGTERM)
     except OSError:  # a system that hides other processes
         return
-    if ends:
-        threading.Thread(target=_terminate_after_any, args=(ends,), daemon=True).start()
-
-
-def _launcher() -> Iterator[int]:
-    if launcher := os.environ.get(LAUNCHER):
-        yield int(launcher)
+    threading.Thread(target=_terminate_after_any, args=(ends,), daemon=True).start()
 
 
 def _ancestors_up_to_dvc() -> Iterator[int]:
-    """The processes above this one that DVC gave the name of its stage, and DVC, if it has one."""
-    named, pid = "DVC_STAGE" in os.environ, os.getppid()
+    """The processes above this one that DVC gave the name of its stage, and DVC."""
+    named, pid = True, os.getppid()
     while named and pid > 1:
         named = b"\0DVC_STAGE=" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
         yield pid
