@@ -114,6 +114,15 @@ def test_a_missing_file_is_named_with_the_cure(tmp_path):
             load_weights(path, network())
 
 
-def test_a_failed_write_is_an_error_of_the_system(tmp_path):
-    with pytest.raises(OSError, match="the weights cannot be written"):
+def test_a_failed_write_is_an_error_of_the_system(tmp_path, full_disk):
+    with pytest.raises(FileNotFoundError, match="no folder"):
         write_weights(tmp_path / "no folder" / "w", network(), {})
+    with full_disk(100), pytest.raises(OSError, match="File too large"):
+        write_weights(tmp_path / "w", network(), {})
+    # Whoever is killed leaves no file of another name, as nobody would know of it.
+    assert [path.name for path in tmp_path.iterdir()] == ["w"]
+
+
+def test_others_may_read_weights_as_any_file(path):
+    (path.parent / "other").write_bytes(b"")
+    assert path.stat().st_mode == (path.parent / "other").stat().st_mode
