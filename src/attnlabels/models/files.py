@@ -26,7 +26,7 @@ NO_NETWORK = (  # what constructors raise, ours and torch's, where arguments mak
 def write_weights(path: Path, module: nn.Module, config: Mapping[str, Any]) -> None:
     """Write all of `module`'s tensors, and `config` as JSON in the header."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    # Not by `save_file`: what it leaves when killed has another name; no one else may read the rest.
+    # Not by `save_file`: killed, it leaves a file of another name, and only owners read its own.
     path.write_bytes(save(tensors, metadata={"config": json.dumps(config)}))
 
 
