@@ -138,7 +138,8 @@ def test_a_stage_says_in_a_sentence_what_it_does(name, body):
 
 @each_stage
 def test_a_stage_runs_the_script_of_its_name_or_several(name, body):
-    assert scripts_of(body) == [name] or (len(body["cmd"]) > 1 and name not in SCRIPTS)
+    scripts = scripts_of(body)
+    assert name not in SCRIPTS if len(scripts) > 1 else scripts == [name]
 
 
 @each_stage
