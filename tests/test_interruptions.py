@@ -145,6 +145,12 @@ def alive(pid: int) -> bool:
         return False
 
 
+def pid_in(file: Path) -> int:
+    """The number that a process wrote there of itself, once it has."""
+    wait_for(lambda: file.is_file() and file.read_text())
+    return int(file.read_text())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_ends_the_step_keeps_the_state_and_leaves_with_its_own_status(
     params, world, start, number
@@ -224,13 +230,13 @@ time.sleep(600)
 def test_whatever_was_launched_ends_with_what_launched_it(tmp_path, monkeypatch, torchrun):
     monkeypatch.chdir(tmp_path)
     Path("waits.py").write_text(LAUNCHED)
-    pids = [Path("pid0"), Path("pid1")]
     environment = os.environ | {"PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, *torchrun, "waits.py"], env=environment)
-    wait_for(lambda: all(each.is_file() and each.read_text() for each in pids))
-    both = [int(each.read_text()) for each in pids]
-    process.kill()
-    process.wait()
+    try:
+        both = [pid_in(Path("pid0")), pid_in(Path("pid1"))]
+    finally:
+        process.kill()
+        process.wait()
     wait_for(lambda: not any(map(alive, both)))
 
 
@@ -425,8 +431,7 @@ def test_no_stage_outlives_its_dvc(tmp_path, monkeypatch, number, shell):
     environment = os.environ | {"PYTHONPATH": str(SOURCES)}
     subprocess.run([*dvc, "init", "--no-scm", "-q"], check=True, env=environment)
     process = subprocess.Popen([*dvc, "repro", "-q"], env=environment, stderr=subprocess.DEVNULL)
-    wait_for(lambda: Path("pid").is_file() and Path("pid").read_text())
-    pid = int(Path("pid").read_text())
+    pid = pid_in(Path("pid"))
     process.send_signal(number)
     process.wait(timeout=30)
     wait_for(lambda: not alive(pid), seconds=10)
