@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -205,8 +205,13 @@ OPTIONAL = {
 Params = Callable[..., None]
 
 
-def write_params(folder: Path, changes: dict[str, Any]) -> None:
-    """The embedded run's parameters with TINY and `changes`, which must name what is there."""
+def write_params(
+    folder: Path, changes: dict[str, Any], *, only: Container[str] | None = None
+) -> None:
+    """The embedded run's parameters with TINY and `changes`, which must name what is there.
+
+    The sections `only`, if some are named.
+    """
     tree = copy.deepcopy(embedded())
     for path, value in copy.deepcopy(TINY | changes).items():
         *sections, key = path.split(".")
@@ -216,6 +221,8 @@ def write_params(folder: Path, changes: dict[str, Any]) -> None:
         known = key in node or (sections[:1] == ["main"] and key in OPTIONAL)
         assert known, f"{path} is no parameter of params/embedded.yaml"
         node[key] = value
+    if only is not None:
+        tree = {name: section for name, section in tree.items() if name in only}
     yaml = YAML(typ="safe")  # in C: a third of the time, a thousand times
     yaml.sort_base_mapping_type_on_output = False
     with (folder / "params.yaml").open("w") as file:
@@ -333,12 +340,12 @@ def call_python(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[
 def start(tmp_path, warm_python) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a script as DVC would, with errors to read; what is left is killed in the end.
 
-    What is to get a signal is no `warm` one: there it would go to the one who called.
+    What a test kills is no `warm` one: that would be its caller, and it would be asked to end.
     """
     started = []
 
     def call(
-        script: str, *words: str, warm: bool = False, **environment: str
+        script: str, *words: str, warm: bool = True, **environment: str
     ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [warm_python if warm else sys.executable, str(ROOT / "src" / script), *words],
@@ -365,7 +372,7 @@ def start(tmp_path, warm_python) -> Iterator[Callable[..., subprocess.Popen[str]
 
 
 @pytest.fixture(scope="session")
-def tiny_params() -> Callable[[Path, dict[str, Any]], None]:
+def tiny_params() -> Callable[..., None]:
     """`write_params`, for what needs the small parameters somewhere else."""
     return write_params
 

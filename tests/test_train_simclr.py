@@ -1,10 +1,7 @@
 import csv
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -218,15 +215,11 @@ train_simclr.main(Path(listed), int(seed), *map(Path, paths))
 """
 
 
-def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(train, steps, words):
+def test_a_process_killed_while_it_writes_its_state_goes_on_to_the_same_bytes(
+    train, steps, words, call_python
+):
     whole = contents(train("whole", checkpoint_minutes=0.0))
-    command = [sys.executable, "-c", KILLED, *map(str, words("cut"))]
-    environment = os.environ | {
-        "PYTHONPATH": str(SOURCES),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    process = call_python("-c", KILLED, *map(str, words("cut")))
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert len(list(Path("scratch").rglob("state.*"))) == 2  # the third, and half of the fourth
     assert not list(Path().glob("cut/*"))

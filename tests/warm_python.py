@@ -37,6 +37,10 @@ server.connect({address!r})
 said = marshal.dumps((os.getcwdb(), [*map(os.fsencode, sys.argv)], {{**os.environb}}))
 socket.send_fds(server, [len(said).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(said)
+process = int.from_bytes(server.recv(4), "big")
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda number, frame: os.kill(process, number))
+open("/proc/self/comm", "w").write(str(process))
 status = int.from_bytes(server.recv(2), "big", signed=True)
 if status < 0:
     if -status != signal.SIGKILL:
@@ -58,6 +62,7 @@ def serve(address: Path) -> None:
     for package in PACKAGES:
         importlib.import_module(package)
     gc.freeze()  # or each call would walk through all of it, and so copy it
+    gc.set_threshold(100_000, 20, 100)  # as conftest has it
     calls = socket.socket(socket.AF_UNIX)
     calls.bind(str(address))
     calls.listen()
@@ -81,6 +86,8 @@ def _answer(call: socket.socket) -> bool:
         parts.append(call.recv(left))
         left -= len(parts[-1])
     if process := os.fork():
+        with suppress(OSError):
+            call.sendall(process.to_bytes(4, "big"))
         ended = os.pidfd_open(process)
         if ended not in select.select([ended, call], [], [])[0]:  # whoever called is gone
             os.kill(process, signal.SIGTERM)
@@ -104,8 +111,9 @@ def made() -> Callable[[], Any]:
     """What Python does with the words in `sys.argv`."""
     first, *others = sys.argv
     path = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-    if first == "-c":
-        code, sys.argv = others[0], ["-c", *others[1:]]
+    if first in ("-c", "-"):
+        code = others.pop(0) if first == "-c" else sys.stdin.read()
+        sys.argv = [first, *others]
         main = types.ModuleType("__main__")
         sys.path[:1] = ["", *path]
 
@@ -118,7 +126,7 @@ def made() -> Callable[[], Any]:
         sys.argv = others
         sys.path[:1] = [os.getcwd(), *path]
         return lambda: runpy.run_module(others[0], run_name="__main__", alter_sys=True)
-    assert not first.startswith("-"), f"{first}: only -c and -m are known here"
+    assert not first.startswith("-"), f"{first}: only -, -c and -m are known here"
     sys.path[:1] = [str(Path(first).resolve().parent), *path]
     return lambda: runpy.run_path(first, run_name="__main__")
 
