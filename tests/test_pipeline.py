@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,14 @@ def commands_of(body: dict[str, Any]) -> list[list[str]]:
 
 def scripts_of(body: dict[str, Any]) -> list[str]:
     return [Path(script).stem for _, script, *_ in commands_of(body)]
+
+
+def sections_of(pipeline: Path) -> set[str]:
+    """The sections of the parameters that a pipeline uses; and `key` and `item` of its loops."""
+    used = {*re.findall(r"\$\{(\w+)", pipeline.read_text())}
+    for body in stages_of(pipeline).values():
+        used |= {key.split(".")[0] for key in body.get("params", [])}
+    return used
 
 
 def outputs_of(body: dict[str, Any]) -> list[str]:
@@ -260,13 +268,8 @@ def test_every_value_that_a_pipeline_takes_is_in_every_parameter_file(pipeline, 
 @each_file
 def test_every_section_of_the_parameters_is_used(pipeline, file):
     tree = params_of(pipeline)[file]
-    used = set()
     those = [each for each in PIPELINES if params_of(each).keys() == params_of(pipeline).keys()]
-    for path in those:
-        used |= {*re.findall(r"\$\{(\w+)", path.read_text())}
-        for body in stages_of(path).values():
-            used |= {key.split(".")[0] for key in body.get("params", [])}
-    assert set(tree) <= used
+    assert set(tree) <= set().union(*map(sections_of, those))
 
 
 @each_stage
@@ -455,8 +458,10 @@ BUILT = shutil.ignore_patterns("__pycache__", "*.egg-info")
 class Copy:
     """A copy of the project outside of git, with small parameters, and the Python that runs it."""
 
-    def __init__(self, folder: Path, python: str = sys.executable) -> None:
-        self.folder, self.executable = folder, python
+    def __init__(
+        self, folder: Path, write: Callable[..., None], python: str = sys.executable
+    ) -> None:
+        self.folder, self.write, self.executable = folder, write, python
         for name in ("src", "params"):
             shutil.copytree(ROOT / name, folder / name, ignore=BUILT)
         for name in ("dvc.yaml", ".dvcignore"):
@@ -475,10 +480,17 @@ class Copy:
                 "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
             }
         )
+        self.set({})
         self.dvc("init", "--no-scm", "--quiet")
         (folder / ".dvc" / "config").write_text(
             "[core]\n    analytics = false\n    check_update = false\n    no_scm = true\n"
         )
+
+    def set(self, changes: dict[str, Any]) -> None:
+        """Write the parameters that the pipelines here use: DVC reads them for every stage."""
+        pipelines = [self.folder / "dvc.yaml", *self.folder.glob("stages/*/dvc.yaml")]
+        used = set().union(*map(sections_of, pipelines))
+        self.write(self.folder, SMALL | changes, only=used)
 
     def python(self, *words: str, status: int = 0) -> str:
         """What Python says, called so; it must leave with `status`."""
@@ -506,7 +518,8 @@ class Copy:
         }
 
 
-SIX_CLASSES = {  # of which the top 5 is a score
+SMALL = {  # of six classes, as the top 5 is a score, and without studies
+    "make_tables.baselines": {},
     "make_scenes.scenes.n_classes": 6,
     "make_scenes.scenes.n_val": 18,
     "list_images.train.classes": 6,
@@ -532,39 +545,30 @@ for command in Path("commands").read_text().splitlines():
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory, tiny_params, warm_python) -> tuple[Copy, list[str]]:
     """A copy in which the whole chain ran once, and the commands that DVC ran."""
-    made = Copy(tmp_path_factory.mktemp("chain") / "first", warm_python)
-    tiny_params(made.folder, SIX_CLASSES)
+    made = Copy(tmp_path_factory.mktemp("chain") / "first", tiny_params, warm_python)
     said = made.dvc("repro")
     return made, [line[2:] for line in said.splitlines() if line.startswith("> ")]
 
 
 @pytest.fixture
-def chain(reproduced, tiny_params) -> Iterator[Copy]:
+def chain(reproduced) -> Iterator[Copy]:
     """The copy in which the chain ran, whose parameters a test may change."""
     yield reproduced[0]
-    tiny_params(reproduced[0].folder, SIX_CLASSES)
+    reproduced[0].set({})
 
 
 @pytest.fixture
-def listed(chain, tiny_params) -> Iterator[Copy]:
-    """The copy whose runs a test may list anew; they are listed as they were in the end."""
+def edited(chain, tmp_path) -> Iterator[Copy]:
+    """The copy whose code a test may edit and whose runs it may list; all is put back after it."""
+    folders = ("src", "data/code", "data/runs")
+    for name in folders:
+        shutil.copytree(chain.folder / name, tmp_path / name)
+    shutil.copy2(chain.folder / "dvc.lock", tmp_path)
     yield chain
-    restore_sources(chain)
-    tiny_params(chain.folder, SIX_CLASSES)
-    chain.dvc("repro", "list_runs")
-
-
-@pytest.fixture
-def edited(chain) -> Iterator[Copy]:
-    """The copy whose code a test may edit; it is listed as it was in the end."""
-    yield chain
-    restore_sources(chain)
-    chain.dvc("repro", "list_code")
-
-
-def restore_sources(made: Copy) -> None:
-    shutil.rmtree(made.folder / "src")
-    shutil.copytree(ROOT / "src", made.folder / "src", ignore=BUILT)
+    for name in folders:
+        shutil.rmtree(chain.folder / name)
+        shutil.copytree(tmp_path / name, chain.folder / name)
+    shutil.copy2(tmp_path / "dvc.lock", chain.folder)
 
 
 def stale_in(made: Copy) -> set[str]:
@@ -581,8 +585,7 @@ def test_a_second_copy_leaves_the_same_metrics_tables_and_figures(
     reproduced, tmp_path, tiny_params
 ):
     first, commands = reproduced
-    second = Copy(tmp_path / "second")
-    tiny_params(second.folder, SIX_CLASSES)
+    second = Copy(tmp_path / "second", tiny_params)
     (second.folder / "commands").write_text("\n".join(commands))
     second.environment |= {"PYTHONPATH": "src", "PYTHONHASHSEED": "7"}
     second.python("-c", ALL_COMMANDS)
@@ -674,8 +677,8 @@ def test_metrics_are_shown_with_their_keys_and_finite_numbers(chain):
     }
 
 
-def test_another_seed_trains_itself_and_no_other(chain, tiny_params):
-    tiny_params(chain.folder, SIX_CLASSES | {"seeds": [0, 1]})
+def test_another_seed_trains_itself_and_no_other(chain):
+    chain.set({"seeds": [0, 1]})
     by_run = {name for name, body in stages_of(ROOT / "dvc.yaml").items() if "matrix" in body}
     assert by_run == {"extract_features", *KEYS} - {"train_teacher", "evaluate_teacher"}
     assert set(json.loads(chain.dvc("status", "--json"))) == {
@@ -686,14 +689,14 @@ def test_another_seed_trains_itself_and_no_other(chain, tiny_params):
     }
 
 
-def test_a_run_without_attention_is_in_tables_figures_and_report(chain, tiny_params, tmp_path):
+def test_a_run_without_attention_is_in_tables_figures_and_report(chain, tmp_path):
     # The chain of params/real.yaml and paper.yaml has one, the embedded chain has none.
     rows = read(chain.folder / "params.yaml")["main"]
     weights = {"contrastive": 1.0, "probe": 1.0}
     rows["simclr"] = rows["contrastive"] | {"attention": "none", "weights": weights}
     own = copy.copy(chain)
     own.folder = Path(shutil.copytree(chain.folder, tmp_path / "own"))
-    tiny_params(own.folder, SIX_CLASSES | {"main": rows})
+    own.set({"main": rows})
     said = own.dvc("repro")
     assert said.count("Running stage 'train_simclr@") == 1
     shown = {"tables/accuracy.md": "| simclr |", "tables/alignment.md": "| simclr refitted |"}
@@ -701,17 +704,17 @@ def test_a_run_without_attention_is_in_tables_figures_and_report(chain, tiny_par
         assert row in (own.folder / "metrics" / place).read_text()
 
 
-def test_a_parameter_makes_only_what_reads_it_stale(listed, tiny_params):
-    tiny_params(listed.folder, SIX_CLASSES | {"score_retrieval.queries": 0.3})
-    assert set(json.loads(listed.dvc("status", "--json"))) == {
+def test_a_parameter_makes_only_what_reads_it_stale(edited):
+    edited.set({"score_retrieval.queries": 0.3})
+    assert set(json.loads(edited.dvc("status", "--json"))) == {
         *(f"score_retrieval@{run}-0" for run in PARAMS["embedded"]["main"]),
         "make_report",
     }
-    tiny_params(listed.folder, SIX_CLASSES | {"main.contrastive.weights.kld": 2.0})
-    changed = set(json.loads(listed.dvc("status", "--json")))
+    edited.set({"main.contrastive.weights.kld": 2.0})
+    changed = set(json.loads(edited.dvc("status", "--json")))
     assert changed == {"list_runs", "make_tables", "draw_figures", "make_report"}
-    listed.dvc("repro", "list_runs")
-    changed = set(json.loads(listed.dvc("status", "--json")))
+    edited.dvc("repro", "list_runs")
+    changed = set(json.loads(edited.dvc("status", "--json")))
     assert changed == {
         "train_simclr@contrastive-0",
         "make_tables",
@@ -720,24 +723,24 @@ def test_a_parameter_makes_only_what_reads_it_stale(listed, tiny_params):
     }
 
 
-def test_an_edited_block_makes_its_own_runs_stale(listed, tiny_params):
-    tiny_params(listed.folder, SIX_CLASSES | {"main.contrastive.block": "mask"})
-    listed.dvc("repro", "list_runs")
-    others = listed.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")
+def test_an_edited_block_makes_its_own_runs_stale(edited):
+    edited.set({"main.contrastive.block": "mask"})
+    edited.dvc("repro", "list_runs")
+    others = edited.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")
     assert json.loads(others) == {}
-    runs = {path: path.read_bytes() for path in (listed.folder / "data/runs/main").iterdir()}
-    block = listed.folder / ROOMS["block"] / "mask.py"
+    runs = {path: path.read_bytes() for path in (edited.folder / "data/runs/main").iterdir()}
+    block = edited.folder / ROOMS["block"] / "mask.py"
     shutil.copy(block, block.with_name("another.py"))
-    listed.dvc("repro", "list_runs")
+    edited.dvc("repro", "list_runs")
     assert {path: path.read_bytes() for path in runs} == runs
     block.write_text(block.read_text() + "\nEDITED = True\n")
-    listed.dvc("repro", "list_code")
-    assert set(json.loads(listed.dvc("status", "list_runs", "--json"))) == {"list_runs"}
-    listed.dvc("repro", "list_runs")
+    edited.dvc("repro", "list_code")
+    assert set(json.loads(edited.dvc("status", "list_runs", "--json"))) == {"list_runs"}
+    edited.dvc("repro", "list_runs")
     changed = {path.stem for path, before in runs.items() if path.read_bytes() != before}
     assert changed == {"contrastive"}
     assert (
-        json.loads(listed.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")) == {}
+        json.loads(edited.dvc("status", "train_simclr@contrastive_attn_teacher-0", "--json")) == {}
     )
 
 
@@ -787,16 +790,16 @@ def test_a_docstring_that_is_output_makes_its_stage_stale(edited):
 
 
 @pytest.fixture
-def teachers(chain, tiny_params) -> Iterator[dict[str, Any]]:
+def teachers(chain) -> Iterator[dict[str, Any]]:
     """The parameters of a chain in which a table of two teachers was trained and scored too."""
     shutil.copytree(ROOT / "stages/ablations", chain.folder / "stages/ablations")
-    changes: dict[str, Any] = SIX_CLASSES | {
+    changes: dict[str, Any] = {
         "teachers": {
             "one": {"taps": [7], "output": "learnt_offset"},
             "other": {"taps": [3, 9], "output": "literal"},
         },
     }
-    tiny_params(chain.folder, changes)
+    chain.set(changes)
     said = chain.dvc("repro", "stages/ablations/dvc.yaml:evaluate_teacher")
     assert said.count("Running stage") == 4  # and none of the main chain
     yield changes
@@ -804,7 +807,7 @@ def teachers(chain, tiny_params) -> Iterator[dict[str, Any]]:
         shutil.rmtree(chain.folder / folder)
 
 
-def test_a_teachers_row_makes_only_its_own_training_stale(chain, teachers, tiny_params):
+def test_a_teachers_row_makes_only_its_own_training_stale(chain, teachers):
     stages = [f"stages/ablations/dvc.yaml:{name}" for name in ("train_teacher", "evaluate_teacher")]
     for name in teachers["teachers"]:
         for stage in ("train_teacher", "evaluate_teacher"):
@@ -814,16 +817,16 @@ def test_a_teachers_row_makes_only_its_own_training_stale(chain, teachers, tiny_
             found = dict(flat(scores))
             assert set(found) == KEYS[stage] and all(map(math.isfinite, found.values()))
     assert json.loads(chain.dvc("status", "--json", "dvc.yaml", *stages)) == {}
-    tiny_params(chain.folder, teachers | {"teachers.one.taps": [5]})
+    chain.set(teachers | {"teachers.one.taps": [5]})
     changed = json.loads(chain.dvc("status", "--json", "dvc.yaml", *stages))
     assert set(changed) == {f"{stages[0]}@one"}
-    tiny_params(chain.folder, teachers | {"teacher.taps": [5]})
+    chain.set(teachers | {"teacher.taps": [5]})
     changed = json.loads(chain.dvc("status", "--json", "dvc.yaml", *stages))
     assert set(changed) == {"train_teacher", "make_report"}
 
 
-def test_no_seeds_are_one_clear_error(chain, tiny_params):
-    tiny_params(chain.folder, SIX_CLASSES | {"seeds": []})
+def test_no_seeds_are_one_clear_error(chain):
+    chain.set({"seeds": []})
     said = chain.dvc("repro", "draw_figures", "--single-item", status=255)
     assert "src/draw_figures.py: error: params.yaml.seeds: " in said and "Traceback" not in said
 
