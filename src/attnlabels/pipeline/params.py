@@ -1,7 +1,9 @@
 """Typed, strict loading of the project's parameters (`params.yaml`)."""
 
+import copy
 import json
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,12 +30,18 @@ def read(path: Path = PARAMS) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no parameter file here; run from the project's root")
     try:
-        tree = YAML(typ="safe").load(path)
+        tree = _parsed(path.read_bytes())
     except YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        said = " ".join(str(error).replace("<byte string>", str(path)).split())
+        raise ValueError(f"{path} is not valid YAML: {said}") from error
     if not isinstance(tree, dict):
         raise ValueError(f"{path} holds {type(tree).__name__}, expected sections of parameters")
-    return tree
+    return copy.deepcopy(tree)
+
+
+@lru_cache(maxsize=4)  # by the text: a stage takes several sections of one file
+def _parsed(text: bytes) -> Any:
+    return YAML(typ="safe").load(text)
 
 
 def load(kind: type[Record], *keys: str, path: Path = PARAMS) -> Record:
