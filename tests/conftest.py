@@ -35,7 +35,6 @@ import torchvision  # noqa: F401
 import webdataset  # noqa: F401
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
-from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
 import list_images
@@ -223,10 +222,8 @@ def write_params(
         node[key] = value
     if only is not None:
         tree = {name: section for name, section in tree.items() if name in only}
-    yaml = YAML(typ="safe")  # in C: a third of the time, a thousand times
-    yaml.sort_base_mapping_type_on_output = False
-    with (folder / "params.yaml").open("w") as file:
-        yaml.dump(json.loads(json.dumps(tree)), file)  # without the anchors
+    # As JSON, which is YAML too: a fiftieth of the time, a thousand times.
+    (folder / "params.yaml").write_text(json.dumps(tree, indent=1))
 
 
 @functools.cache

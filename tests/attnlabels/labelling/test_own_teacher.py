@@ -109,7 +109,7 @@ def test_a_teacher_of_people_who_look_at_a_spot_beats_the_centre_prior(recorded)
             x, y = rng.normal((col, row), 2, (5, 2)).clip(0, (63, 47)).T
             rows += [f"{k}.png,{a:.2f},{b:.2f},s{who}" for a, b in zip(x, y)]
     Path("spots.csv").write_text("\n".join(rows))
-    report = tiny("spots.csv", images=Path("spots"), side=64, epochs=60, sigma=0.06)
+    report = tiny("spots.csv", images=Path("spots"), side=64, epochs=25, sigma=0.06)
     assert report["val"]["teacher"]["cc"] > report["val"]["centre_prior"]["cc"] + 0.1
     assert "It predicts people better than the centre prior" in describe(report)
 

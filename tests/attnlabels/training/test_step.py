@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def together(request, tmp_path_factory, warm_python):
         "OMP_NUM_THREADS": "1",
     }
     command = [
-        sys.executable,
+        warm_python,
         "-m",
         "torch.distributed.run",
         "--standalone",
