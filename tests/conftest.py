@@ -61,6 +61,8 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 threadpool_limits(1)
+# DVC starts a process after each command, which tells its makers of it.
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 # The same examples each time, however long one takes and whatever was found before.
 settings.register_profile("same", deadline=None, database=None, derandomize=True)
 settings.load_profile("same")

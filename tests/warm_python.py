@@ -28,7 +28,9 @@ PACKAGES = (
     *("cv2", "h5py", "matplotlib.pyplot", "pandas", "pydantic", "ruamel.yaml", "safetensors.torch"),
     *("scipy.io", "scipy.optimize", "scipy.stats", "sklearn.linear_model", "threadpoolctl", "timm"),
     *("torch.utils.data", "torchvision", "tqdm", "typer", "webdataset"),
-    *("dvc.cli", "dvc.repo", "dvc.commands.repro", "dvc.commands.status"),
+    *("dvc.cli.parser", "dvc.commands.repro", "dvc.commands.status", "dvc.repo.graph"),
+    *("dvc.repo.index", "dvc.repo.init", "dvc.analytics", "dvc.daemon", "dvc.data_cloud"),
+    *("dvc.rwlock", "dvc.scm", "dvc_data.hashfile.status", "networkx", "scmrepo.git"),
 )
 CLIENT = """#!{python} -IS
 import marshal, os, signal, socket, sys
