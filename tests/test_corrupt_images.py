@@ -1,8 +1,6 @@
 import hashlib
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -28,21 +26,36 @@ corrupt_images:
 """
 
 
-@pytest.fixture
-def world(tmp_path, monkeypatch):
+def write_world(folder):
     """A folder of images of several sizes in two classes, three CIFAR-10 images and parameters."""
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name, h, w in (("dog/a.png", 40, 30), ("cat/b.png", 24, 24), ("dog/c.png", 25, 60)):
-        path = tmp_path / "val" / name
+        path = folder / "val" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), rng.integers(0, 256, (h, w, 3), np.uint8))
-    write_manifest(tmp_path / "val.csv", list_images(tmp_path / "val", classes=2))
-    (tmp_path / "cifar").mkdir()
+    write_manifest(folder / "val.csv", list_images(folder / "val", classes=2))
+    (folder / "cifar").mkdir()
     batch = {"data": rng.integers(0, 256, (3, 3072), np.uint8), "labels": [9, 0, 4]}
-    (tmp_path / "cifar" / "test_batch").write_bytes(pickle.dumps(batch))
-    (tmp_path / "params.yaml").write_text(PARAMS)
-    return tmp_path
+    (folder / "cifar" / "test_batch").write_bytes(pickle.dumps(batch))
+    (folder / "params.yaml").write_text(PARAMS)
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return write_world(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Such a world with what is made of it in `imagenet_c` and `cifar10_c`; nobody changes it."""
+    folder = write_world(tmp_path_factory.mktemp("made"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        generate_folder()
+        generate_cifar10()
+    return folder
 
 
 def generate_folder(out="imagenet_c"):
@@ -59,8 +72,8 @@ def digests(folder):
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
 
-def test_a_folder_becomes_arrays_as_cifar10_c_has_them(world):
-    out = generate_folder()
+def test_a_folder_becomes_arrays_as_cifar10_c_has_them(made):
+    out = made / "imagenet_c"
     files = {*(f"{name}.npy" for name in ALL), "labels.npy", "generated.json", MARK}
     assert {path.name for path in out.iterdir()} == files
     assert all(np.load(out / f"{name}.npy").shape == (15, 24, 24, 3) for name in ALL)
@@ -70,18 +83,18 @@ def test_a_folder_becomes_arrays_as_cifar10_c_has_them(world):
     assert opened.generated and opened.corruptions == ALL
 
 
-def test_an_image_is_cropped_then_corrupted_by_its_name(world):
-    out = generate_folder()
-    clean = resize_centre_crop(read_image(world / "val" / "dog" / "c.png"), size=24, crop=0.875)
+def test_an_image_is_cropped_then_corrupted_by_its_name(made):
+    out = made / "imagenet_c"
+    clean = resize_centre_crop(read_image(made / "val" / "dog" / "c.png"), size=24, crop=0.875)
     for name in ALL:
         rng = rng_for(5, "dog/c.png", corruption=name, severity=4)
         expected = corrupt(clean, corruption=name, severity=4, table="tiny", rng=rng)
         assert (np.load(out / f"{name}.npy")[3 * 3 + 2] == expected).all()
 
 
-def test_cifar10_keeps_its_pixels_and_its_order(world):
-    out = generate_cifar10()
-    batch = pickle.loads((world / "cifar" / "test_batch").read_bytes())
+def test_cifar10_keeps_its_pixels_and_its_order(made):
+    out = made / "cifar10_c"
+    batch = pickle.loads((made / "cifar" / "test_batch").read_bytes())
     clean = batch["data"].reshape(3, 3, 32, 32).transpose(0, 2, 3, 1)
     opened = open_corrupted(out, layout="arrays")
     assert opened.labels.tolist() == [9, 0, 4]
@@ -91,8 +104,8 @@ def test_cifar10_keeps_its_pixels_and_its_order(world):
     assert (opened.images("fog", 2)[1] == expected).all()
 
 
-def test_cifar10_c_has_the_published_layout(world):
-    out = generate_cifar10()
+def test_cifar10_c_has_the_published_layout(made):
+    out = made / "cifar10_c"
     arrays = {path.stem: np.load(path) for path in out.glob("*.npy")}
     labels = arrays.pop("labels")
     assert labels.dtype == np.uint8 and labels.tolist() == [9, 0, 4] * 5
@@ -106,8 +119,8 @@ def test_cifar10_c_has_the_published_layout(world):
         assert (opened.images("snow", severity) == rows).all()
 
 
-def test_the_origin_is_kept(world):
-    origin = json.loads((generate_cifar10() / "generated.json").read_text())
+def test_the_origin_is_kept(made):
+    origin = json.loads((made / "cifar10_c" / "generated.json").read_text())
     assert origin == {
         "generated": 1,
         "seed": 5,
@@ -120,20 +133,17 @@ def test_the_origin_is_kept(world):
     }
 
 
-def test_any_number_of_workers_and_any_size_of_block_give_the_same_bytes(world, monkeypatch):
-    alone = digests(generate_folder("alone"))
+def test_any_number_of_workers_and_any_size_of_block_give_the_same_bytes(made, world, monkeypatch):
+    alone = digests(made / "imagenet_c")
     assert digests(generate_folder("again")) == alone
     monkeypatch.setattr(generated, "BLOCK", 2)
     assert digests(generate_folder("blocks")) == alone
     Path("params.yaml").write_text(PARAMS.replace("workers: 0", "workers: 2"))
-    script = Path(corrupt_images.__file__)
-    command = [sys.executable, script, "imagenet_c", "val", "val.csv", "workers"]
-    subprocess.run(command, check=True)
-    assert digests(Path("workers")) == alone
+    assert digests(generate_folder("workers")) == alone
 
 
-def test_another_seed_draws_anew(world):
-    first = generate_cifar10("first")
+def test_another_seed_draws_anew(made, world):
+    first = made / "cifar10_c"
     Path("params.yaml").write_text(PARAMS.replace("seed: 5", "seed: 6"))
     second = generate_cifar10("second")
     assert (np.load(first / "fog.npy") != np.load(second / "fog.npy")).any()

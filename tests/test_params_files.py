@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import functools
 import importlib
 import os
 import shutil
@@ -24,12 +25,17 @@ from attnlabels.training.teachers import architecture
 from pipeline_files import FILES, PIPELINES, ROOT, params_files_of
 
 
+@functools.cache
+def stages_of(pipeline: Path) -> dict[str, Any]:
+    return YAML(typ="safe").load(pipeline)["stages"]
+
+
 def scripts_by_file() -> dict[Path, set[str]]:
     """The scripts that run with each parameter file."""
     found: dict[Path, set[str]] = {}
     for pipeline in PIPELINES:
         for file in params_files_of(pipeline):
-            found.setdefault(file, set()).update(YAML(typ="safe").load(pipeline)["stages"])
+            found.setdefault(file, set()).update(stages_of(pipeline))
     return found
 
 
@@ -37,7 +43,7 @@ def tables_of_runs(pipelines: Iterable[Path]) -> dict[str, str]:
     """The tables of runs and the script that trains each, as the pipeline files have it."""
     found = {}
     for pipeline in pipelines:
-        for script, body in YAML(typ="safe").load(pipeline)["stages"].items():
+        for script, body in stages_of(pipeline).items():
             if script.startswith("train_") and "run" in body.get("matrix", {}):
                 found[body["matrix"]["run"].strip("${}")] = script
     return found

@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+Dvc = Callable[..., None]
+Gate = Callable[[Path], "subprocess.CompletedProcess[str]"]
 SCRIPT = Path(__file__).parents[1] / ".ci" / "stale.py"
 CHAIN = """
 stages:
@@ -22,23 +25,32 @@ stages:
 """
 
 
-def dvc(folder: Path, *words: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *words, "-q"], cwd=folder, check=True)
+@pytest.fixture(scope="module")
+def dvc(warm_python: str) -> Dvc:
+    def call(folder: Path, *words: str) -> None:
+        subprocess.run([warm_python, "-m", "dvc", *words, "-q"], cwd=folder, check=True)
 
-
-def gate(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """What it says of a clone: without data, and without what DVC keeps."""
-    clone = folder.with_name("clone")
-    shutil.copytree(folder, clone, ignore=shutil.ignore_patterns("cache", "tmp"))
-    for data in ("listed", "weights", "other"):
-        (clone / data).unlink()
-    done = subprocess.run([sys.executable, SCRIPT], cwd=clone, capture_output=True, text=True)
-    shutil.rmtree(clone)
-    return done
+    return call
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def gate(warm_python: str) -> Gate:
+    """What it says of a clone: without data, and without what DVC keeps."""
+    def call(folder: Path) -> "subprocess.CompletedProcess[str]":
+        clone = folder.with_name("clone")
+        shutil.copytree(folder, clone, ignore=shutil.ignore_patterns("cache", "tmp"))
+        for data in ("listed", "weights", "other"):
+            (clone / data).unlink()
+        command = [warm_python, SCRIPT]
+        done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+        shutil.rmtree(clone)
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, dvc: Dvc) -> Path:
     folder = tmp_path_factory.mktemp("gate") / "project"
     (folder / "stages/study").mkdir(parents=True)
     (folder / "dvc.yaml").write_text(CHAIN)
@@ -54,20 +66,22 @@ def project(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "project"))
 
 
-def test_locks_in_step_pass_without_any_data(project: Path) -> None:
+def test_locks_in_step_pass_without_any_data(project: Path, gate: Gate) -> None:
     done = gate(project)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "dvc.yaml: in step\nstages/study/dvc.yaml: in step\n"
 
 
-def test_edited_code_fails(project: Path) -> None:
+def test_edited_code_fails(project: Path, gate: Gate) -> None:
     (project / "code").write_text("two\n")
     done = gate(project)
     assert done.returncode == 1 and "dvc.lock is of other code" in done.stderr
     assert "dvc.yaml: 1 would run: list\n" in done.stdout
 
 
-def test_code_that_was_only_listed_again_fails_by_the_stages_that_watch_it(project: Path) -> None:
+def test_code_that_was_only_listed_again_fails_by_the_stages_that_watch_it(
+    project: Path, dvc: Dvc, gate: Gate
+) -> None:
     (project / "code").write_text("two\n")
     dvc(project, "repro", "list")
     done = gate(project)
@@ -78,13 +92,15 @@ def test_code_that_was_only_listed_again_fails_by_the_stages_that_watch_it(proje
     ]
 
 
-def test_a_comment_that_was_listed_passes(project: Path) -> None:
+def test_a_comment_that_was_listed_passes(project: Path, dvc: Dvc, gate: Gate) -> None:
     (project / "code").write_text("one\n# another comment\n")
     dvc(project, "repro", "list")
     assert gate(project).returncode == 0
 
 
-def test_a_study_out_of_step_is_named_and_does_not_fail(project: Path) -> None:
+def test_a_study_out_of_step_is_named_and_does_not_fail(
+    project: Path, dvc: Dvc, gate: Gate
+) -> None:
     (project / "code").write_text("two\n")
     dvc(project, "repro")
     done = gate(project)
@@ -92,7 +108,7 @@ def test_a_study_out_of_step_is_named_and_does_not_fail(project: Path) -> None:
     assert "1 would run: stages/study/dvc.yaml:train\n" in done.stdout
 
 
-def test_a_pipeline_that_dvc_cannot_read_is_an_error(project: Path) -> None:
+def test_a_pipeline_that_dvc_cannot_read_is_an_error(project: Path, gate: Gate) -> None:
     (project / "dvc.yaml").write_text("stages: 3\n")
     done = gate(project)
     assert done.returncode == 1 and "'./dvc.yaml' validation failed" in done.stderr

@@ -100,8 +100,9 @@ def test_the_weight_of_bits_rises_over_the_ramp_and_the_total_is_of_it(train):
 
 def test_bits_fall_with_their_weight(train):
     weights = ({"code_bits": beta} for beta in (0.0, 0.03, 0.3))
+    long = {"epochs": 6, "checkpoint_minutes": 60.0}
     bits = [
-        rows(train(f"b{i}", epochs=6, weights=ALONE | each))[-1]["code_bits"]
+        rows(train(f"b{i}", **long, weights=ALONE | each))[-1]["code_bits"]
         for i, each in enumerate(weights)
     ]
     assert bits[0] > bits[1] > bits[2]
@@ -166,14 +167,15 @@ def test_every_kind_of_row_trains(train, changed, columns):
 @pytest.mark.parametrize("applied", [True, False])
 def test_a_mask_held_to_maps_learns_them(train, applied):
     weights = ALONE | {"unit_distance": 5.0}
-    curve = rows(train("out", epochs=20, masked_stage=1, applied=applied, weights=weights))
+    long = {"epochs": 20, "checkpoint_minutes": 60.0}
+    curve = rows(train("out", **long, masked_stage=1, applied=applied, weights=weights))
     assert curve[-1]["unit_distance"] < 0.8 * curve[0]["unit_distance"]
 
 
 def test_a_collapse_and_idle_anchors_are_said_and_counted(train, capsys):
     # Of so much weight nothing is left to pass, and the mask need not look at any image.
     weights = ALONE | {"mask_bits": 100.0, "codebook": 0.4, "commitment": 0.1}
-    out = train("out", epochs=8, anchors=50, weights=weights)
+    out = train("out", epochs=8, checkpoint_minutes=60.0, anchors=50, weights=weights)
     said = capsys.readouterr().err
     assert "warning: epoch 8: the mask has collapsed" in said
     assert "of 50 anchors are nearest to no cell of a batch; fewer would do" in said

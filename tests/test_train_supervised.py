@@ -104,7 +104,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(train):
 
 def test_the_classifier_learns_the_classes(train):
     # The squares' colour is the class: no view hides it, and nothing else tells it.
-    out = train("out", epochs=30, learning_rate=0.4)
+    out = train("out", epochs=30, learning_rate=0.4, checkpoint_minutes=60.0)
     assert rows(out)[-1]["classification"] < 0.5 * rows(out)[0]["classification"]
 
 
@@ -180,7 +180,7 @@ def test_attention_inside_of_units_is_held_to_the_views_maps(train, name):
 def test_attention_inside_of_units_learns_the_views_maps(train):
     weights = {"classification": 1.0, "unit_distance": 5.0}
     held = {"unit_attention": "side_head", "attended_stage": 1, "weights": weights}
-    curve = rows(train("out", epochs=20, **held))
+    curve = rows(train("out", epochs=20, checkpoint_minutes=60.0, **held))
     assert curve[-1]["unit_distance"] < 0.8 * curve[0]["unit_distance"]
 
 

@@ -1,4 +1,6 @@
 import json
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,11 +8,29 @@ import cv2
 import numpy as np
 import pytest
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
 
 @pytest.fixture(autouse=True)
 def benchmarks_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """The scripts can be imported by name, as they import each other."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.fixture
+def without_lightly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], object]:
+    """What a script leaves with where lightly is absent: a text, if it says that and no more."""
+
+    def call(name: str) -> object:
+        monkeypatch.setitem(sys.modules, "lightly", None)  # to import it is an ImportError
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+        assert capsys.readouterr() == ("", "")
+        return left.value.code
+
+    return call
 
 
 @pytest.fixture

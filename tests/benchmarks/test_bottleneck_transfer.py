@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,13 +11,13 @@ import pytest
 
 from benchmark_here import benchmark_here
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CLASSES = 10
 
 
-@pytest.fixture
-def benchmark(monkeypatch, tmp_path):
+def shortened(monkeypatch, folder):
     """The script, its stages called in this process, of fewer runs."""
-    made = benchmark_here("bottleneck_transfer", monkeypatch, tmp_path)
+    made = benchmark_here("bottleneck_transfer", monkeypatch, folder)
     brief = {"width": 8, "batch_size": 8, "epochs": 4, "workers": 0}
     few = {
         **made.PARAMS,
@@ -34,12 +35,17 @@ def benchmark(monkeypatch, tmp_path):
     return made
 
 
+@pytest.fixture
+def benchmark(monkeypatch, tmp_path):
+    return shortened(monkeypatch, tmp_path)
+
+
 def write_sets():
     """CIFAR-10's files, and class folders of larger images, of a colour a class."""
     rng = np.random.default_rng(0)
-    labels = np.arange(2 * CLASSES) % CLASSES
     Path("cifar").mkdir()
     for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"):
+        labels = np.arange(CLASSES if "data" in name else 2 * CLASSES) % CLASSES
         data = (labels[:, None] * 20 + rng.integers(0, 50, (len(labels), 3072))).astype(np.uint8)
         content = {b"labels": labels.tolist(), b"data": data}
         Path("cifar", name).write_bytes(pickle.dumps(content))
@@ -53,9 +59,27 @@ def write_sets():
             )
 
 
-def test_rows_are_trained_on_either_set_and_scored_on_the_other(benchmark, capsys):
-    write_sets()
-    benchmark.main(["train", "cifar", "nette", "out"])
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Both sets, and in `out` what the script makes of them first."""
+    folder = tmp_path_factory.mktemp("sets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        made = shortened(patch, folder)
+        write_sets()
+        made.main(["train", "cifar", "nette", "out", "none"])
+    return folder
+
+
+@pytest.fixture
+def with_sets(benchmark, sets, tmp_path):
+    """The script, beside a copy of the sets."""
+    shutil.copytree(sets, tmp_path, dirs_exist_ok=True)
+    return benchmark
+
+
+def test_rows_are_trained_on_either_set_and_scored_on_the_other(with_sets, capsys):
+    with_sets.main(["train", "cifar", "nette", "out"])
     said = capsys.readouterr().out
     assert "| aib shuffled - aib |" in said and "bits of the code" in said
     for name, n_test, n_other in (("cifar10", 20, 20), ("imagenette", 20, 20)):
@@ -69,13 +93,12 @@ def test_rows_are_trained_on_either_set_and_scored_on_the_other(benchmark, capsy
     shown = cv2.imread(str(next(Path("out/imagenette/train").glob("n3/*.png"))))
     assert shown.shape == (32, 32, 3) and 55 < shown.mean() < 75
     made = {path: path.stat().st_mtime_ns for path in Path("out/runs").rglob("*.json")}
-    benchmark.main(["train", "cifar", "nette", "out"])
+    with_sets.main(["train", "cifar", "nette", "out"])
     assert {path: path.stat().st_mtime_ns for path in Path("out/runs").rglob("*.json")} == made
 
 
-def test_a_rate_is_chosen_on_images_held_out(benchmark, capsys):
-    write_sets()
-    benchmark.main(["choose", "cifar", "nette", "out"])
+def test_a_rate_is_chosen_on_images_held_out(with_sets, capsys):
+    with_sets.main(["choose", "cifar", "nette", "out"])
     assert '"0.1": ' in capsys.readouterr().out
     for rate in ("0.1", "0.2"):
         report = json.loads(Path("out/choosing", rate, "train.json").read_text())

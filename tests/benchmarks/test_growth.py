@@ -1,5 +1,6 @@
 """Runs the benchmark at sizes at which nothing can be told, to see that it measures at all."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,8 @@ def test_each_stage_runs_on_few_and_on_many(growth, tmp_path, monkeypatch):
     assert "| probe_linear |" in growth.growth_table(peaks)
 
 
-def test_a_stage_that_fails_is_told_with_its_message(growth, tmp_path):
+def test_a_stage_that_fails_is_told_with_its_message(growth, tmp_path, warm_python, monkeypatch):
+    monkeypatch.setattr(sys, "executable", warm_python)  # its memory is nothing here
     (tmp_path / "params.yaml").write_text("{}")
     with pytest.raises(SystemExit, match="probe_linear failed:(.|\n)*probe_linear"):
         growth.peak_mb("probe_linear", ["run", "0", "features", "p.npz", "p.json"], tmp_path)

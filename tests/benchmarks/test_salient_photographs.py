@@ -25,6 +25,7 @@ def benchmark(monkeypatch, tmp_path):
             name: runs[name] for name in ("none", "explicit_03", "side_03")
         }
         tree["train_tasks"]["batch_size"] = 4
+        tree["compare_tasks"]["resamples"] = 100
         return tree
 
     monkeypatch.setattr(made, "read", few)

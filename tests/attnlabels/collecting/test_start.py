@@ -19,7 +19,7 @@ from collected import Player, make_images, opened, painted_partner, played, sett
 
 OUTCOMES = {each for outcomes in BY_TASK.values() for each in outcomes}
 LIMIT = 300_000  # bytes of all that a page loads, but the images
-COMMAND = (sys.executable, "-c", "from attnlabels.cli import main; main()", "collect", "start")
+COLLECT = ("-c", "from attnlabels.cli import main; main()", "collect", "start")
 
 
 @pytest.fixture
@@ -138,8 +138,9 @@ def test_every_sentence_of_the_pages_is_a_text_and_every_text_is_said():
 @contextmanager
 def started(images, folder, *words):
     """The command, once it answers: the process and its address; it does not outlive the test."""
+    options = ("--study", str(folder), "--no-open", "--port", "0", *words)
     process = subprocess.Popen(
-        [*COMMAND, str(images), "--study", str(folder), "--no-open", "--port", "0", *words],
+        [sys.executable, *COLLECT, str(images), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -184,9 +185,9 @@ def test_the_command_says_where_it_is_and_stops_when_told(images, tmp_path):
     ],
     ids=["host", "partner", "study"],
 )
-def test_bad_input_gets_a_line_and_nothing_stays(images, tmp_path, words, said):
+def test_bad_input_gets_a_line_and_nothing_stays(images, tmp_path, warm_python, words, said):
     done = subprocess.run(
-        [*COMMAND, "images", "--study", "study", "--no-open", "--port", "0", *words],
+        [warm_python, *COLLECT, "images", "--study", "study", "--no-open", "--port", "0", *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,

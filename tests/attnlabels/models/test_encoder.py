@@ -17,6 +17,12 @@ def build(
     return Encoder(backbone, width=width, stem=stem, taps=taps, zero_init=zero_init, **block)
 
 
+def bare(make, *words, **options):
+    """A network of shapes alone, as drawing its weights takes seconds: to measure, or to load."""
+    with torch.device("meta"):
+        return make(*words, **options)
+
+
 def images(n=1, size=64):
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(0))
 
@@ -38,8 +44,8 @@ def trained(network):
 def test_torchvisions_weights_load_and_give_torchvisions_maps(backbone):
     theirs = trained(torchvision.models.get_model(backbone, weights=None))
     weights = {key: value for key, value in theirs.state_dict().items() if key[:3] != "fc."}
-    ours = build(backbone).eval()
-    ours.load_state_dict(weights)  # strict: the same names, no more and no fewer
+    ours = bare(build, backbone).eval()
+    ours.load_state_dict(weights, assign=True)  # strict: the same names, no more and no fewer
     x = theirs.layer1(theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(images())))))
     for ours_l, layer in zip(ours(images()), (theirs.layer2, theirs.layer3, theirs.layer4)):
         x = layer(x)
@@ -50,17 +56,17 @@ def test_torchvisions_weights_load_and_give_torchvisions_maps(backbone):
 @torch.no_grad()
 def test_timms_weights_load_and_give_timms_features(backbone):
     theirs = trained(timm.create_model(backbone, pretrained=False, num_classes=0))
-    ours = build(backbone).eval()
-    ours.load_state_dict(theirs.state_dict())
+    ours = bare(build, backbone).eval()
+    ours.load_state_dict(theirs.state_dict(), assign=True)
     torch.testing.assert_close(features(ours(images())), theirs(images()))
 
 
 @torch.no_grad()
 def test_weights_load_into_torchvision_as_they_stand():
     ours = trained(build("resnet50"))
-    theirs = torchvision.models.resnet50(weights=None)
+    theirs = bare(torchvision.models.resnet50, weights=None)
     theirs.fc = nn.Identity()
-    theirs.load_state_dict(ours.state_dict())
+    theirs.load_state_dict(ours.state_dict(), assign=True)
     torch.testing.assert_close(theirs.eval()(images()), features(ours(images())))
 
 
@@ -69,9 +75,9 @@ def test_weights_load_into_torchvision_as_they_stand():
     [("resnet10", 512), ("resnet18", 512), ("resnet34", 512), ("resnet50", 2048)],
 )
 def test_feature_sizes(backbone, n_features):
-    encoder = build(backbone)
+    encoder = bare(build, backbone)
     assert encoder.n_features == n_features
-    assert features(encoder(images(2, 32))).shape == (2, n_features)
+    assert features(encoder(images(2, 32).to("meta"))).shape == (2, n_features)
 
 
 @pytest.mark.parametrize("backbone, n_features", [("resnet18", 128), ("resnet50", 512)])
@@ -96,7 +102,7 @@ def test_strides_of_the_stages_by_stem(backbone, stem, strides):
 
 def test_published_sizes_of_resnet50_at_224_pixels():
     with torch.no_grad():
-        maps = build("resnet50").eval()(images(1, 224))[:3]
+        maps = bare(build, "resnet50").eval()(images(1, 224).to("meta"))[:3]
     assert [tuple(each.shape[1:]) for each in maps] == [(512, 28, 28), (1024, 14, 14), (2048, 7, 7)]
 
 
@@ -105,7 +111,7 @@ def test_published_sizes_of_resnet50_at_224_pixels():
 )
 @torch.no_grad()
 def test_units_are_the_last_three_residual_units(backbone, strides):
-    encoder = trained(build(backbone, taps="units"))
+    encoder = trained(build(backbone, width=8, taps="units"))
     seen = []
     units = [*encoder.layer3, *encoder.layer4][-3:]
     for unit in units:
@@ -117,14 +123,14 @@ def test_units_are_the_last_three_residual_units(backbone, strides):
 
 @torch.no_grad()
 def test_both_taps_end_in_the_same_features():
-    stages, units = (trained(build(taps=taps)) for taps in ("stages", "units"))
+    stages, units = (trained(build(width=8, taps=taps)) for taps in ("stages", "units"))
     assert torch.equal(features(stages(images())), features(units(images())))
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
 def test_a_block_starts_as_the_identity_if_its_last_gain_is_zero(backbone):
     for zero_init in (True, False):
-        encoder = build(backbone, zero_init=zero_init)
+        encoder = build(backbone, width=8, zero_init=zero_init)
         unit = encoder.layer2[1]
         last = unit.bn3 if backbone == "resnet50" else unit.bn2
         assert last.weight.eq(0 if zero_init else 1).all() and unit.bn1.weight.eq(1).all()
@@ -135,7 +141,7 @@ def test_a_block_starts_as_the_identity_if_its_last_gain_is_zero(backbone):
 
 @pytest.mark.parametrize("backbone", sorted(BACKBONES))
 def test_every_block_has_its_last_gain_at_zero(backbone):
-    encoder = build(backbone)
+    encoder = build(backbone, width=8)
     blocks = [each for each in encoder.modules() if isinstance(each, (BasicBlock, Bottleneck))]
     last = [each.bn3 if isinstance(each, Bottleneck) else each.bn2 for each in blocks]
     assert len(last) == sum(BACKBONES[backbone][1])
@@ -182,10 +188,10 @@ def test_a_mask_multiplies_the_last_stage(block, kept):
 
 
 def test_no_block_adds_no_parameters():
-    assert not [name for name in build("resnet18").state_dict() if "block" in name]
+    assert not [name for name in bare(build, "resnet18").state_dict() if "block" in name]
 
 
 @pytest.mark.parametrize("name", ["nothing", "..encoder", "none.Block"])
 def test_a_block_that_is_not_there_is_named(name):
     with pytest.raises(ValueError, match="no block .*: expected a module of attnlabels.blocks"):
-        build("resnet18", block=name)
+        build("resnet18", width=8, block=name)

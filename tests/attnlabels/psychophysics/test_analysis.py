@@ -8,6 +8,7 @@ import pytest
 
 from attnlabels.images.decoding import read_image
 from attnlabels.psychophysics.analysis import (
+    Analysis,
     analyse,
     analyse_experiment,
     describe_leak,
@@ -17,6 +18,7 @@ from attnlabels.psychophysics.psychometric import Psychometric
 from attnlabels.psychophysics.trials import read_trials
 from recipes import ANALYSING
 
+BRIEF = replace(ANALYSING, permutations=20, resamples=2)  # where neither's result is looked at
 MIDDLES = {"players": -1.4, "bottom_up": -0.8, "random": 0.3}
 SHARES = (0.0, 0.03, 0.1, 0.3, 1.0)
 
@@ -48,11 +50,17 @@ def rows(n_people: int = 6, per_share: int = 16) -> list[dict]:
     return told
 
 
-@pytest.fixture
-def trials(tmp_path) -> Path:
-    path = tmp_path / "trials.csv"
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("trials") / "trials.csv"
     pd.DataFrame(rows()).to_csv(path, index=False)
     return path
+
+
+@pytest.fixture(scope="module")
+def found(trials) -> Analysis:
+    """What is found in them; nobody changes it."""
+    return analyse(read_trials(trials), ANALYSING)
 
 
 @pytest.fixture
@@ -68,8 +76,7 @@ def bad(tmp_path) -> Path:
     return path
 
 
-def test_the_less_a_map_has_to_reveal_the_lower_is_its_threshold(trials):
-    found = analyse(read_trials(trials), ANALYSING)
+def test_the_less_a_map_has_to_reveal_the_lower_is_its_threshold(found):
     assert found.guess == 0.5
     rows = found.tables["thresholds"]
     assert [*rows] == [*MIDDLES]  # in the order of the table
@@ -80,8 +87,7 @@ def test_the_less_a_map_has_to_reveal_the_lower_is_its_threshold(trials):
     assert rows["players"]["high"] < rows["bottom_up"]["low"]
 
 
-def test_accuracies_and_comparisons_are_of_participants(trials):
-    found = analyse(read_trials(trials), ANALYSING)
+def test_accuracies_and_comparisons_are_of_participants(found):
     accuracy = found.tables["accuracy"]["players"]
     assert [*accuracy] == ["0 %", "3 %", "10 %", "30 %", "100 %"] and accuracy["100 %"].mean == 1
     assert accuracy["10 %"].n == 6
@@ -95,36 +101,35 @@ def test_accuracies_and_comparisons_are_of_participants(trials):
 
 
 def test_only_asked_for_pairs_are_tested(trials):
-    found = analyse(read_trials(trials), replace(ANALYSING, pairs=[("random", "players")]))
+    found = analyse(read_trials(trials), replace(BRIEF, pairs=[("random", "players")]))
     assert [*found.tests] == [("random", "players")]
     assert found.tables["comparisons"]["random_minus_players_at_10_%"]["difference"] < -0.3
 
 
-def test_what_is_known_of_blank_images_is_set_against_chance(trials, tmp_path):
-    found = analyse(read_trials(trials), ANALYSING)
+def test_what_is_known_of_blank_images_is_set_against_chance(trials, found, tmp_path):
     assert found.leak is not None and found.leak.n == 18 and found.leak.p > 0.05
     assert describe_leak(found).endswith(f"chance 0.5 (p {found.leak.p:.2g}, 18 participants).")
     table = pd.read_csv(trials)
     table.loc[table["share"] == 0, "response"] = table["class"]
     table.loc[table.index[0], "response"] = "b"
     table.to_csv(tmp_path / "leak.csv", index=False)
-    told = numbers_of(analyse(read_trials(tmp_path / "leak.csv"), ANALYSING))["leak"]
+    told = numbers_of(analyse(read_trials(tmp_path / "leak.csv"), BRIEF))["leak"]
     assert told["difference"] > 0.49 and told["p"] < 1e-6
     table[table["share"] > 0].to_csv(tmp_path / "none.csv", index=False)
-    none = analyse(read_trials(tmp_path / "none.csv"), ANALYSING)
+    none = analyse(read_trials(tmp_path / "none.csv"), BRIEF)
     assert none.leak is None and describe_leak(none) == "" and numbers_of(none)["leak"] == {}
 
 
-def test_who_is_excluded_is_told_and_changes_nothing_else(trials, bad):
-    clean, found = (analyse(read_trials(path), ANALYSING) for path in (trials, bad))
-    assert {*found.tables["excluded"]} == {"guesser", "away"}
-    assert "excluded" not in clean.tables
+def test_who_is_excluded_is_told_and_changes_nothing_else(found, bad):
+    with_bad = analyse(read_trials(bad), ANALYSING)
+    assert {*with_bad.tables["excluded"]} == {"guesser", "away"}
+    assert "excluded" not in found.tables
     for key in ("accuracy", "thresholds", "comparisons"):
-        assert found.tables[key] == clean.tables[key]
+        assert with_bad.tables[key] == found.tables[key]
 
 
 def test_all_is_written_and_the_same_again(trials, tmp_path):
-    analyse_experiment(trials, tmp_path / "out", analysing=ANALYSING)
+    analyse_experiment(trials, tmp_path / "out", analysing=BRIEF)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     tables = {
         f"{key}.{kind}"
@@ -138,7 +143,7 @@ def test_all_is_written_and_the_same_again(trials, tmp_path):
     assert "Chance is 0.5" in (tmp_path / "out/accuracy.md").read_text()
     assert read_image(tmp_path / "out/curves.png").std() > 10
     before = {name: (tmp_path / "out" / name).read_bytes() for name in names}
-    analyse_experiment(trials, tmp_path / "out", analysing=ANALYSING)
+    analyse_experiment(trials, tmp_path / "out", analysing=BRIEF)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in names} == before
 
 
