@@ -21,10 +21,8 @@ def near(run: str, seed: int) -> float:
     return 0.2 + 0.15 * place + 0.01 * seed
 
 
-@pytest.fixture
-def compare(tmp_path, monkeypatch):
-    """Compares the tiny runs of all tasks, with made-up scores."""
-    monkeypatch.chdir(tmp_path)
+def write_runs() -> None:
+    """The tiny runs of all tasks in the current folder, with made-up scores."""
     write_params(tiny())
     rng = np.random.default_rng(0)
     for task, runs in KEPT.items():
@@ -51,26 +49,44 @@ def compare(tmp_path, monkeypatch):
                 path.write_text(json.dumps(about))
                 write_arrays(Path("examples") / f"{task}-{seed}" / f"{run}.npz", **arrays)
 
-    def call(out: str = "out") -> Path:
-        outs = (Path(out) / name for name in ("tables", "report.json", "page.html"))
-        compare_tasks.main(Path("metrics"), Path("examples"), *outs)
-        return Path(out)
 
-    return call
+def contents() -> dict[str, bytes]:
+    """What the comparison leaves of the current folder's runs."""
+    outs = (Path("out") / name for name in ("tables", "report.json", "page.html"))
+    compare_tasks.main(Path("metrics"), Path("examples"), *outs)
+    files = (path for path in Path("out").rglob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in files}
 
 
-def test_tables_figures_numbers_and_a_page_are_left(compare):
-    out = compare()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder of those runs."""
+    made = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        write_runs()
+    return made
+
+
+@pytest.fixture(scope="module")
+def compared(folder) -> dict[str, bytes]:
+    """What the comparison leaves in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return contents()
+
+
+def test_tables_figures_numbers_and_a_page_are_left(compared):
     keys = ["correlations"]
     keys += [f"{task}_{kind}" for task in KEPT for kind in ("runs", "contrasts")]
-    numbers = json.loads((out / "report.json").read_text())
+    numbers = json.loads(compared["out/report.json"])
     assert [*numbers] == keys
-    assert all((out / "tables" / f"{key}.md").is_file() for key in keys)
-    assert all((out / "tables" / f"{task}.png").is_file() for task in KEPT)
+    assert {f"out/tables/{key}.md" for key in keys} <= {*compared}
+    assert {f"out/tables/{task}.png" for task in KEPT} <= {*compared}
     found = numbers["correlations"]["segmentation, people: CC, all"]
     assert found["rho"] > 0.9 and found["runs"] == 12
     assert {f"parts, {each}: CC, all" for each in ("always", "never")} <= {*numbers[keys[0]]}
-    page = (out / "page.html").read_text()
+    page = compared["out/page.html"].decode()
     HTMLParser().feed(page)
     assert "Does attention that is closer to people" in page
     assert "segmentation, people: Spearman" in page
@@ -78,13 +94,15 @@ def test_tables_figures_numbers_and_a_page_are_left(compare):
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def test_the_same_input_leaves_the_same_bytes(compare):
-    first = {path: path.read_bytes() for path in compare().rglob("*") if path.is_file()}
-    assert first == {path: path.read_bytes() for path in compare().rglob("*") if path.is_file()}
+def test_the_same_input_leaves_the_same_bytes(folder, compared, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert contents() == compared
 
 
-def test_what_is_missing_is_named_and_nothing_is_left(compare):
+def test_what_is_missing_is_named_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_runs()
     Path("metrics/parts-1/none.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"none\.json is missing; run the stage train_t"):
-        compare()
+        contents()
     assert not Path("out").exists()

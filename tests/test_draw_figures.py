@@ -1,4 +1,5 @@
 import json
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -18,20 +19,25 @@ draw_figures: {{alignment_set: eye, retrieval_corruption: fog, examples: 3}}
 """
 
 
-@pytest.fixture
-def world(tmp_path, monkeypatch):
+def write_world(folder):
     """What the stages before would leave for two runs of two seeds, drawn at random."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(PARAMS.format(seeds="[0, 1]"))
-    for folder in ("metrics/score_robustness", "alignment", "retrieval", "curves"):
-        (tmp_path / folder).mkdir(parents=True)
+    (folder / "params.yaml").write_text(PARAMS.format(seeds="[0, 1]"))
+    for name in ("metrics/score_robustness", "alignment", "retrieval", "curves"):
+        (folder / name).mkdir(parents=True)
     rng = np.random.default_rng(0)
-    pictures = write_teacher(tmp_path, rng)
+    pictures = write_teacher(folder, rng)
     for name, level in RUNS.items():
         for seed in (0, 1):
-            write_alignment(tmp_path / f"alignment/{name}-{seed}", pictures, level=level, rng=rng)
-            write_curves(tmp_path, f"{name}-{seed}", level=level, rng=rng)
-            write_robustness(tmp_path / f"metrics/score_robustness/{name}-{seed}.json", level)
+            write_alignment(folder / f"alignment/{name}-{seed}", pictures, level=level, rng=rng)
+            write_curves(folder, f"{name}-{seed}", level=level, rng=rng)
+            write_robustness(folder / f"metrics/score_robustness/{name}-{seed}.json", level)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """That, in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    write_world(tmp_path)
     return tmp_path
 
 
@@ -106,16 +112,26 @@ def draw(world):
     return {path.stem: path.read_bytes() for path in sorted((world / "figures").glob("*.png"))}
 
 
-def test_all_figures_are_drawn_small_and_not_blank(world):
-    assert list(draw(world)) == FIGURES
-    for path in (world / "figures").glob("*.png"):
-        assert path.stat().st_size < 300_000
-        assert imread(path)[..., :3].std() > 0.02
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The figures of such a folder, as they stand."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_world(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return draw(folder)
 
 
-def test_bytes_change_with_the_numbers_alone(world):
+def test_all_figures_are_drawn_small_and_not_blank(drawn):
+    assert list(drawn) == FIGURES
+    for png in drawn.values():
+        assert len(png) < 300_000
+        assert imread(BytesIO(png))[..., :3].std() > 0.02
+
+
+def test_bytes_change_with_the_numbers_alone(drawn, world):
     before = draw(world)
-    assert draw(world) == before
+    assert before == drawn
     path = world / "metrics/score_robustness/contrastive-0.json"
     write_robustness(path, 0.1, fog={"mean": 0.01})
     after = draw(world)

@@ -63,6 +63,18 @@ def words(out: Path, student: Path, world: Path, benchmarks: tuple[Path, Path]) 
     ]
 
 
+@pytest.fixture(scope="module")
+def extracted(student, world, benchmarks, tiny_params, tmp_path_factory) -> Path:
+    """What is extracted in batches of seven; not to be changed."""
+    folder = tmp_path_factory.mktemp("extracted")
+    tiny_params(folder, {"extract_features.batch_size": 7})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        extract_features.main(*words(Path("out"), student, world, benchmarks))
+    return folder / "out"
+
+
 @pytest.fixture
 def extract(params, student, world, benchmarks) -> Extract:
     """Extracts into a folder, with changes to the section `extract_features`."""
@@ -95,8 +107,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_every_set_has_one_row_of_float16_an_image_and_its_labels(extract):
-    out = extract()
+def test_every_set_has_one_row_of_float16_an_image_and_its_labels(extracted):
+    out = extracted
     assert {path.name for path in out.iterdir()} == {*CLEAN, "imagenet_c", "cifar10_c", MARK}
     for name, n in zip(CLEAN, (24, 15, 50, 20)):
         found, labels = np.load(out / name / "features.npy"), np.load(out / name / "labels.npy")
@@ -112,22 +124,20 @@ def test_every_set_has_one_row_of_float16_an_image_and_its_labels(extract):
         assert about == {"generated": 1, "n": n, "corruptions": CORRUPTIONS}
 
 
-def test_listed_images_are_encoded_in_the_lists_order(extract, encode, world):
-    out = extract()
+def test_listed_images_are_encoded_in_the_lists_order(extracted, encode, world):
     listed = read_manifest(world / "data/images/train.csv")
-    found, labels = read_features(out / "imagenet_train")
+    found, labels = read_features(extracted / "imagenet_train")
     assert labels.tolist() == listed.labels.tolist()
     for path, row in zip(listed.paths, found):
         image = read_image(world / "data/scenes/imagenet/train" / path)
         np.testing.assert_allclose(row, encode(image), rtol=2e-3, atol=2e-3)
 
 
-def test_cifar10_is_encoded_whole_in_the_order_of_its_batches(extract, encode, world):
-    out = extract()
+def test_cifar10_is_encoded_whole_in_the_order_of_its_batches(extracted, encode, world):
     folder = world / "data/scenes/cifar-10-batches-py"
     names = [f"data_batch_{k}" for k in range(1, 6)]
     batches = [pickle.loads((folder / name).read_bytes()) for name in names]
-    found, labels = read_features(out / "cifar10_train")
+    found, labels = read_features(extracted / "cifar10_train")
     assert labels.tolist() == [label for batch in batches for label in batch["labels"]]
     planes = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
     for image, row in zip(planes.transpose(0, 2, 3, 1), found):
@@ -136,11 +146,10 @@ def test_cifar10_is_encoded_whole_in_the_order_of_its_batches(extract, encode, w
 
 
 def test_corrupted_images_are_encoded_by_severity_in_the_order_of_the_clean_ones(
-    extract, encode, benchmarks
+    extracted, encode, benchmarks
 ):
-    out = extract()
     fog = np.load(benchmarks[0] / "fog.npy")
-    found, _ = read_features(out / "imagenet_c", "fog-4")
+    found, _ = read_features(extracted / "imagenet_c", "fog-4")
     for image, row in zip(fog[3 * 15 :], found, strict=False):
         np.testing.assert_allclose(row, encode(image), rtol=2e-3, atol=2e-3)
 
@@ -156,8 +165,8 @@ def test_the_number_of_workers_changes_nothing(extract, monkeypatch):
     assert contents(extract("two", workers=2)) == contents(extract("none", workers=0))
 
 
-def test_the_size_of_a_batch_changes_no_more_than_rounding(extract):
-    by_seven, by_fifty = extract("seven", batch_size=7), extract("fifty", batch_size=50)
+def test_the_size_of_a_batch_changes_no_more_than_rounding(extracted, extract):
+    by_seven, by_fifty = extracted, extract("fifty", batch_size=50)
     for name in CLEAN:
         first, second = (read_features(out / name)[0] for out in (by_seven, by_fifty))
         np.testing.assert_allclose(first, second, rtol=2e-3, atol=2e-3)
