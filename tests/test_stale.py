@@ -36,6 +36,7 @@ def dvc(warm_python: str) -> Dvc:
 @pytest.fixture(scope="module")
 def gate(warm_python: str) -> Gate:
     """What it says of a clone: without data, and without what DVC keeps."""
+
     def call(folder: Path) -> "subprocess.CompletedProcess[str]":
         clone = folder.with_name("clone")
         shutil.copytree(folder, clone, ignore=shutil.ignore_patterns("cache", "tmp"))
