@@ -41,7 +41,8 @@ socket.send_fds(server, [len(said).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(said)
 process = int.from_bytes(server.recv(4), "big")
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-    signal.signal(number, lambda number, frame: os.kill(process, number))
+    if signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(number, lambda number, frame: os.kill(process, number))
 open("/proc/self/comm", "w").write(str(process))
 status = int.from_bytes(server.recv(2), "big", signed=True)
 if status < 0:
@@ -69,6 +70,8 @@ def serve(address: Path) -> None:
     calls.bind(str(address))
     calls.listen()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for a call
+    # Of a shell's job in the background it is ignored, and would be for each call.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while True:
         call, _ = calls.accept()
         if not os.fork():
