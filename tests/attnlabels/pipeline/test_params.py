@@ -145,7 +145,7 @@ def test_a_section_that_is_no_mapping_is_refused(params):
 def test_a_doubled_key_is_refused_by_its_name_and_line(params, doubled):
     params("count: 3", doubled)
     message = refused(Train, "train")
-    assert message.startswith("params.yaml is not valid YAML")
+    assert message.startswith("params.yaml is not valid YAML: ") and 'in "params.yaml"' in message
     assert 'duplicate key "count"' in message and "line 4" in message
 
 
@@ -155,6 +155,15 @@ def test_a_file_that_is_no_yaml_or_no_mapping_is_refused(params, tmp_path):
     assert "params.yaml is not valid YAML" in refused(Train, "train")
     (tmp_path / "params.yaml").write_text("- train\n")
     assert "params.yaml holds list, expected sections" in refused(Train, "train")
+
+
+def test_a_file_is_read_as_it_stands_whatever_was_done_with_what_was_read_before(params):
+    params()
+    first = read()
+    first["train"]["size"].append(0)
+    assert read()["train"]["size"] == [48, 64]
+    params("[48, 64]", "[64, 48]")
+    assert read()["train"]["size"] == [64, 48]
 
 
 def test_a_missing_file_says_where_to_run(tmp_path, monkeypatch):
