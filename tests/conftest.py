@@ -323,10 +323,13 @@ def warm_python() -> Iterator[str]:
 def call_python(warm_python: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """What Python does with some words, this source tree on its path, on one thread of the CPU."""
 
-    def call(*words: Path | str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def call(
+        *words: Path | str, cwd: Path | None = None, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         own = {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         return subprocess.run(
             [warm_python, *words],
+            cwd=cwd,
             env=os.environ | environment | own,
             capture_output=True,
             text=True,

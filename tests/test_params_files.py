@@ -2,7 +2,6 @@
 
 import ast
 import copy
-import functools
 import importlib
 import os
 import shutil
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 from dvc.utils.hydra import apply_overrides
-from ruamel.yaml import YAML
 
 import list_runs
 import train_teacher
@@ -22,12 +20,7 @@ from attnlabels.pipeline.params import check, load, read
 from attnlabels.pipeline.results import runs_of
 from attnlabels.teachers.network import OUTPUT, Teacher
 from attnlabels.training.teachers import architecture
-from pipeline_files import FILES, PIPELINES, ROOT, params_files_of
-
-
-@functools.cache
-def stages_of(pipeline: Path) -> dict[str, Any]:
-    return YAML(typ="safe").load(pipeline)["stages"]
+from pipeline_files import FILES, PIPELINES, ROOT, bodies_of, params_files_of
 
 
 def scripts_by_file() -> dict[Path, set[str]]:
@@ -35,7 +28,7 @@ def scripts_by_file() -> dict[Path, set[str]]:
     found: dict[Path, set[str]] = {}
     for pipeline in PIPELINES:
         for file in params_files_of(pipeline):
-            found.setdefault(file, set()).update(stages_of(pipeline))
+            found.setdefault(file, set()).update(bodies_of(pipeline))
     return found
 
 
@@ -43,7 +36,7 @@ def tables_of_runs(pipelines: Iterable[Path]) -> dict[str, str]:
     """The tables of runs and the script that trains each, as the pipeline files have it."""
     found = {}
     for pipeline in pipelines:
-        for script, body in stages_of(pipeline).items():
+        for script, body in bodies_of(pipeline).items():
             if script.startswith("train_") and "run" in body.get("matrix", {}):
                 found[body["matrix"]["run"].strip("${}")] = script
     return found

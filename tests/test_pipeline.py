@@ -24,7 +24,7 @@ from attnlabels.pipeline.code import SLOTS, closure, find_module, imports_of, na
 from attnlabels.pipeline.params import read
 from attnlabels.reporting.provenance import parameters_of
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
-from pipeline_files import FILES, PIPELINES, ROOT, params_files_of
+from pipeline_files import FILES, PIPELINES, ROOT, bodies_of, params_files_of
 
 SOURCES = ROOT / "src"
 SCRIPTS = {path.stem: path for path in sorted(SOURCES.glob("*.py"))}
@@ -58,6 +58,7 @@ ROOMS = {slot: room.relative_to(SOURCES.parent).as_posix() for slot, room in SLO
 LOOP = re.compile(r"\$\{(key|item[.\w]*)\}")
 
 
+@functools.cache
 def stages_of(pipeline: Path) -> dict[str, dict[str, Any]]:
     """A stage's body by its name, as from the root, that of a `foreach` from below its `do`."""
     stages = YAML(typ="safe").load(pipeline.read_text().replace(UP, ""))["stages"]
@@ -191,7 +192,7 @@ def looped(over: Any, tree: dict[str, Any]) -> list[str]:
 def names_of(pipeline: Path, tree: dict[str, Any]) -> set[str]:
     """The stages of a pipeline as DVC names them, those of each parameter with `@` and its key."""
     names = set[str]()
-    for name, body in YAML(typ="safe").load(pipeline.read_text())["stages"].items():
+    for name, body in bodies_of(pipeline).items():
         if "matrix" in body:
             axes = [looped(axis, tree) for axis in body["matrix"].values()]
             names |= {f"{name}@{'-'.join(keys)}" for keys in itertools.product(*axes)}

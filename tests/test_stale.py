@@ -26,15 +26,15 @@ stages:
 
 
 @pytest.fixture(scope="module")
-def dvc(warm_python: str) -> Dvc:
+def dvc(call_python: Callable[..., "subprocess.CompletedProcess[str]"]) -> Dvc:
     def call(folder: Path, *words: str) -> None:
-        subprocess.run([warm_python, "-m", "dvc", *words, "-q"], cwd=folder, check=True)
+        call_python("-m", "dvc", *words, "-q", cwd=folder).check_returncode()
 
     return call
 
 
 @pytest.fixture(scope="module")
-def gate(warm_python: str) -> Gate:
+def gate(call_python: Callable[..., "subprocess.CompletedProcess[str]"]) -> Gate:
     """What it says of a clone: without data, and without what DVC keeps."""
 
     def call(folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -42,8 +42,7 @@ def gate(warm_python: str) -> Gate:
         shutil.copytree(folder, clone, ignore=shutil.ignore_patterns("cache", "tmp"))
         for data in ("listed", "weights", "other"):
             (clone / data).unlink()
-        command = [warm_python, SCRIPT]
-        done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+        done = call_python(SCRIPT, cwd=clone)
         shutil.rmtree(clone)
         return done
 

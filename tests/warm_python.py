@@ -39,12 +39,19 @@ server.connect({address!r})
 said = marshal.dumps((os.getcwdb(), [*map(os.fsencode, sys.argv)], {{**os.environb}}))
 socket.send_fds(server, [len(said).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(said)
-process = int.from_bytes(server.recv(4), "big")
+
+def told(size):
+    said = server.recv(size, socket.MSG_WAITALL)
+    if len(said) < size:
+        sys.exit("the warm Python has ended")
+    return int.from_bytes(said, "big", signed=True)
+
+process = told(4)
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
     if signal.getsignal(number) != signal.SIG_IGN:
         signal.signal(number, lambda number, frame: os.kill(process, number))
 open("/proc/self/comm", "w").write(str(process))
-status = int.from_bytes(server.recv(2), "big", signed=True)
+status = told(2)
 if status < 0:
     if -status != signal.SIGKILL:
         signal.signal(-status, signal.SIG_DFL)

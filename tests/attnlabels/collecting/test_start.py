@@ -185,13 +185,9 @@ def test_the_command_says_where_it_is_and_stops_when_told(images, tmp_path):
     ],
     ids=["host", "partner", "study"],
 )
-def test_bad_input_gets_a_line_and_nothing_stays(images, tmp_path, warm_python, words, said):
-    done = subprocess.run(
-        [warm_python, *COLLECT, "images", "--study", "study", "--no-open", "--port", "0", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+def test_bad_input_gets_a_line_and_nothing_stays(images, tmp_path, call_python, words, said):
+    options = ("--study", "study", "--no-open", "--port", "0", *words)
+    done = call_python(*COLLECT, "images", *options, cwd=tmp_path)
     assert done.returncode == 1 and said in done.stderr
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("attnlabels: error: ")
 
