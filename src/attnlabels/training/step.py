@@ -54,10 +54,11 @@ class Step:
         self.parallel = model
         if world.size > 1:
             synchronise(model, world.device)
-            ids = [world.device] if world.device.type == "cuda" else None
-            self.parallel = DistributedDataParallel(model, device_ids=ids)
-            # They are equal: statistics are of all processes. The argument has gone out of use.
-            self.parallel.broadcast_buffers = False
+            self.parallel = DistributedDataParallel(
+                model,
+                device_ids=[world.device] if world.device.type == "cuda" else None,
+                forward_sync_buffers=False,  # they are equal: statistics are of all processes
+            )
 
     def __call__(self, inputs: Inputs, targets: Inputs, *, forward: Forward, loss: Loss) -> None:
         """One update; `inputs` and `targets` are this process's share of the batch.
