@@ -1,5 +1,6 @@
 """Trained networks for other people's tools: safetensors, ONNX, and a card that says what it is."""
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -12,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attnlabels.blocks import none
 from attnlabels.evaluation.cards import PIXELS, data_card, encoder_card, teacher_card
-from attnlabels.models.encoder import features
+from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import building, load_weights, read_config, write_weights
 from attnlabels.models.timm_encoder import TimmEncoder, build_encoder
 from attnlabels.pipeline.places import place_of_folder
@@ -89,12 +91,28 @@ def _write(folder: Path, kind: str, network: nn.Module, config: Mapping[str, Any
     return write_onnx(folder / f"{kind}.onnx", network, size=size)
 
 
+class Passing(nn.Module):
+    """`attnlabels.blocks.none` for torch.export, to which that one's `len` is a constant.
+
+    It then begins anew the slow way, which takes half as long again; and to mend the block itself
+    would make all runs of all studies stale.
+    """
+
+    def forward(
+        self, maps: Float[Tensor, "n c i j"]
+    ) -> tuple[Float[Tensor, "n c i j"], Float[Tensor, "n 0 0"]]:
+        return maps, maps.new_empty(maps.shape[0], 0, 0)
+
+
 class Features(nn.Module):
     """An encoder's forward pass to the features, which is what others want of it."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
+        if isinstance(encoder, Encoder) and isinstance(encoder.block, none.Block):
+            self.encoder = copy.deepcopy(encoder)
+            self.encoder.block = Passing()
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         """Pixels in [0, 1] to features, of a ResNet >= 0."""
