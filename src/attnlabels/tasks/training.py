@@ -24,6 +24,7 @@ from attnlabels.tasks.network import BLOCKS, Network, Outputs
 from attnlabels.training.encoders import Loss, Training
 from attnlabels.training.loop import Loop, fit
 from attnlabels.training.loop import Row as Epoch
+from attnlabels.training.optimizers import kernels_and_gains
 from attnlabels.training.step import Step
 
 Count = Annotated[int, Field(gt=0)]
@@ -176,8 +177,7 @@ def train(
 def _build(task: Task, network: Network, row: Row, recipe: Recipe, *, world: World) -> Training:
     """The network on its device, with its optimizer, its pass and its loss."""
     network.to(world.device).to(memory_format=torch.channels_last)
-    kernels = [each for each in network.parameters() if each.ndim > 1]
-    gains = [each for each in network.parameters() if each.ndim == 1]
+    kernels, gains = kernels_and_gains(network.parameters())
     groups: list[dict[str, Any]] = [
         {"params": kernels, "weight_decay": recipe.weight_decay},
         {"params": gains, "weight_decay": 0.0},

@@ -48,9 +48,7 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     probe, attention = network.probe, network.attention
     assert isinstance(probe, nn.Linear) and isinstance(attention, nn.Module)
     parts = [each for each in network.children() if each not in (probe, attention)]
-    own = [each for part in parts for each in part.parameters() if each.requires_grad]
-    kernels = [each for each in own if each.ndim > 1]
-    gains = [each for each in own if each.ndim == 1]
+    kernels, gains = kernels_and_gains(each for part in parts for each in part.parameters())
     plain = {"adapt": False, "decays": False, "own_rate": False}
     return [
         plain | {"params": kernels, "adapt": True, "decays": True},
@@ -58,6 +56,15 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
         plain | {"params": [*gains, probe.bias]},
         plain | {"params": list(attention.parameters()), "own_rate": True},
     ]
+
+
+def kernels_and_gains(
+    parameters: Iterable[nn.Parameter],
+) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Those that are trained: what has two axes or more, and gains and biases, which have fewer."""
+    trained = [each for each in parameters if each.requires_grad]
+    kernels = [each for each in trained if each.ndim > 1]
+    return kernels, [each for each in trained if each.ndim <= 1]
 
 
 class Lars(torch.optim.Optimizer):

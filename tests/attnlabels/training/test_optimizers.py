@@ -163,6 +163,7 @@ def network() -> nn.Module:
     for name, part in parts.items():
         module.add_module(name, part)
     module.another.bias.requires_grad_(False)
+    module.encoder.gain = nn.Parameter(torch.tensor(0.0))  # as of a residual path of NFNets
     return module
 
 
@@ -173,7 +174,7 @@ def test_each_trained_parameter_is_in_one_group_and_a_frozen_one_in_none() -> No
     assert groups == [
         {"encoder.0.weight", "another.weight"},
         {"probe.weight"},
-        {"encoder.0.bias", "encoder.1.weight", "encoder.1.bias", "probe.bias"},
+        {"encoder.gain", "encoder.0.bias", "encoder.1.weight", "encoder.1.bias", "probe.bias"},
         {"attention.weight", "attention.bias"},
     ]
 
