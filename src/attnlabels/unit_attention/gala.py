@@ -27,14 +27,13 @@ class Attention(nn.Module):
         self.what = Squeeze(channels)
         self.shrink = nn.Conv2d(channels, channels // REDUCTION, 1)
         self.collapse = nn.Conv2d(channels // REDUCTION, 1, 1)
-        self.additive = nn.Parameter(torch.ones(channels, 1, 1))
-        self.multiplicative = nn.Parameter(torch.ones(channels, 1, 1))
+        self.additive = nn.Parameter(torch.ones(channels))  # of one axis: gains do not decay
+        self.multiplicative = nn.Parameter(torch.ones(channels))
 
     def forward(
         self, y: Float[Tensor, "n c i j"]
     ) -> tuple[Float[Tensor, "n c i j"], Float[Tensor, "n i j"]]:
         what, where = self.what(y), self.collapse(F.relu(self.shrink(y)))
-        attention = torch.tanh(
-            self.additive * (what + where) + self.multiplicative * (what * where)
-        )
+        a, m = self.additive[:, None, None], self.multiplicative[:, None, None]
+        attention = torch.tanh(a * (what + where) + m * (what * where))
         return y * attention, norm_over_channels(attention)

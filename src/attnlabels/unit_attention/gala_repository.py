@@ -26,15 +26,14 @@ class Attention(nn.Module):
         self.shrink = nn.Conv2d(channels, hidden, 1)
         self.local = nn.Conv2d(hidden, hidden, LOCAL, padding=LOCAL // 2)
         self.collapse = nn.Conv2d(hidden, 1, 1)
-        self.additive = nn.Parameter(torch.ones(channels, 1, 1))
-        self.multiplicative = nn.Parameter(torch.ones(channels, 1, 1))
+        self.additive = nn.Parameter(torch.ones(channels))  # of one axis: gains do not decay
+        self.multiplicative = nn.Parameter(torch.ones(channels))
 
     def forward(
         self, y: Float[Tensor, "n c i j"]
     ) -> tuple[Float[Tensor, "n c i j"], Float[Tensor, "n i j"]]:
         what = F.relu(self.what(y))
         where = self.collapse(F.relu(self.local(F.relu(self.shrink(y)))))
-        attention = torch.sigmoid(
-            self.additive * (what + where) + self.multiplicative * (what * where)
-        )
+        a, m = self.additive[:, None, None], self.multiplicative[:, None, None]
+        attention = torch.sigmoid(a * (what + where) + m * (what * where))
         return y * attention, attention.float().square().mean(dim=1)

@@ -7,6 +7,7 @@ from timm.layers import SEModule
 from torch import nn
 
 from attnlabels.models.encoder import BACKBONES, Encoder
+from attnlabels.training.optimizers import kernels_and_gains
 from attnlabels.unit_attention import (
     features,
     gala,
@@ -112,6 +113,13 @@ def test_controls_leave_the_features_as_they_are(name):
     y = dense()
     found, map = attention(name)(y)
     assert found is y and map.shape == (2, 3, 5) and map.min() >= 0
+
+
+@pytest.mark.parametrize("name", ["gala", "gala_repository"])
+def test_what_a_and_m_weigh_channels_by_does_not_decay(name):
+    module = attention(name)
+    _, gains = kernels_and_gains(module.parameters())
+    assert {id(module.additive), id(module.multiplicative)} <= {id(each) for each in gains}
 
 
 @pytest.mark.parametrize("channels", [8, 64, 1024])
