@@ -75,7 +75,7 @@ def main(people: Path, report: Path) -> None:
 
 
 def correlate(players: Players, p: MeasureReliability) -> dict[Pairing, np.ndarray]:
-    """The correlations of each image, by whose maps they are of."""
+    """The correlations of each image, by whose maps they are of; of halves not yet corrected."""
     labels, how = players.labels, {"splits": p.splits, "seed": p.seed}
     pairs = all_pairs(players) if p.pairs == "all_pairs" else one_pair(players, seed=p.seed)
     return {

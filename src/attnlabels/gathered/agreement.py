@@ -20,6 +20,7 @@ from attnlabels.metrics.reliability import (
     Players,
     all_pairs,
     ceiling_of_mean,
+    reliability,
     split_halves,
     strangers,
     usable,
@@ -113,15 +114,15 @@ def _agreed(players: Players, blur: Blur, *, splits: int, seed: int) -> Agreed:
     order = np.random.default_rng(seed).permutation(n)
     partners = np.empty(n, np.int64)
     partners[order] = np.roll(order, 1)
-    whole = split_halves(players, splits=splits, seed=seed)
+    halves = split_halves(players, splits=splits, seed=seed)
     return Agreed(
         blur=blur,
         images=n,
         players=float(np.mean([len(each) for each in players.maps])),
         pair=mean_se(pairs),
         null=mean_se(strangers(players, partners, seed=seed)) if n >= FEWEST else None,
-        whole=mean_se(whole),
-        ceiling=mean_se(ceiling_of_mean(whole)),
+        whole=reliability(halves),
+        ceiling=mean_se(ceiling_of_mean(halves)),
         growth=_grow(players, splits=splits, seed=seed),
     )
 

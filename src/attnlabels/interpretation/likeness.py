@@ -128,13 +128,13 @@ def measure_ceilings(people: People, *, splits: int, seed: int) -> Ceilings:
     found = usable(people.players)
     if not len(found.kept):
         return Ceilings(found.kept, {}, np.zeros(0), found.flat_maps, found.few_players)
-    reliable = split_halves(found.players, splits=splits, seed=seed)
+    halves = split_halves(found.players, splits=splits, seed=seed)
     partners = other_class(found.players.labels, seed=seed)
     return Ceilings(
         found.kept,
         {
             "player": one_pair(found.players, seed=seed),
-            "mean_of_players": ceiling_of_mean(reliable),
+            "mean_of_players": ceiling_of_mean(halves),
         },
         strangers(found.players, partners, seed=seed),
         found.flat_maps,

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Real
 
 from attnlabels.metrics.ranks import rank, spearman
 from attnlabels.metrics.saliency import FLAT
-from attnlabels.metrics.statistics import mean_se, spearman_brown
+from attnlabels.metrics.statistics import Mean, mean_se, spearman_brown
 
 # Whose maps are correlated: two players of one image, a pair of them or all; the mean maps of two
 # halves of its players, corrected to all or filled up; players of two images, which is the null.
@@ -97,8 +97,11 @@ def usable(players: Players) -> Usable:
 
 
 def agreement(rhos: Float[np.ndarray, "n"], *, blur: str, pairing: Pairing) -> Agreement:
-    """The mean of the images' correlations; raises ValueError where there are none."""
-    n, rho, se = mean_se(rhos)
+    """The mean of the images' correlations, that of halves corrected to all of their players.
+
+    Raises ValueError where there are none.
+    """
+    n, rho, se = reliability(rhos) if pairing == "split_halves" else mean_se(rhos)
     return Agreement(blur, pairing, n, rho, se)
 
 
@@ -159,14 +162,28 @@ def other_class(labels: Int[np.ndarray, "n"], *, seed: int) -> Order:
 
 
 def split_halves(players: Players, *, splits: int, seed: int) -> Float[np.ndarray, "n"]:
-    """For each image the reliability of the mean map of all its n players.
+    """For each image the correlation of the mean maps of two random halves, mean over the splits.
 
-    The correlation of the mean maps of two random halves, mean over the splits, corrected to n
-    (`spearman_brown`). Of an odd number of players the halves differ by one, for which the
-    correction is too small, by at most 0.02, of three players.
+    Of half of its n players each; `reliability` corrects their mean to n.
     """
-    half = _of_halves(players, splits=splits, seed=seed, fill=lambda half, n, rng: half)
-    return np.array([spearman_brown(r) for r in half])
+    return _of_halves(players, splits=splits, seed=seed, fill=lambda half, n, rng: half)
+
+
+def reliability(halves: Float[np.ndarray, "n"]) -> Mean:
+    """What the mean maps of all players would correlate with those of as many others, from halves.
+
+    The mean over images of `split_halves`, corrected (`spearman_brown`), and its standard error by
+    the delta method. Not the mean of what each image's is corrected to: that has no lower bound,
+    and a few images on which two players disagree would be all of it. A mean below 0, of players
+    who share nothing, stays as it is. Of an odd number of players the halves differ by one, for
+    which the correction is too small, by at most 0.02, of three players.
+
+    Raises ValueError where there are none.
+    """
+    n, r, se = mean_se(halves)
+    if r <= 0:
+        return Mean(n, r, se)
+    return Mean(n, spearman_brown(r), None if se is None else 2 * se / (1 + r) ** 2)
 
 
 def bootstrapped_halves(players: Players, *, splits: int, seed: int) -> Float[np.ndarray, "n"]:
@@ -180,9 +197,13 @@ def bootstrapped_halves(players: Players, *, splits: int, seed: int) -> Float[np
     )
 
 
-def ceiling_of_mean(reliabilities: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """What a map of all that players share would correlate with their mean map; 0 if nothing is."""
-    return np.sqrt(np.maximum(reliabilities, 0))
+def ceiling_of_mean(halves: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """What a map of all that players share would correlate with their mean map; 0 if nothing is.
+
+    Of each image, from its `split_halves`: the root of what these are corrected to.
+    """
+    shared = np.maximum(halves, 0)
+    return np.sqrt(2 * shared / (1 + shared))
 
 
 def share_explained(

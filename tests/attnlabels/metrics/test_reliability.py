@@ -15,6 +15,7 @@ from attnlabels.metrics.reliability import (
     ceiling_of_mean,
     one_pair,
     other_class,
+    reliability,
     same_class,
     share_below,
     share_explained,
@@ -106,14 +107,39 @@ def test_split_halves_tell_how_the_mean_of_all_agrees_with_that_of_as_many(
     rng = np.random.default_rng(9)
     others = [each + 1.5 * rng.normal(size=(n, SIDE, SIDE)) for each in shared]
     again = [expected(a.mean(axis=0), b.mean(axis=0)) for a, b in zip(players.maps, others)]
-    found = split_halves(players, splits=20, seed=0)
-    assert found.mean() == pytest.approx(np.mean(again), abs=tolerance)
+    found = agreement(split_halves(players, splits=20, seed=0), blur="box", pairing="split_halves")
+    assert found.rho == pytest.approx(np.mean(again), abs=tolerance)
+
+
+@pytest.mark.parametrize("players", [2, 3, 6])
+def test_players_who_share_nothing_are_not_reliable_however_few(players: int) -> None:
+    rng = np.random.default_rng(0)
+    maps = [*rng.normal(size=(300, players, 3, 3))]  # of so few pixels that halves differ widely
+    alone = Players("box", [str(i) for i in range(300)], np.zeros(300, np.int64), maps)
+    halves = split_halves(alone, splits=10, seed=0)
+    found = reliability(halves)
+    assert halves.min() < -0.5 and abs(found.mean) < 3 * found.se < 0.2
+
+
+def test_maps_that_are_each_others_negative_have_a_reliability() -> None:
+    map = np.arange(9.0).reshape(3, 3)
+    opposite = Players("box", ["one"], np.zeros(1, np.int64), [np.stack([map, -map])])
+    halves = split_halves(opposite, splits=2, seed=0)
+    assert reliability(halves) == (1, -1, None) and ceiling_of_mean(halves) == 0
+
+
+def test_the_error_of_a_reliability_is_that_of_the_bootstrap() -> None:
+    halves = np.random.default_rng(0).uniform(0.1, 0.9, 200)
+    drawn = halves[np.random.default_rng(1).integers(0, 200, (4000, 200))].mean(axis=1)
+    found = reliability(halves)
+    assert found.se == pytest.approx((2 * drawn / (1 + drawn)).std(), rel=0.05)
 
 
 def test_halves_filled_up_agree_less_than_all_would() -> None:
     players, _ = simulated(20, players=8, noise=1.5)
     filled = bootstrapped_halves(players, splits=10, seed=0)
-    assert 0.1 < filled.mean() < split_halves(players, splits=10, seed=0).mean() - 0.1
+    whole = reliability(split_halves(players, splits=10, seed=0))
+    assert 0.1 < filled.mean() < whole.mean - 0.1
 
 
 @pytest.mark.parametrize("ceiling", [split_halves, bootstrapped_halves])
@@ -137,7 +163,7 @@ def test_who_knows_all_that_players_share_explains_all_and_by_the_papers_ceiling
 
 
 def test_nothing_shared_is_a_ceiling_of_zero() -> None:
-    assert ceiling_of_mean(np.array([0.25, 0.0, -0.3])).tolist() == [0.5, 0, 0]
+    assert ceiling_of_mean(np.array([1 / 7, 0.0, -0.3])).tolist() == [0.5, 0, 0]
     with pytest.raises(ValueError, match="mean of 0.000; nothing is there to explain"):
         share_explained(np.ones(2), np.zeros(2), blur="box", ceiling="player")
 
