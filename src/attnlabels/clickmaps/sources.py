@@ -129,7 +129,7 @@ class ClickedImages(PaintedImages):
             return Read(photograph.name, None, photograph.why, lost)
         name, size, counts = photograph.name, photograph.size, Counter[str]()
         kept = of_images(
-            _placed(submissions, size, self.players, counts, self.manner.outside),
+            _placed(submissions, size, self.players, counts, self.manner),
             self.filters,
             counts,
             read_object=partial(_read_object, self.filters, name, size),
@@ -277,9 +277,14 @@ def _placed(
     size: tuple[int, int],
     players: Mapping[str, int],
     counts: Counter[str],
-    outside: Outside,
+    manner: Manner,
 ) -> Iterator[tuple[Int[np.ndarray, "_ 2"], int]]:
-    """Clicks in pixels (row, col) of the image, and the player's number; none left: no yield."""
+    """Clicks in pixels (row, col) of the image, and the player's number.
+
+    A submission that keeps too few inside the image is left out, and counted.
+    """
+    assert manner.filters is not None
+    least = manner.filters.min_clicks or 1
     for each in submissions:
 
         def refuse(i: int, each: Submission = each) -> ValueError:
@@ -295,12 +300,12 @@ def _placed(
             np.zeros(len(each.clicks), np.int64),
             name=each.image,
             size=size,
-            outside=outside,
+            outside=manner.outside,
             refuse=refuse,
         )
         counts["clicks_clipped"] += found.n_clipped
         counts["clicks_dropped"] += found.n_dropped
-        if len(found.points):
+        if len(found.points) >= least:
             yield found.points, players[each.player]
         else:
             counts["few_clicks"] += 1

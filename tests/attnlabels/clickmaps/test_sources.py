@@ -1,6 +1,7 @@
 """Images with clicks, maps and records on them, right and with one thing wrong."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,15 @@ def test_a_click_outside_stops_or_is_dropped_or_clipped():
     clipped, told, _ = read(path, outside="clip")
     assert clipped[0].points.tolist() == [[4, 3], [4, 29]]
     assert told["left_out"]["clicks_clipped"] == 2
+
+
+def test_of_too_few_clicks_is_who_has_them_outside():
+    path = write_csv(
+        ("a/1.png", "[(3, 4), (30, 4)]", "p"), ("b/3.png", "[(3, 4), (5, 6), (30, 4)]", "q")
+    )
+    found, told, _ = read(path, outside="drop", filters=replace(FILTERS, min_clicks=2))
+    assert found[0].map is None and found[2].points.tolist() == [[4, 3], [6, 5]]
+    assert (told["left_out"]["few_clicks"], told["read"]["submissions_used"]) == (1, 1)
 
 
 def test_clicks_on_images_that_are_not_there_stop_or_are_skipped_and_named_once():
