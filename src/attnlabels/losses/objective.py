@@ -107,7 +107,8 @@ class Anchored(Protocol):
 class Targets(NamedTuple):
     """What the outputs are held against: a batch's labels, and the temperature of the contrast.
 
-    `maps` are of the m attended images, >= 0 and of any scale; `fixations` count the points at
+    `maps` are of the m attended images, >= 0, with sums far above the 1e-7 that is added to them
+    (FACTS §5.4), as of maps up to 1; `fixations` count the points at
     each of their pixels. `view_maps` are of the views that are classified, cropped and mirrored
     with them, and 0 everywhere where there is none. What no term of a run reads is None.
     """

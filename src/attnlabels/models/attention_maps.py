@@ -1,7 +1,7 @@
 """Where the attention map of a student comes from: a source is one row of `SOURCES`.
 
 Each is a module called with the `Stages` of the attended images and a `Contrast`, and returns maps
->= 0 [n, size, size] of any scale, which the losses divide by their sum.
+>= 0 [n, size, size] of any scale that keeps their sums, which losses divide by, far above 1e-7.
 """
 
 from collections.abc import Callable, Iterator

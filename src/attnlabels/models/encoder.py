@@ -82,6 +82,8 @@ class Encoder(nn.Module):
         self.conv1 = nn.Conv2d(3, width, kernel, stride, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
+        # Paper: SimCLR's is TensorFlow's SAME, which pads an even side at its end alone, and so has
+        # its windows a pixel on. Here both sides are padded, as torchvision and timm have it.
         self.maxpool = nn.MaxPool2d(3, 2, padding=1) if stem == "imagenet" else nn.Identity()
         channels = width
         stages = []
@@ -179,8 +181,8 @@ def _stage(
     *,
     stride: int,
 ) -> nn.Sequential:
-    # SimCLR projects the shortcut of each stage's first block even where shapes agree; torchvision
-    # and timm do not for ResNet-18/34's first stage. We keep theirs, so that weights travel.
+    # Paper: SimCLR projects the shortcut of each stage's first block even where shapes agree. In
+    # ResNet-18/34's first stage torchvision and timm do not, nor do we, so that weights travel.
     shortcut = None
     if stride != 1 or channels != planes * unit.expansion:
         shortcut = nn.Sequential(
