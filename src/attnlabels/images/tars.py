@@ -158,7 +158,7 @@ def read_members(tar: Path) -> Iterator[tarfile.TarInfo]:
     """
     try:
         with tarfile.open(tar, "r:") as file:
-            members = [*_forward(file)]
+            members = [*forward(file)]
             end = file.offset  # of the last member; a whole tar has blocks of zeros there
     except NO_TAR as error:
         raise ValueError(f"{tar}: cut short, or no tar ({error}); fetch it again") from error
@@ -189,7 +189,8 @@ class Odd(ValueError):
     """A sample that cannot be taken; what it says follows the sample's name."""
 
 
-def _forward(file: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def forward(file: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar that may be a stranger's; raises one of NO_TAR where it is none."""
     for member in file:
         if member.size < 0:  # Python before 3.11.14 would come here again and again
             raise tarfile.ReadError(f"a member of {member.size} bytes")

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from attnlabels.images.decoding import decode
 from attnlabels.images.overlays import colour_map, fit_inside, overlay, spread
-from attnlabels.pipeline.places import settle
+from attnlabels.pipeline.places import require_ours, settle
 from attnlabels.pipeline.writing import replacing
 from attnlabels.shards.index import KINDS
 from attnlabels.shards.shards import Sample, Shards
@@ -19,6 +20,8 @@ GAP = 8
 WIDTH = 3 * (SIDE + GAP) + GAP  # of a sample
 LINE = 18  # of text
 LONGEST = 44  # letters of a key
+PNG, NOTE = b"\x89PNG\r\n\x1a\n", b"Software\0attnlabels show"
+HEAD = 256  # bytes of a PNG in which the note is
 INK, FAINT = (0, 0, 0), (110, 110, 110)
 
 
@@ -30,6 +33,7 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
     ValueError or OSError if the shards are not whole, or if `out` is a folder.
     """
     settle(Path(out))
+    require_ours(Path(out), lambda data: data.startswith(PNG) and NOTE in data[:HEAD])
     samples = Shards(Path(shards))
     chosen = spread(len(samples), count)
     columns = min(columns, len(chosen))
@@ -45,7 +49,15 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
     drawn_by = KINDS[samples.index["maps_by"]["kind"]]
     title = f"{len(tiles)} of {len(samples)} images, maps by {drawn_by}"
     with replacing(Path(out)) as aside:
-        _write(sheet, [((GAP, 3), title, INK)]).save(aside, format="PNG", optimize=True)
+        drawn = _write(sheet, [((GAP, 3), title, INK)])
+        drawn.save(aside, format="PNG", optimize=True, pnginfo=_note())
+
+
+def _note() -> PngInfo:
+    """What tells a sheet from a picture of the user's, which none may replace."""
+    note = PngInfo()
+    note.add(b"tEXt", NOTE)
+    return note
 
 
 def _draw(sample: Sample, classes: Sequence[str]) -> UInt8[np.ndarray, "h w 3"]:

@@ -19,7 +19,7 @@ import numpy as np
 from attnlabels.files.damage import NO_ARRAY
 from attnlabels.images.decoding import read_size
 from attnlabels.images.formats import KINDS as IMAGES
-from attnlabels.images.tars import fault_of
+from attnlabels.images.tars import NO_TAR, fault_of, forward
 from attnlabels.shards.index import (
     FORMAT,
     NOBODY,
@@ -149,7 +149,7 @@ def _check_shard(
             count = n_read
             if what:
                 yield Fault(place, what)
-    except tarfile.TarError as error:
+    except NO_TAR as error:
         yield Fault(name, f"cut short, or no tar, after {count} samples ({error})")
         return
     if count != entry["count"]:
@@ -161,7 +161,7 @@ def _check_samples(
 ) -> Iterator[tuple[int, Fault]]:
     """The faults of a shard's samples, and how many were read; one of no words if all is well."""
     with tarfile.open(path, "r:") as tar, path.open("rb") as file:
-        runs = groupby(tar, key=lambda member: member.name.partition(".")[0])
+        runs = groupby(forward(tar), key=lambda member: member.name.partition(".")[0])
         for i, (key, run) in enumerate(runs):
             members = list(run)
             place = f"{path.name}: {key or members[0].name}"

@@ -396,6 +396,30 @@ def test_names_that_are_no_text_are_shown_as_one(shards):
     assert first.startswith(rf"{FIRST}: caf\udce9\x1b[2J: the key is not") and first.isprintable()
 
 
+def test_a_member_of_less_than_no_bytes_ends_the_shard_and_the_next_is_looked_at(shards):
+    data = bytearray((shards / FIRST).read_bytes())
+    with tarfile.open(shards / FIRST) as tar:
+        start = tar.getmembers()[1].offset
+    header = data[start : start + 512]
+    header[124:136] = b"\xff" * 10 + b"\xfe\x00"  # -512
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    data[start : start + 512] = header
+    (shards / FIRST).write_bytes(data)
+    (shards / SECOND).unlink()
+    _, cut, missing = faults(shards)
+    assert cut == f"{FIRST}: cut short, or no tar, after 0 samples (a member of -512 bytes)"
+    assert missing == f"{SECOND}: missing"
+
+
+def test_a_header_that_tarfile_stumbles_over_ends_the_shard(shards):
+    with tarfile.open(shards / FIRST, "w", format=tarfile.PAX_FORMAT) as tar:
+        odd = tarfile.TarInfo("image_0.json")
+        odd.pax_headers = {"GNU.sparse.map": "abc"}
+        tar.addfile(odd)
+    assert any(f"{FIRST}: cut short, or no tar, after 0 sam" in each for each in faults(shards))
+
+
 def test_an_extended_header_is_a_fault_as_the_reader_takes_none(shards):
     with tarfile.open(shards / FIRST, "w", format=tarfile.PAX_FORMAT) as tar:
         long = tarfile.TarInfo("image_0." + "x" * 120)
