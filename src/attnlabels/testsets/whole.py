@@ -38,9 +38,7 @@ class Looks(Dataset[list[tuple[int, str]]]):
 
     def __getitem__(self, index: int) -> list[tuple[int, str]]:
         part, start = self.spans[index]
-        files = self.images.images(part, slice(start, start + BLOCK))
-        found = ((row, fault_of(Path(str(file)))) for row, file in enumerate(files, start))
-        return [(row, why) for row, why in found if why]
+        return _faults_of(self.images, part, slice(start, start + BLOCK))
 
 
 def lies_in_files(images: ImageSet) -> bool:
@@ -53,17 +51,29 @@ def lies_in_files(images: ImageSet) -> bool:
 def find_faults(images: ImageSet, kept: Path, *, workers: int) -> Faults:
     """The rows of `images`, which lie in files, of which one cannot be read, in order.
 
-    They are written to the file `kept`, whose name changes with the images, or read from there.
+    They are written to the file `kept`, whose name changes with the images. Where it is there, its
+    rows alone are looked at again: what can be read depends on what is installed too.
     """
     if kept.is_file():
         with refusing(NO_TREE, kept, what="not as it was written", cure="remove it"):
-            return {int(row): str(why) for row, why in json.loads(kept.read_bytes()).items()}
-    looks = Looks(images)
-    loaded = load(looks, workers=workers, batch_size=None)
-    shown = tqdm(loaded, f"checking {images.name}", len(looks), disable=None)
-    found = dict(sorted(chain.from_iterable(shown)))
+            before = {int(row): str(why) for row, why in json.loads(kept.read_bytes()).items()}
+        again = (_faults_of(images, part, slice(i, i + 1)) for i in before for part in images.parts)
+        found = dict(sorted(chain.from_iterable(again)))
+        if found == before:
+            return found
+    else:
+        looks = Looks(images)
+        loaded = load(looks, workers=workers, batch_size=None)
+        shown = tqdm(loaded, f"checking {images.name}", len(looks), disable=None)
+        found = dict(sorted(chain.from_iterable(shown)))
     write_json(kept, {str(row): why for row, why in found.items()})
     return found
+
+
+def _faults_of(images: ImageSet, part: str, rows: slice) -> list[tuple[int, str]]:
+    files = images.images(part, rows)
+    found = ((row, fault_of(Path(str(file)))) for row, file in enumerate(files, rows.start))
+    return [(row, why) for row, why in found if why]
 
 
 def describe(images: ImageSet, faults: Faults) -> str:

@@ -39,9 +39,24 @@ def test_all_broken_images_are_found_at_once(images, tmp_path, monkeypatch, work
 
 def test_what_was_found_is_kept(images, tmp_path, monkeypatch):
     found = find_faults(images, tmp_path / "kept.json", workers=0)
-    monkeypatch.setattr(whole, "fault_of", lambda path: pytest.fail("looked again"))
+    whole_ones = [f"{row}.jpg" for row in range(8) if row not in found]
+    look = whole.fault_of
+
+    def look_again(path):
+        assert path.name not in whole_ones
+        return look(path)
+
+    monkeypatch.setattr(whole, "fault_of", look_again)
     assert find_faults(images, tmp_path / "kept.json", workers=0) == found
     assert json.loads((tmp_path / "kept.json").read_text()).keys() == {"1", "6"}
+
+
+def test_what_can_be_read_meanwhile_is_no_fault_any_more(images, tmp_path, monkeypatch):
+    find_faults(images, tmp_path / "kept.json", workers=0)
+    look = whole.fault_of  # as after what an image is read with was installed
+    monkeypatch.setattr(whole, "fault_of", lambda path: "" if path.name == "6.jpg" else look(path))
+    assert [*find_faults(images, tmp_path / "kept.json", workers=0)] == [1]
+    assert json.loads((tmp_path / "kept.json").read_text()).keys() == {"1"}
 
 
 def test_generated_images_and_arrays_are_no_files(images):
