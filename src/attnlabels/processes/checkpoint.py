@@ -101,7 +101,7 @@ class Scratch:
             (self.folder / "lock").unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
+        with suppress(OSError):  # it holds a state, or another process was first
             self.folder.rmdir()
 
     def read(self) -> dict[str, Any] | None:

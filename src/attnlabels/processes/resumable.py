@@ -84,7 +84,8 @@ class Resumable:
         leaving = self.asked and kind is SystemExit
         for each, handler in self.before.items():
             signal.signal(each, signal.SIG_IGN if leaving else handler)
-        self.scratch.unlock()
+        if self.world.first:
+            self.scratch.unlock()
 
     def read(self) -> dict[str, Any] | None:
         """The state last written, the same in every process, or None."""

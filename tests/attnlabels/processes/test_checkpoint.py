@@ -196,3 +196,16 @@ def test_a_scratch_that_cannot_be_written_is_one_line_with_the_variable(scratch,
         with pytest.raises(OSError, match=r"run-1.*: cannot be written \(Not a directory\); set A"):
             use()
     scratch.unlock()  # of what was never locked
+
+
+def test_a_folder_that_another_process_removed_meanwhile_is_no_error(scratch, monkeypatch):
+    scratch.lock()
+    rmdir = Path.rmdir
+
+    def removed_before(folder):
+        rmdir(folder)
+        rmdir(folder)
+
+    monkeypatch.setattr(Path, "rmdir", removed_before)
+    scratch.unlock()
+    assert not scratch.folder.exists()
