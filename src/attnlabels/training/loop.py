@@ -116,11 +116,14 @@ def fit(
         )
 
         def everything() -> dict[str, Any]:
-            return {**training.state_dict(), **vars(so_far)}
+            return {**training.state_dict(), **vars(so_far), "random": random_state(world.device)}
 
         hidden = quiet or not world.first or None  # None: where this is no terminal
         with tqdm(desc=title, total=order.total, initial=so_far.step, disable=hidden) as bar:
             for batch in loaded:
+                if state:  # not sooner: a loader draws a number as it begins
+                    set_random_state(state["random"], world.device)
+                    state = None
                 rate = loop.rate(so_far.step, order)
                 progress = so_far.step / order.total
                 with naming_images(batch, samples, step=so_far.step):
@@ -133,6 +136,18 @@ def fit(
                 kept.done(so_far.step, everything)
         kept.save(so_far.step, everything)  # what follows may still fail, and would cost the run
     return so_far.history
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Of torch's generators, which a network's dropout draws from; each process's are the same."""
+    drawn = {"cpu": torch.get_rng_state()}
+    return drawn | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int, final: float = 0.0) -> float:

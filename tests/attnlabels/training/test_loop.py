@@ -1,8 +1,12 @@
 import math
 
 import pytest
+import torch
+from torch.utils.data import Dataset
 
-from attnlabels.training.loop import warmup_cosine
+from attnlabels.processes.checkpoint import Scratch
+from attnlabels.processes.world import joined
+from attnlabels.training.loop import Loop, fit, warmup_cosine
 
 
 def test_rises_linearly_from_zero_to_one() -> None:
@@ -42,3 +46,63 @@ def test_without_warm_up_the_first_step_is_full() -> None:
 def test_refuses_a_warm_up_longer_than_the_run(warmup_steps: int) -> None:
     with pytest.raises(ValueError, match="warm-up"):
         warmup_cosine(0, warmup_steps=warmup_steps, total_steps=20)
+
+
+class Numbers(Dataset):
+    """Eight samples that are their own numbers."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, item):
+        return {"index": item[1]}
+
+    def key_of(self, index):
+        return str(index)
+
+
+class Drawing:
+    """Draws from torch's generator in each step, as dropout does, and may be killed in one."""
+
+    def __init__(self, killed_in=None):
+        self.total, self.steps, self.killed_in = 0.0, 0, killed_in
+
+    def step(self, batch, *, rate, progress):
+        if self.steps == self.killed_in:
+            raise KeyboardInterrupt
+        self.steps += 1
+        self.total += torch.rand(()).item()
+        return {"total": self.total}
+
+    def end_epoch(self, means, *, epoch, step):
+        return {"epoch": epoch, "step": step, "lr": 1.0, **means}
+
+    def state_dict(self):
+        return {"total": self.total, "steps": self.steps}
+
+    def load_state_dict(self, state):
+        self.total, self.steps = state["total"], state["steps"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_network_draws_goes_on_after_a_kill_as_without_one(tmp_path, monkeypatch, workers):
+    monkeypatch.setenv("ATTNLABELS_SCRATCH", str(tmp_path))
+    loop = Loop(
+        batch_size=2,
+        epochs=2,
+        warmup_epochs=0.0,
+        workers=workers,
+        checkpoint_minutes=60.0,
+        checkpoint_steps=1,
+    )
+
+    def train(name, training):
+        torch.manual_seed(3)
+        options = {"seed": 0, "scratch": Scratch(name), "title": name, "quiet": True}
+        with joined() as world:
+            return fit(training, Numbers(), loop, world=world, **options)
+
+    whole = train("whole", Drawing())
+    with pytest.raises(KeyboardInterrupt):
+        train("killed", Drawing(killed_in=5))
+    assert train("killed", Drawing()) == whole
