@@ -10,13 +10,11 @@ of a round are milliseconds from its first press, or, where one only looks, from
 
 import csv
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
-from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +24,7 @@ from attnlabels.collecting.settings import SETTINGS, Task
 from attnlabels.collecting.store import VERSION
 from attnlabels.pipeline.params import read
 from attnlabels.recordings.points import is_inside
+from attnlabels.serving.database import reading
 
 Kind = Literal["practice", "play", "catch", "repeat"]
 CURE = "copy the study's folder again, or take its last backup"
@@ -172,27 +171,13 @@ def read_study(folder: Path) -> Study:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """Reads tables of the database by name, as rows by column, all of one moment."""
-    # A server that has it open, or was killed, keeps what is new in a log beside it. Without one,
-    # the file is all there is: read as that, it leaves no log and no index of one behind.
-    fixed = not path.with_name(f"{path.name}-wal").exists()
-    address = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if fixed else ''}"
     try:
-        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as base:
-            base.row_factory = sqlite3.Row
-            base.execute("BEGIN")
-            (version,) = base.execute("PRAGMA user_version").fetchone()
-            if version != VERSION:
-                raise ValueError(
-                    f"{path}: a study of version {version}; this attnlabels reads version "
-                    f"{VERSION}: use the one that made it"
-                )
+        with reading(path, version=VERSION, cure=CURE) as base:
 
             def rows(table: str, order: str) -> Iterator[dict[str, Any]]:
                 return map(dict, base.execute(f"SELECT * FROM {table} ORDER BY {order}"))
 
             yield rows
-    except sqlite3.Error as error:
-        raise ValueError(f"{path}: no whole database of a study ({error}); {CURE}") from error
     except TypeError as error:  # a table of other columns
         raise ValueError(f"{path}: other columns than a study's ({error}); {CURE}") from error
 

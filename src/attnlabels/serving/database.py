@@ -7,8 +7,9 @@ is there after a kill, and after a power cut where the disk keeps its word.
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from attnlabels.serving.refusals import Refused
 
@@ -52,10 +53,7 @@ class Database:
             self.connection.execute(f"PRAGMA user_version = {version:d}")
         elif found != version:
             self.connection.execute("ROLLBACK")
-            raise ValueError(
-                f"{self.path}: made by another version (schema {found}, here {version}); "
-                "go on with that version of attnlabels"
-            )
+            raise ValueError(other_version(self.path, found, version))
         self.connection.execute("COMMIT")
 
     @contextmanager
@@ -83,6 +81,38 @@ class Database:
     def close(self) -> None:
         with self.lock:
             self.connection.close()
+
+
+@contextmanager
+def reading(path: Path, *, version: int, cure: str) -> Iterator[sqlite3.Connection]:
+    """A database to read all of one moment from, though it be nobody's to write, as a copy may be.
+
+    Its server may be running. Raises ValueError, with the `cure`, for a file that is no whole
+    database, also where this shows as it is read; and for one of another version.
+    """
+    # A server that has it open, or was killed, keeps what is new in a log beside it. Without one,
+    # the file is all there is: read as that, it leaves no log and no index of one behind.
+    fixed = not path.with_name(f"{path.name}-wal").exists()
+    address = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if fixed else ''}"
+    try:
+        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as base:
+            base.row_factory = sqlite3.Row
+            base.execute("BEGIN")
+            (found,) = base.execute("PRAGMA user_version").fetchone()
+            if found == 0:
+                raise ValueError(f"{path}: empty, or no database of a study; {cure}")
+            if found != version:
+                raise ValueError(other_version(path, found, version))
+            yield base
+    except sqlite3.Error as error:
+        raise ValueError(f"{path}: no whole database of a study ({error}); {cure}") from error
+
+
+def other_version(path: Path, found: int, here: int) -> str:
+    return (
+        f"{path}: made by another version (schema {found}, here {here}); go on with that version "
+        "of attnlabels"
+    )
 
 
 def refusal_of(error: sqlite3.OperationalError) -> Exception:

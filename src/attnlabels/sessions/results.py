@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from attnlabels.pipeline.places import require_ours
 from attnlabels.pipeline.writing import replacing
 from attnlabels.psychophysics import analysis
 from attnlabels.psychophysics.analysis import Analysing, Analysis, analyse, write_experiment
 from attnlabels.psychophysics.trials import check_trials
-from attnlabels.serving.database import Database
-from attnlabels.sessions.store import DATABASE, SCHEMA, VERSION
+from attnlabels.serving.database import reading
+from attnlabels.sessions.store import DATABASE, VERSION
 
+CURE = "copy the folder of results again, its log (-wal) with it, or take a backup"
 KIND = "rapid-categorisation"  # the name of the page's plugin
 COLUMNS = f"""
     people.id AS participant, people.number AS number, people."set" AS "set",
@@ -37,12 +39,8 @@ def read_results(folder: Path) -> pd.DataFrame:
     path = folder / DATABASE
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; name what `experiment start` wrote")
-    database = Database(path, schema=SCHEMA, version=VERSION)
-    try:
-        with database.transaction() as db:
-            rows = [dict(row) for row in db.execute(QUERY)]
-    finally:
-        database.close()
+    with reading(path, version=VERSION, cure=CURE) as base:
+        rows = [dict(row) for row in base.execute(QUERY)]
     if not rows:
         raise ValueError(f"{path}: no trials yet; wait for the first participant")
     text = [
@@ -57,6 +55,8 @@ def export_experiment(results: Path, table: Path) -> int:
     Raises what `read_results` raises, and OSError where the table cannot be written.
     """
     rows = read_results(results)
+    header = ",".join(rows.columns).encode()
+    require_ours(table, lambda data: data.partition(b"\n")[0] == header)
     with replacing(table) as aside:
         rows.to_csv(aside, index=False, lineterminator="\n")
     return len(rows)

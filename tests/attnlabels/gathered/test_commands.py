@@ -59,7 +59,7 @@ def test_what_cannot_be_done_is_one_line(call, copied, tmp_path):
         status, _, err = call(*words)
         assert status == 1 and len(err.splitlines()) == 1 and why in err, words
     change(copied.study, "PRAGMA user_version = 3")
-    assert "version 3" in call(*EXPORT)[2]
+    assert "made by another version (schema 3" in call(*EXPORT)[2]
     assert not (tmp_path / "out").exists()
 
 

@@ -52,7 +52,7 @@ def test_where_no_study_is_or_no_round_is_finished_one_is_told(copied, tmp_path)
 
 def test_another_version_is_refused_by_its_number(copied):
     change(copied.study, "PRAGMA user_version = 2")
-    with pytest.raises(ValueError, match="a study of version 2; this attnlabels reads version 1"):
+    with pytest.raises(ValueError, match=r"made by another version \(schema 2, here 1\)"):
         read_study(copied.study)
 
 
@@ -68,7 +68,7 @@ def test_a_damaged_database_is_refused_by_name(copied, start):
 
 def test_an_empty_file_is_no_study(copied):
     (copied.study / "study.sqlite").write_bytes(b"")
-    with pytest.raises(ValueError, match="version 0"):
+    with pytest.raises(ValueError, match="study.sqlite: empty, or no database of a study; copy"):
         read_study(copied.study)
 
 

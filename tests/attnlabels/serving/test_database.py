@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from attnlabels.serving.database import Database
+from attnlabels.serving.database import Database, reading
 from attnlabels.serving.refusals import Refused
 
 SCHEMA = "CREATE TABLE things (n INTEGER PRIMARY KEY, text TEXT)"
@@ -124,3 +124,35 @@ def test_what_was_answered_is_there_after_a_kill(tmp_path):
         kept = [n for (n,) in db.execute("SELECT n FROM things ORDER BY n")]
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     assert len(kept) >= told and kept == [*range(len(kept))]
+
+
+def test_it_is_read_while_its_server_writes_and_nothing_is_left_beside_a_copy(tmp_path):
+    server = opened(tmp_path / "a.sqlite")
+    read = {"version": 1, "cure": "copy it again"}
+    with server.transaction() as db:
+        db.execute("INSERT INTO things VALUES (1, 'a')")
+    with server.transaction() as db:  # holds the file
+        db.execute("INSERT INTO things VALUES (2, 'b')")
+        with reading(tmp_path / "a.sqlite", **read) as base:
+            assert [row["text"] for row in base.execute("SELECT * FROM things")] == ["a"]
+    server.close()
+    copy = tmp_path / "copied" / "a.sqlite"
+    copy.parent.mkdir()
+    copy.write_bytes((tmp_path / "a.sqlite").read_bytes())
+    with reading(copy, **read) as base:
+        assert len(base.execute("SELECT * FROM things").fetchall()) == 2
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            base.execute("INSERT INTO things VALUES (3, 'c')")
+    assert [path.name for path in copy.parent.iterdir()] == ["a.sqlite"]
+
+
+def test_what_is_no_database_or_another_is_not_read(tmp_path):
+    (tmp_path / "a.sqlite").write_bytes(b"photograph" * 1000)
+    opened(tmp_path / "b.sqlite", version=2).close()
+    for name, why in (("a", "not a database.*; copy it again"), ("b", "another version")):
+        path = tmp_path / f"{name}.sqlite"
+        with (
+            pytest.raises(ValueError, match=f"{name}.sqlite: .*{why}"),
+            reading(path, version=1, cure="copy it again"),
+        ):
+            pass
