@@ -24,7 +24,7 @@ from attnlabels.images.folder import scan
 from attnlabels.images.names import is_image, some_of
 from attnlabels.images.tree import ImageFiles, list_tree
 from attnlabels.pipeline.writing import write_rows
-from attnlabels.serving.texts import read_texts, write_new
+from attnlabels.serving.texts import read_text, read_texts, write_new
 
 IMAGES, DATABASE = "images.csv", "study.sqlite"
 COLUMNS = ("number", "path", "class", "width", "height", "sha256", "catch")
@@ -61,13 +61,14 @@ class Study:
         return sorted({each.label for each in self.images} - {""})
 
 
-def make_folder(folder: Path, *, task: Task | None) -> None:
-    """Write the files of a study that is not there yet; `task` is that of a new one.
+def make_folder(folder: Path, *, task: Task | None) -> bool:
+    """Write the files of a study that is not there yet, and say so; `task` is that of a new one.
 
     Raises ValueError if the study has another task, OSError if `folder` holds something else.
     """
     settings = folder / SETTINGS
-    if not settings.exists():
+    is_new = not settings.exists()
+    if is_new:
         told = template(SETTINGS).replace("task: paint", f"task: {task or 'paint'}", 1)
         files = {name: template(name) for name in (TEXTS, CONSENT)}
         # the settings last: a folder that has them has all
@@ -75,6 +76,7 @@ def make_folder(folder: Path, *, task: Task | None) -> None:
     found = read_settings(settings).task
     if task not in (None, found):
         raise ValueError(f"{settings}: task is {found}, not {task}; name another study")
+    return is_new
 
 
 def open_study(folder: Path, root: Path, found: Sequence[Image]) -> Study:
@@ -88,7 +90,7 @@ def open_study(folder: Path, root: Path, found: Sequence[Image]) -> Study:
         root=root,
         settings=settings,
         texts=read_texts(folder / TEXTS, template=TEMPLATES / TEXTS),
-        consent=(folder / CONSENT).read_text(encoding="utf-8"),
+        consent=read_text(folder / CONSENT),
         images=found,
     )
     _require_playable(study)

@@ -22,7 +22,7 @@ from attnlabels.collecting.folder import (
 from attnlabels.collecting.game import Game
 from attnlabels.collecting.guessing import Guesser, Partner
 from attnlabels.collecting.pictures import Pictures
-from attnlabels.collecting.settings import SETTINGS, Task, read_settings
+from attnlabels.collecting.settings import CONSENT, SETTINGS, TEXTS, Task, read_settings
 from attnlabels.collecting.store import (
     has_participants,
     keep_stamps,
@@ -33,17 +33,20 @@ from attnlabels.collecting.store import (
     told_of,
 )
 from attnlabels.serving.database import Database
-from attnlabels.serving.holding import hold
+from attnlabels.serving.holding import LOCK, hold
 from attnlabels.serving.joining import JoinCode
 from attnlabels.serving.running import Listening, serve_study
 from attnlabels.serving.safety import Application, Hosts
 from attnlabels.serving.site import Limits, Site, application, static_files
+from attnlabels.serving.texts import remove_new
 from attnlabels.serving.tokens import open_key
 
 OpenPartner = Callable[[Sequence[str]], Partner]
 PAGES = Path(__file__).parent / "pages"
 SHARED = Path(__file__).parents[1] / "serving" / "pages"
 PAGE = "index.html"
+LOG = (f"{DATABASE}-wal", f"{DATABASE}-shm")  # SQLite's own
+FILES = (SETTINGS, TEXTS, CONSENT, IMAGES, DATABASE, *LOG, LOCK)  # of a study nobody played yet
 NEW = "restore it, or begin another study"
 
 
@@ -71,16 +74,17 @@ class Collection:
         Raises ValueError or OSError, naming what is wrong and where, also for images, settings or a
         partner that people did not take part with. `ids` makes those of participants and rounds.
         """
-        self.ends = ExitStack()
+        self.ends, is_new = ExitStack(), make_folder(folder, task=task)
+        self.ends.callback(os.close, hold(folder))
         try:
-            make_folder(folder, task=task)
-            self.ends.callback(os.close, hold(folder))
             self.database = open_store(folder / DATABASE)
             self.ends.callback(self.database.close)
             self.study = _opened(images, folder, self.database)
             opened = partner(self.study.classes) if partner else None
             _settle(self.study, self.database, opened)
         except BaseException:
+            if is_new:
+                remove_new(folder, FILES)
             self.ends.close()
             raise
         self.guesser = Guesser(opened) if opened else None

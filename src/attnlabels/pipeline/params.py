@@ -28,7 +28,8 @@ def record(cls: type[Record]) -> type[Record]:
 def read(path: Path = PARAMS) -> dict[str, Any]:
     """The whole parameter file, as DVC reads it: YAML 1.2, doubled keys refused."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no parameter file here; run from the project's root")
+        here = "run from the project's root" if path == PARAMS else "name one that is there"
+        raise FileNotFoundError(f"{path}: no parameter file here; {here}")
     try:
         tree = _parsed(path.read_bytes())
     except YAMLError as error:

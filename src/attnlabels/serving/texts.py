@@ -3,7 +3,7 @@
 The template of a study's texts says which sentences there are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,27 @@ def write_new(folder: Path, files: Mapping[str, str], *, lacks: str) -> None:
     for name, text in files.items():
         with replacing(folder / name) as aside:
             aside.write_text(text, encoding="utf-8")
+
+
+def remove_new(folder: Path, files: Iterable[str]) -> None:
+    """Remove the `files` of a study that was begun just now and refused, and the folder if empty.
+
+    Left there, they would refuse the very settings that mend it.
+    """
+    for name in files:
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def read_text(path: Path) -> str:
+    """A text that its user may have edited; raises ValueError or FileNotFoundError naming it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; restore it, or begin another folder")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no UTF-8 ({error}); save it as UTF-8") from error
 
 
 def read_texts(path: Path, *, template: Path) -> dict[str, Any]:

@@ -4,19 +4,20 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
-from attnlabels.serving.holding import hold
+from attnlabels.serving.holding import LOCK, hold
 from attnlabels.serving.joining import JoinCode
 from attnlabels.serving.running import Listening, serve_study
 from attnlabels.serving.safety import Application, Hosts
 from attnlabels.serving.site import Limits, application
-from attnlabels.serving.texts import read_texts, version_of, write_new
+from attnlabels.serving.texts import read_text, read_texts, remove_new, version_of, write_new
 from attnlabels.serving.tokens import open_key
 from attnlabels.sessions.app import Consent, site_of
 from attnlabels.sessions.made import Made, read_made
 from attnlabels.sessions.settings import Settings, read_settings, require_same, write_settings
-from attnlabels.sessions.store import Store
+from attnlabels.sessions.store import DATABASE, Store
 
 SETTINGS, TEXTS, CONSENT = "settings.yaml", "texts.yaml", "consent.md"
+FILES = (SETTINGS, TEXTS, CONSENT, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK)
 TEMPLATES = Path(__file__).parent
 
 
@@ -42,14 +43,16 @@ class Running:
         Raises ValueError or OSError, naming what is wrong and where, also for results that began
         with another experiment or other settings.
         """
-        made = read_made(experiment)
+        made, is_new = read_made(experiment), not (results / SETTINGS).exists()
         used = make_results(results, settings)
         texts = read_texts(results / TEXTS, template=TEMPLATES / TEXTS)
-        text = (results / CONSENT).read_text(encoding="utf-8")
+        text = read_text(results / CONSENT)
         self.lock = hold(results)
         try:
             self.store = Store(results, made, used, app=version("attnlabels"))
         except BaseException:
+            if is_new:
+                remove_new(results, FILES)
             os.close(self.lock)
             raise
         site = site_of(

@@ -8,7 +8,9 @@ import urllib.request
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 
 from attnlabels.collecting.rounds import OUTCOMES as BY_TASK
@@ -110,6 +112,17 @@ def test_a_study_that_is_refused_is_not_held(images, tmp_path):
     for _ in range(2):
         with pytest.raises(ValueError, match="no image is called so"):
             open_again(images, tmp_path / "study")
+
+
+def test_a_new_study_that_is_refused_leaves_nothing_that_refuses_what_mends_it(tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for i in range(4):
+        cv2.imwrite(str(flat / f"{i}.png"), np.full((40, 40, 3), 60 * i, np.uint8))
+    with pytest.raises(ValueError, match="or take --task peek or look"):
+        Collection(flat, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+    Collection(flat, tmp_path / "study", task="peek").close()
 
 
 def test_one_server_a_study(images, tmp_path):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from attnlabels.serving.texts import read_texts, version_of
+from attnlabels.serving.texts import read_text, read_texts, version_of
 
 TEMPLATE = "title: A study\nagree: I agree\nclasses: {}\n"
 
@@ -44,3 +44,11 @@ def test_texts_that_do_not_fit_are_named(texts, text, message):
 def test_another_text_is_another_version():
     assert version_of("I agree") != version_of("I agree.")
     assert len(version_of("I agree")) == 12
+
+
+def test_a_text_that_is_not_there_or_no_utf_8_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="consent.md: no such file; restore it"):
+        read_text(tmp_path / "consent.md")
+    (tmp_path / "consent.md").write_bytes("Einverständnis".encode("latin-1"))
+    with pytest.raises(ValueError, match="consent.md: no UTF-8 .*; save it as UTF-8"):
+        read_text(tmp_path / "consent.md")

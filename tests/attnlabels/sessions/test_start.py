@@ -102,6 +102,20 @@ def test_a_start_that_fails_leaves_nothing(results, tmp_path):
     assert not results.exists()
 
 
+def test_new_settings_that_are_refused_leave_nothing(experiment, results, tmp_path):
+    given = tmp_path / "mine.yaml"
+    given.write_text("keys: [s, s]\n")
+    with (
+        pytest.raises(ValueError, match="expected 2 different ones"),
+        running(experiment, results, settings=given),
+    ):
+        pass
+    assert not results.exists()
+    given.write_text("keys: [s, l]\n")
+    with running(experiment, results, settings=given):
+        pass
+
+
 def test_nothing_that_was_stored_is_lost_by_kills(experiment, results):
     answered: set[str] = set()
     server = Server(experiment, results)
