@@ -1,7 +1,6 @@
 """The game's rules on the server: who agreed, who gets what, what a partner says, what is kept."""
 
 import json
-import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -35,13 +34,12 @@ from attnlabels.collecting.store import (
     totals,
 )
 from attnlabels.serving.database import Database
-from attnlabels.serving.joining import JoinCode
+from attnlabels.serving.joining import JoinCode, require_language
 from attnlabels.serving.refusals import Refused
 from attnlabels.serving.site import Action, Answer, Caller
 from attnlabels.serving.texts import version_of
 
 PLACES = 5  # of the board
-LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,3}")
 ASKED_KEPT = 1000  # rounds whose last guess is remembered
 UNKNOWN = "no such round of yours"
 
@@ -69,9 +67,9 @@ class Game:
         settings = study.settings
         self.plays = Plays(len(study.images), open_s=settings.open_minutes * 60)
         with database.transaction() as db:
-            for image, round, finished, outcome in plays(db):
+            for image, round, finished, outcome, ago_s in plays(db):
                 if finished is None:
-                    self.plays.hand(round, image)
+                    self.plays.hand(round, image, ago_s=ago_s)
                 else:
                     self.plays.close(round, image, played=is_play(outcome))
 
@@ -109,9 +107,7 @@ class Game:
         """Somebody agrees to the text that is shown now; who did so before stays who they are."""
         if body.get("consent") != self.version:
             raise Refused(409, "the text to agree to has changed; load the page anew")
-        language = body.get("language")
-        if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
-            raise Refused(400, "language: expected a tag such as en or fr-CA")
+        language = require_language(body.get("language"))
         self.join.require(body.get("code"), address=caller.address)
         with self.database.transaction() as db:
             if caller.session is not None and is_participant(db, caller.session):
@@ -138,13 +134,13 @@ class Game:
                 past = past[:-1]
             else:
                 given = self._hand(db, participant, past, plan)
+            if given is not None and given.kind == "play":
+                self.plays.hand(given.id, given.image)  # before somebody else's is chosen
             points = totals(db) if self.has_points else []
         score = dict(points).get(participant, 0.0)
         if given is None:
             places = board(points, participant, places=PLACES)
             return Answer({"over": True, "score": round(score), "board": places})
-        if given.kind == "play":
-            self.plays.hand(given.id, given.image)
         return Answer(self._told(given, past, plan) | {"score": round(score)})
 
     def _hand(

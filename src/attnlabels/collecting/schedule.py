@@ -38,10 +38,10 @@ class Plays:
         self.handed: dict[str, tuple[int, float]] = {}
         self.open_s, self.clock, self.lock = open_s, clock, threading.Lock()
 
-    def hand(self, round: str, image: int) -> None:
-        """A round of the image was given out."""
+    def hand(self, round: str, image: int, *, ago_s: float = 0.0) -> None:
+        """A round of the image was given out, now or so long ago."""
         with self.lock:
-            self.handed[round] = image, self.clock()
+            self.handed[round] = image, self.clock() - ago_s
 
     def close(self, round: str, image: int, *, played: bool) -> None:
         """A round came to its end."""

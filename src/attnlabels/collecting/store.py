@@ -180,10 +180,13 @@ def change(db: sqlite3.Connection, round: str, columns: Mapping[str, Any]) -> No
     db.execute(f"UPDATE rounds SET {names} WHERE id = ?", (*values, round))
 
 
-def plays(db: sqlite3.Connection) -> list[tuple[int, str, str | None, str | None]]:
-    """Image, id, end and outcome of every round that is a play."""
-    rows = db.execute("SELECT image, id, finished, outcome FROM rounds WHERE kind = 'play'")
-    return [(image, round, finished, outcome) for image, round, finished, outcome in rows]
+def plays(db: sqlite3.Connection) -> list[tuple[int, str, str | None, str | None, float]]:
+    """Image, id, end, outcome, and for how many seconds it has been out, of every play."""
+    rows = db.execute(
+        "SELECT image, id, finished, outcome, 86400 * (julianday('now') - julianday(handed))"
+        " FROM rounds WHERE kind = 'play'"
+    )
+    return [(image, id, finished, outcome, ago_s) for image, id, finished, outcome, ago_s in rows]
 
 
 def totals(db: sqlite3.Connection) -> list[tuple[str, float]]:

@@ -1,8 +1,19 @@
-"""The code that who takes part in a lab's network has to give."""
+"""What who takes part has to say: a language, and in a lab's network a code."""
+
+import re
 
 from attnlabels.serving.rates import Rates
 from attnlabels.serving.refusals import Refused
 from attnlabels.serving.tokens import same
+
+LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,3}")
+
+
+def require_language(given: object) -> str:
+    """The tag of a language; raises Refused for anything else."""
+    if not isinstance(given, str) or not LANGUAGE.fullmatch(given):
+        raise Refused(400, "language: expected a tag such as en or fr-CA")
+    return given
 
 
 class JoinCode:

@@ -1,16 +1,18 @@
 """The experiment as a site: what its page asks the server, and what the server answers."""
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from attnlabels.pipeline.params import check
-from attnlabels.serving.joining import JoinCode
+from attnlabels.serving.joining import JoinCode, require_language
 from attnlabels.serving.refusals import Refused
 from attnlabels.serving.site import Answer, Caller, Limits, Picture, Site, static_files
 from attnlabels.sessions.store import Store
 from attnlabels.sessions.timing import Shown
 
+NUMBER = re.compile(r"[0-9]{1,9}")
 HERE = Path(__file__).parent
 PAGE = HERE / "pages" / "experiment.html"
 SHARED = HERE.parent / "serving" / "pages"
@@ -83,7 +85,7 @@ class _Serving:
         self.code.require(body.get("code"), address=caller.address)
         if body.get("consent") != self.agreed.version:
             raise Refused(409, "The text was changed meanwhile; load the page anew.")
-        language = str(body.get("language", ""))[:20]
+        language = require_language(body.get("language"))
         who = self.store.enrol(
             consent=self.agreed.version, family=caller.browser, language=language
         )
@@ -113,7 +115,7 @@ class _Serving:
     def picture(self, caller: Caller, number: str, asked: Any) -> Picture:
         caller.require()
         pictures = self.store.made.pictures
-        if not (number.isascii() and number.isdecimal()) or int(number[:9]) >= len(pictures):
+        if not NUMBER.fullmatch(number) or int(number) >= len(pictures):
             raise Refused(404, "no such picture")
         path = self.store.made.folder / pictures[int(number)]
         return Picture(path.read_bytes(), "image/png")

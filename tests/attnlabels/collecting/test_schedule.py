@@ -191,3 +191,10 @@ def test_plays_are_counted_while_other_threads_hand_rounds_out():
         thread.join()
         sys.setswitchinterval(before)
     assert not wrong
+
+
+def test_what_was_handed_out_long_before_a_server_began_does_not_count():
+    plays = Plays(3, open_s=600.0)
+    plays.hand("a", 1, ago_s=601.0)
+    plays.hand("b", 2, ago_s=599.0)
+    assert plays.counts().tolist() == [0, 0, 1]

@@ -1,10 +1,10 @@
 import pytest
 
-from attnlabels.serving.joining import JoinCode
+from attnlabels.serving.joining import JoinCode, require_language
 from attnlabels.serving.refusals import Refused
 
 
-@pytest.mark.parametrize("given", [None, "", "lab", "lab77", 7, ["lab7"]])
+@pytest.mark.parametrize("given", [None, "", "lab", "lab77", 7, ["lab7"], "\ud800"])
 def test_a_wrong_code_is_refused(given):
     with pytest.raises(Refused, match="wrong code"):
         JoinCode("lab7").require(given, address="a")
@@ -24,3 +24,13 @@ def test_who_tries_codes_waits_and_the_right_one_is_taken_all_the_same():
         told.append(refused.value.status)
     assert told == [403] * 10 + [429] * 2
     code.require("lab7", address="a")
+
+
+@pytest.mark.parametrize("given", [None, "", "<b>", 7, "\ud800", "a" * 9])
+def test_what_is_no_tag_of_a_language_is_refused(given):
+    with pytest.raises(Refused, match="expected a tag such as en"):
+        require_language(given)
+
+
+def test_the_tag_of_a_language_is_taken():
+    assert require_language("fr-CA") == "fr-CA"

@@ -62,7 +62,19 @@ def test_pictures_are_asked_for_by_number_and_are_those_of_the_trials(person):
 
 
 @pytest.mark.parametrize(
-    "number", ["99999", "-1", "x", "0x1", "1.5", "%2e%2e", "..%2fstimuli.csv", "٣", "9" * 400]
+    "number",
+    [
+        "99999",
+        "-1",
+        "x",
+        "0x1",
+        "1.5",
+        "%2e%2e",
+        "..%2fstimuli.csv",
+        "٣",
+        "9" * 400,
+        "0" * 9 + "99",
+    ],
 )
 def test_pictures_that_are_none_are_refused(person, number):
     assert person.http.get(f"/pictures/{number}").status_code == 404
