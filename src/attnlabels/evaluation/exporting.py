@@ -23,6 +23,7 @@ from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.index import read_index
 from attnlabels.teachers.network import Teacher
 
+CARD = "README.md"
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 NEEDED_OF = {  # a checkpoint's config, by what is exported of it
     "teacher": ("teacher", "image_size"),
@@ -54,13 +55,15 @@ def export(
     checkpoint of this project, and if the extra `export` is not installed.
     """
     scores = {path.name: _read_scores(path) for path in metrics}
-    place_of_folder(out)
+    place = place_of_folder(out, of=CARD)
+    if place in (checkpoint.resolve(), *checkpoint.resolve().parents):
+        raise FileExistsError(f"{checkpoint} is in {out}, which is replaced; name another place")
     if checkpoint.is_dir():
         card = data_card(checkpoint, read_index(checkpoint), data=data, licence=licence)
         with replacing_folder(out) as aside:
             aside.mkdir()
-            (aside / "README.md").write_text(card)
-        return [out / "README.md"]
+            (aside / CARD).write_text(card)
+        return [out / CARD]
 
     kind = "teacher" if "teacher" in read_config(checkpoint) else "encoder"
     config = read_config(checkpoint, *NEEDED_OF[kind])
@@ -77,7 +80,7 @@ def export(
         card = describe(
             aside, config, difference=difference, metrics=scores, data=data, licence=licence
         )
-        (aside / "README.md").write_text(card)
+        (aside / CARD).write_text(card)
         names = sorted(path.name for path in aside.iterdir())
     return [out / name for name in names]
 

@@ -27,7 +27,7 @@ from attnlabels.gathered.quality import RULE, SUSPICIOUS, Player, measure_player
 from attnlabels.gathered.study import Study, read_study
 from attnlabels.images.decoding import decode
 from attnlabels.images.overlays import spread
-from attnlabels.pipeline.places import settle
+from attnlabels.pipeline.places import require_ours, settle
 from attnlabels.reporting.tables import Cell, Row, Table, print_tables
 from attnlabels.studies.page import Drawn, Page, Picture, Pictures, write_page
 
@@ -112,6 +112,7 @@ def report_study(
     what leaving them out changes. Raises ValueError or OSError as `export_study` does.
     """
     settle(out)
+    require_ours(out, is_page)
     told = tell(read_study(study), suspicion=suspicion, blur=blur)
     originals = Originals(images)
     originals.verify(image for image, _ in by_image(told.all.rounds))
@@ -129,6 +130,11 @@ def report_study(
         ),
     )
     return finding
+
+
+def is_page(data: bytes) -> bool:
+    """Whether a file is a page that was written here."""
+    return data[:15].lower() == b"<!doctype html>" and b"attnlabels" in data
 
 
 def tell(study: Study, *, suspicion: float, blur: Blur) -> Told:

@@ -20,7 +20,7 @@ from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.kept import link_or_copy
 from attnlabels.shards.shards import Sample, Shards, encode_map
 
-INDEX = "index.json"
+INDEX, OVERLAY = "index.json", "overlay"
 MAP, POINTS = ".png", ".csv"
 # What Windows lets no file be called, by its documentation of names.
 REFUSED = re.compile(
@@ -51,12 +51,18 @@ class Made(NamedTuple):
         )
 
 
-def require_file_names(names: Sequence[str]) -> None:
+def require_file_names(names: Sequence[str], *, overlays: bool = False) -> None:
     """Raise ValueError unless the files of images of these names can lie beside each other.
 
     On any system: not if two have one name but for its ending or the case of its letters, and not
-    if a name is none on Windows.
+    if a name is none on Windows. Nor if a folder is called as the index is, or the `overlays`'.
     """
+    for ours in (INDEX, OVERLAY) if overlays else (INDEX,):
+        if taken := [name for name in names if name.casefold().startswith(f"{ours}/")]:
+            raise ValueError(
+                f"the labels get a file or folder {ours} of their own, where those of "
+                f"{some_of(taken)} would lie; rename that folder, or write shards"
+            )
     shared: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:
         shared[_stem(name).casefold()].append(name)

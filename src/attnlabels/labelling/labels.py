@@ -16,6 +16,7 @@ from attnlabels.images.overlays import fit_inside, overlay, spread
 from attnlabels.images.remote import fetch, find_remote
 from attnlabels.labelling.batches import Labelling, cut, label_parts
 from attnlabels.labelling.files import (
+    OVERLAY,
     Made,
     read_index_of_files,
     require_file_names,
@@ -109,7 +110,8 @@ def label_as_files(
     def gather(made: Made) -> None:
         write_files(made, out, add=partial(write_overlays, n=n_overlays), threads=work.workers + 1)
 
-    asked = Asked(images, teacher, False, broken, drawing, work, require_file_names)
+    require = partial(require_file_names, overlays=n_overlays > 0)
+    asked = Asked(images, teacher, False, broken, drawing, work, require)
     return read_index_of_files(out) if _label(asked, out, gather) else None
 
 
@@ -200,7 +202,7 @@ def write_overlays(folder: Path, of: Path | None = None, *, n: int) -> None:
     if not n:
         return
     shards = Shards(of or folder)
-    (folder / "overlay").mkdir()
+    (folder / OVERLAY).mkdir()
     for i in spread(len(shards), n):
         sample = shards[i]
         picture = overlay(
@@ -210,7 +212,7 @@ def write_overlays(folder: Path, of: Path | None = None, *, n: int) -> None:
             grid=sample["grid"],
         )
         _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        (folder / "overlay" / f"{sample['key']}.jpg").write_bytes(encoded.tobytes())
+        (folder / OVERLAY / f"{sample['key']}.jpg").write_bytes(encoded.tobytes())
 
 
 def _scratch_beside(place: Path, name: str) -> Scratch:

@@ -171,6 +171,10 @@ def _require_names(data: Path, out: Path) -> None:
         raise ValueError(f"{out}: the teacher's file ends in .safetensors; name it so")
     if data.resolve() in (out.with_suffix(suffix).resolve() for suffix in (".json", ".csv")):
         raise ValueError(f"{data} would be replaced by what is written beside {out}; rename it")
+    if out.is_file() and not out.with_suffix(".json").is_file():
+        raise FileExistsError(
+            f"{out} is there already, without the report of a training; name another place"
+        )
     settle(out, *map(out.with_suffix, (".json", ".csv")))
     for suffix, is_ours in ((".json", _is_report), (".csv", _is_curve)):
         if (there := out.with_suffix(suffix)).exists() and not is_ours(there.read_bytes()):

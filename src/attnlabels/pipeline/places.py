@@ -7,10 +7,11 @@ tells, as it lists what was written and how long each file is.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MARK = ".attnlabels"
+LARGEST = 1 << 28  # bytes of a file that may be one of ours
 ELSEWHERE = "name another place"
 
 
@@ -35,19 +36,34 @@ def place_of_file(path: Path) -> Path:
     return place
 
 
-def place_of_folder(path: Path, *, replace: bool = True) -> Path:
+def require_ours(path: Path, is_ours: Callable[[bytes], bool]) -> None:
+    """Raise FileExistsError if there is a file at `path` of which `is_ours` does not hold.
+
+    For what a command writes wherever its user says: no stage's output, that DVC looks after.
+    """
+    there = path.is_file()
+    if there and (path.stat().st_size > LARGEST or not is_ours(path.read_bytes())):
+        raise FileExistsError(
+            f"{path} is there already, and not what is written there now; {ELSEWHERE}"
+        )
+
+
+def place_of_folder(path: Path, *, replace: bool = True, of: str | None = None) -> Path:
     """The folder that `path` leads to, whether it is there or not.
 
     Raises OSError that says what is in the way: a file, permissions, a folder that may not be
-    replaced, or, unless `replace` is set, one that is not empty.
+    replaced, one without the file that all `of` the kind have, or, unless `replace` is set, one
+    that is not empty.
     """
     place = Path(os.path.realpath(path))
     if place.exists() and not replace and (not place.is_dir() or any(place.iterdir())):
-        raise FileExistsError(f"{path} is there already; remove it, or {ELSEWHERE}")
+        raise FileExistsError(f"{path} is there already; {ELSEWHERE}")
     if place.exists() and not place.is_dir():
         raise FileExistsError(f"{path} is a file; name a folder to write")
     if place.is_dir():
         _require_replaceable(path, place)
+        if of is not None and any(place.iterdir()) and not (place / of).is_file():
+            raise FileExistsError(f"{path} holds something else than is written now; {ELSEWHERE}")
     _require_room(path, place)
     return place
 

@@ -149,8 +149,11 @@ def _prefix(place: Path) -> str:
 
 
 def _remove_abandoned(place: Path, ending: str) -> None:
-    """Remove what processes of this machine that are no more left beside `place`, if one may."""
-    ours = re.compile(rf"{re.escape(_prefix(place))}(\d+)\.{ending}")
+    """Remove what processes of this machine that are no more left beside `place`, if one may.
+
+    Of what they wrote aside, and of what they wrote beside that under its name and another ending.
+    """
+    ours = re.compile(rf"{re.escape(_prefix(place))}(\d+)\.{ending}(\..*)?")
     with suppress(OSError):
         for path in place.parent.iterdir():
             if (found := ours.fullmatch(path.name)) and not _runs(int(found[1])):

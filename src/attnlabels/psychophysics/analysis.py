@@ -17,6 +17,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from attnlabels.metrics.statistics import TTest
+from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.psychophysics.curves import (
     Compared,
@@ -71,6 +72,9 @@ class Analysing:
     permutations: int
     resamples: int  # of participants, for intervals of thresholds
     seed: int
+
+
+REPORT = "report.json"
 
 
 class Analysis(NamedTuple):
@@ -133,10 +137,11 @@ def analyse_experiment(path: Path, out: Path, *, analysing: Analysing) -> Analys
 
 def write_experiment(out: Path, found: Analysis) -> None:
     """What `analyse_experiment` writes, as a folder."""
+    place_of_folder(out, of=REPORT)
     with replacing_folder(out) as aside:
         aside.mkdir()
         write_analysis(aside, found)
-        write_json(aside / "report.json", numbers_of(found))
+        write_json(aside / REPORT, numbers_of(found))
 
 
 def write_analysis(folder: Path, found: Analysis) -> None:

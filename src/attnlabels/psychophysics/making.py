@@ -22,6 +22,7 @@ from attnlabels.images.decoding import read_image, resize
 from attnlabels.images.folder import Manifest
 from attnlabels.images.names import some_of
 from attnlabels.images.tree import list_tree
+from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.writing import replacing_folder, write_rows
 from attnlabels.psychophysics.design import Assignment, cells_of_set, n_sets
 from attnlabels.psychophysics.maps import Maps, NoMap, open_maps
@@ -75,6 +76,7 @@ def make_experiment(
     fit each other or the parameters; nothing is then written.
     """
     types = [*maps, *making.controls]
+    place_of_folder(out, of=TABLE)
     _require(types, making)
     opened = {name: open_maps(folder) for name, folder in maps.items()}
     chosen, set_aside = choose(images, opened, making)

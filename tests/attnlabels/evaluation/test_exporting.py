@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from attnlabels.evaluation.exporting import difference_of, write_onnx
 from attnlabels.models.encoder import BACKBONES, Encoder, features
 from attnlabels.models.files import load_weights, read_config, write_weights
 from attnlabels.models.timm_encoder import build_encoder
+from attnlabels.pipeline.places import mark
 from attnlabels.pipeline.writing import replacing_folder
 from attnlabels.shards.shards import Sample, sha256_of, write_shards
 from attnlabels.teachers.network import Teacher
@@ -342,6 +344,22 @@ def test_a_folder_with_anything_else_in_it_is_not_replaced(checkpoint, tmp_path)
     with pytest.raises(FileExistsError, match="student.safetensors is a file; name a folder"):
         export(checkpoint, tmp_path / "student.safetensors")
     assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
+
+
+def test_labels_are_not_replaced_by_an_export_of_them_or_of_something_else(
+    shards, checkpoint, tmp_path
+):
+    before = {path.name: path.read_bytes() for path in shards.iterdir()}
+    for given in (shards, checkpoint):
+        with pytest.raises(FileExistsError, match="shards holds something else than is written"):
+            export(given, shards)
+    card = tmp_path / "card"
+    export(shards, card)
+    shutil.copy(checkpoint, card / "student.safetensors")
+    mark(card)
+    with pytest.raises(FileExistsError, match="student.safetensors is in .*card, which is repla"):
+        export(card / "student.safetensors", card)
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
 
 
 def test_weights_of_others_are_refused_with_the_cure(tmp_path):

@@ -58,14 +58,25 @@ def test_where_everybody_looks_wrong_all_are_kept_and_told_of(tmp_path):
 
 def test_bad_input_leaves_the_page_as_it_was(copied, tmp_path):
     out = tmp_path / "page.html"
-    out.write_text("before")
+    report_study(copied.study, out, images=copied.images)
+    before = out.read_bytes()
     for path in copied.images.rglob("*.png"):
         path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(ValueError, match="images are gone or others than were shown"):
         report_study(copied.study, out, images=copied.images)
     change(copied.study, "PRAGMA user_version = 9")
-    with pytest.raises(ValueError, match="version 9"):
+    with pytest.raises(ValueError, match="another version"):
         report_study(copied.study, out, images=copied.images)
     with pytest.raises(IsADirectoryError):
         report_study(copied.study, tmp_path, images=copied.images)
-    assert out.read_text() == "before"
+    assert out.read_bytes() == before
+
+
+def test_what_is_no_page_of_ours_is_not_replaced(copied, tmp_path):
+    mine = tmp_path / "notes.html"
+    mine.write_text("<!doctype html>my notes")
+    for file in (mine, copied.study / "study.sqlite"):
+        before = file.read_bytes()
+        with pytest.raises(FileExistsError, match=f"{file.name} is there already, and not what"):
+            report_study(copied.study, file, images=copied.images)
+        assert file.read_bytes() == before

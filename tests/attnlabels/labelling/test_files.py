@@ -182,6 +182,18 @@ def test_names_like_those_of_devices_are_names():
     require_file_names(["console.jpg", "aux1/lpt.png", "a.b/c.d.jpg", "com10.jpg", "ü/é.jpg"])
 
 
+@pytest.mark.parametrize(("folder", "overlays"), [("overlay", 1), ("Index.JSON", 0)])
+def test_a_folder_of_the_name_of_what_lies_beside_the_files_is_refused_before_the_work(
+    photos, labelled, folder, overlays, monkeypatch
+):
+    require_file_names(["overlay/b.jpg", "overlay.jpg", "a/overlay/b.jpg", "index.json.jpg"])
+    draw(photos / folder / "b.jpg", 9)
+    monkeypatch.setattr("attnlabels.labelling.labels.label_parts", None)
+    with pytest.raises(ValueError, match=f"of their own, where those of {folder}/b.jpg would lie"):
+        labelled(photos, n_overlays=overlays)
+    assert left_over() == [] and not Path("maps").exists()
+
+
 def test_overlays_lie_beside_the_files(photos, labelled):
     labelled(photos, n_overlays=2)
     assert len(list(Path("maps/overlay").glob("*.jpg"))) == 2
@@ -190,7 +202,7 @@ def test_overlays_lie_beside_the_files(photos, labelled):
 def test_nothing_is_written_over(photos, labelled, tmp_path):
     (tmp_path / "maps").mkdir()
     (tmp_path / "maps/a.png").write_bytes(b"mine")
-    with pytest.raises(FileExistsError, match="maps is there already; remove it, or name another"):
+    with pytest.raises(FileExistsError, match="maps is there already; name another"):
         labelled(photos)
     assert names("maps") == ["a.png"]
 

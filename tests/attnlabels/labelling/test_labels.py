@@ -351,7 +351,7 @@ def test_a_tar_cut_short_or_with_classes_asked_for_is_refused(labelled, photos):
 
 
 def test_what_is_there_already_is_never_replaced(labelled, photos):
-    with pytest.raises(FileExistsError, match="photos is there already; remove it, or name"):
+    with pytest.raises(FileExistsError, match="photos is there already; name"):
         labelled(photos, "photos")
     Path("empty").mkdir()
     assert len(labelled(photos, "empty")) == 12

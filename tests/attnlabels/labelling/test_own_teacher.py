@@ -311,6 +311,13 @@ def test_files_of_the_users_beside_the_weights_are_kept(recorded, suffix):
         assert theirs.read_text() == text and not Path("mouse.safetensors").exists()
 
 
+def test_weights_that_no_training_here_wrote_are_kept(recorded):
+    Path("mine.safetensors").write_bytes(b"months of work")
+    with pytest.raises(FileExistsError, match="mine.safetensors is there already, without the rep"):
+        tiny(recorded, "mine.safetensors")
+    assert Path("mine.safetensors").read_bytes() == b"months of work"
+
+
 def test_what_an_earlier_training_wrote_beside_the_weights_is_replaced(recorded):
     Path("t.json").write_text(json.dumps({"dev_cc": 0.1, "cc_above_prior": {}, "mine": 1}))
     Path("t.csv").write_text("epoch,step,loss,dev_cc\n")

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from attnlabels.pipeline.places import MARK, place_of_file, place_of_folder, settle
+from attnlabels.pipeline.places import (
+    MARK,
+    place_of_file,
+    place_of_folder,
+    require_ours,
+    settle,
+)
 from attnlabels.pipeline.writing import replacing, replacing_folder
 
 
@@ -126,5 +132,24 @@ def test_an_empty_folder_alone_will_do_where_none_may_be_replaced(tmp_path):
     (tmp_path / "empty").mkdir()
     assert place_of_folder(tmp_path / "empty", replace=False) == tmp_path / "empty"
     write(tmp_path / "ours")
-    with pytest.raises(FileExistsError, match="ours is there already; remove it, or name another"):
+    with pytest.raises(FileExistsError, match="ours is there already; name another"):
         place_of_folder(tmp_path / "ours", replace=False)
+
+
+def test_a_folder_of_another_kind_is_not_replaced_though_it_was_written_so(tmp_path):
+    ours = tmp_path / "ours"
+    write(ours)
+    with pytest.raises(FileExistsError, match="ours holds something else than is written now"):
+        place_of_folder(ours, of="README.md")
+    assert place_of_folder(ours, of="in/a.txt") == ours
+    (tmp_path / "empty").mkdir()
+    place_of_folder(tmp_path / "empty", of="README.md")
+
+
+def test_a_file_is_replaced_by_its_like_alone(tmp_path):
+    file = tmp_path / "a.csv"
+    require_ours(file, lambda data: False)
+    file.write_text("x,y")
+    require_ours(file, lambda data: data == b"x,y")
+    with pytest.raises(FileExistsError, match="a.csv is there already, and not what is written"):
+        require_ours(file, lambda data: data == b"y,x")

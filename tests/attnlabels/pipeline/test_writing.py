@@ -116,6 +116,7 @@ def test_what_a_killed_process_left_goes_with_the_next_that_writes_there(tmp_pat
     for name in (running, elsewhere, left.replace(".out", ".out2")):
         (tmp_path / name).touch()
     others = set(names(tmp_path)) - {left}
+    (tmp_path / f"{left}.half").touch()  # what a writer had beside what it wrote
     write_folder(out, "new") if folder else write_json(out, {})
     assert set(names(tmp_path)) == {"out", *others}
 

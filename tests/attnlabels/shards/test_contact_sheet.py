@@ -118,3 +118,15 @@ def test_the_commands_show_and_check(shards, tmp_path, monkeypatch, capsys):
     assert status == 1 and "shard-000001.tar: in the index but not on the disk" in error
     assert run("check", tmp_path / "nowhere")[0] == 1
     assert run("show", shards)[0] == 2 and run("show", shards, "--count", "0")[0] == 2
+
+
+def test_a_sheet_replaces_a_sheet_and_no_picture_or_shard_of_the_users(shards, tmp_path):
+    show(shards, out=tmp_path / "sheet.png")
+    show(shards, out=tmp_path / "sheet.png", count=2)
+    picture = tmp_path / "mine.png"
+    cv2.imwrite(str(picture), np.zeros((4, 4), np.uint8))
+    for file in (picture, next(shards.glob("*.tar"))):
+        before = file.read_bytes()
+        with pytest.raises(FileExistsError, match=f"{file.name} is there already, and not what"):
+            show(shards, out=file)
+        assert file.read_bytes() == before
