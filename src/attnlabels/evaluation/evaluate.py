@@ -1,5 +1,6 @@
 """The benchmarks of the paper for any frozen encoder, as `attnlabels evaluate` runs them."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from attnlabels.evaluation.datasets import Opened, open_sets, whole_sets
 from attnlabels.evaluation.encoders import FrozenEncoder, Shown, open_encoder
 from attnlabels.evaluation.extraction import encode_squares, fingerprint, kept_features
 from attnlabels.evaluation.students import Precision
+from attnlabels.files.damage import NO_TREE, refusing
 from attnlabels.images.broken import Broken
 from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import write_json, write_rows
@@ -112,11 +114,25 @@ class Written:
     def add(self, found: Scores) -> None:
         """Write the stage's file, with what is in it."""
         folder, tree = self.out / found.stage, self.scores.setdefault(found.stage, {})
+        if found.stage == STAGES[0]:
+            self._require_same(folder / f"{self.run}.json", found.found)
         tree |= found.found
         if found.curves:
             self.curves += found.curves
             write_rows(folder / f"{self.run}.csv", self.curves, columns=CURVE)
         write_json(folder / f"{self.run}.json", tree)
+
+    def _require_same(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Raise FileExistsError where the scores that are there are of another encoder's file."""
+        if not path.is_file():
+            return
+        with refusing(NO_TREE, path, what="not as it was written", cure="name another --out"):
+            before = json.loads(path.read_bytes())
+            if before.get("sha256", about["sha256"]) != about["sha256"]:
+                raise FileExistsError(
+                    f"{path} and the scores of that name are of another file, "
+                    f"{before.get('encoder')}; pass --name, or another --out"
+                )
 
 
 def default_cache() -> Path:

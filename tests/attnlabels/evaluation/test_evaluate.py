@@ -21,7 +21,8 @@ import score_retrieval
 import score_robustness
 from attnlabels import Running, Scoring, Shown, cli, evaluate
 from attnlabels.evaluation import datasets, extraction
-from attnlabels.evaluation.evaluate import BENCHMARKS, default_cache
+from attnlabels.evaluation.benchmarks import Scores
+from attnlabels.evaluation.evaluate import BENCHMARKS, Written, default_cache
 from attnlabels.models.encoder import Encoder
 from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
@@ -84,6 +85,14 @@ def test_what_is_in_the_way_of_a_file_is_told_before_the_encoder_is_opened(data)
     Path("out/probe_linear/student-0.json").mkdir(parents=True)
     with pytest.raises(IsADirectoryError, match="student-0.json is a folder"):
         score("student.safetensors", "probe", imagenet=data["imagenet"])
+
+
+def test_scores_of_another_file_do_not_come_beside_those_that_are_there(tmp_path):
+    first, again = (Scores("evaluate", {"encoder": e, "sha256": "1"}) for e in ("a.pt", "b/a.pt"))
+    Written(tmp_path, "a-0").add(first)
+    Written(tmp_path, "a-0").add(again)  # the same file, elsewhere
+    with pytest.raises(FileExistsError, match="a-0.json and .* of another file, b/a.pt; pass --na"):
+        Written(tmp_path, "a-0").add(Scores("evaluate", {"encoder": "c/a.pt", "sha256": "2"}))
 
 
 def test_all_scores_are_those_of_the_pipelines_stages(
