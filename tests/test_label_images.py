@@ -235,7 +235,9 @@ def test_skipping_a_file_leaves_the_others_labels_as_they_were(label, photograph
 def test_nothing_but_broken_files_is_an_error(label, photographs):
     for path in photographs.rglob("*.JPEG"):
         cut(path)
-    with pytest.raises(ValueError, match="no sample was written; check the stage's input"):
+    with pytest.raises(
+        ValueError, match="no sample was written, as every image was left out; look why"
+    ):
         label(images=photographs, broken="skip")
     assert not list(Path().glob("out/*"))
 

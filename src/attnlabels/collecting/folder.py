@@ -197,6 +197,12 @@ def _require_playable(study: Study) -> None:
         raise ValueError(f"{where}: catch: no image is called so; mend the patterns")
     if study.settings.task != "paint":
         return
+    stray = [each.path for each in study.images if "/" not in each.path]
+    if 0 < len(stray) < len(study.images):
+        raise ValueError(
+            f"{study.root}: {some_of(stray)} beside the folders that say what the images are of; "
+            "move what is in none into one, or take --task peek or look"
+        )
     if not study.classes:
         raise ValueError(
             f"{study.root}: the images are in no folders, and what is painted is named by them; "

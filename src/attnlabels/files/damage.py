@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+# What the system says where there is no room for a file.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # numpy.load of npy and npz; objects, which are pickles, are refused by a ValueError.
 NO_ARRAY = (
     OSError,

@@ -137,6 +137,9 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
         except FileNotFoundError:
             gone = f"{place}: no longer there; put it back"
             return Photograph(name, key, b"", 0, 0, label, gone), np.zeros(0)
+        except PermissionError:
+            closed = f"{place}: may not be read; make it readable (chmod +r)"
+            return Photograph(name, key, b"", 0, 0, label, closed), np.zeros(0)
         h, w = decoded.shape[:2]
         return Photograph(name, key, data, h, w, label, ""), show(
             decoded, self.size, shape=self.shape

@@ -85,7 +85,9 @@ def load_weights(path: Path, module: nn.Module, *, prefix: str = "") -> None:
 
 def _open(path: Path) -> Any:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no weights here; run the stage that trains them")
+        raise FileNotFoundError(
+            f"{path}: no weights here; name a file of them, or run the stage that trains them"
+        )
     try:
         return safe_open(path, framework="pt")
     except SafetensorError as error:

@@ -17,6 +17,7 @@ from zipfile import ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import ArrayLike
 
+from attnlabels.files.damage import FULL
 from attnlabels.pipeline.machine import made_by
 from attnlabels.pipeline.places import mark, place_of_file, place_of_folder
 
@@ -71,9 +72,10 @@ def _aside(path: Path, place: Path) -> Iterator[Path]:
         yield aside
         _remove_abandoned(place, "old")  # not before there is a new one
     except OSError as error:
-        if error.filename or error.errno is None:  # it says where, as our own messages do
+        says_where = error.filename and error.errno not in FULL
+        if says_where or error.errno is None:  # as our own messages are
             raise
-        raise OSError(f"{path}: cannot be written ({error}); make room") from error
+        raise OSError(f"{path}: cannot be written ({error.strerror}); make room there") from error
     finally:
         _remove(aside)
 

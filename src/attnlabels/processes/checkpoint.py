@@ -1,6 +1,5 @@
 """Resumable training state, outside DVC's outputs (which DVC deletes before a stage runs)."""
 
-import errno
 import fcntl
 import hashlib
 import io
@@ -14,10 +13,9 @@ from typing import Any
 
 import torch
 
-from attnlabels.files.damage import NO_STATE, refusing
+from attnlabels.files.damage import FULL, NO_STATE, refusing
 
 ELSEWHERE = "set ATTNLABELS_SCRATCH to a folder that can be written"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class InUse(ValueError):

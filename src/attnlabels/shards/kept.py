@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attnlabels.processes.checkpoint import FULL, cannot_write
+from attnlabels.files.damage import FULL
+from attnlabels.processes.checkpoint import cannot_write
 from attnlabels.shards.index import SAMPLE
 from attnlabels.shards.shards import Sample, Shard, sha256_of, write_shard
 

@@ -154,7 +154,10 @@ def write_index(
         raise ValueError(f"{folder}: maps_by is {maps_by}; expected a kind of {kinds}")
     counts = [len(each.rows) for each in shards.values()]
     if not sum(counts):
-        raise ValueError(f"{folder}: no sample was written; check the stage's input")
+        raise ValueError(
+            "no sample was written, as every image was left out; look why, with `broken` at "
+            "`stop`, or give others"
+        )
     table = np.concatenate([each.rows for each in shards.values()])
     table["shard"] = np.repeat(np.arange(len(counts)), counts)
     np.save(folder / "samples.npy", table)

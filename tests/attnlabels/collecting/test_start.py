@@ -125,6 +125,12 @@ def test_a_new_study_that_is_refused_leaves_nothing_that_refuses_what_mends_it(t
     Collection(flat, tmp_path / "study", task="peek").close()
 
 
+def test_an_image_beside_the_classes_folders_is_named(images, tmp_path):
+    (images / "stray.png").write_bytes((images / "cat" / "0.png").read_bytes())
+    with pytest.raises(ValueError, match=r"images: stray.png beside the folders .*; move what"):
+        Collection(images, tmp_path / "study")
+
+
 def test_one_server_a_study(images, tmp_path):
     with opened(images, tmp_path / "study"):  # noqa: SIM117
         with pytest.raises(BlockingIOError, match="study: another server runs on it"):

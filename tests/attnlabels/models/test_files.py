@@ -110,7 +110,7 @@ def test_a_truncated_file_is_named_with_the_cure(path, length):
 
 def test_a_missing_file_is_named_with_the_cure(tmp_path):
     for path in (tmp_path / "none", tmp_path):  # a folder is no file either
-        with pytest.raises(FileNotFoundError, match="no weights here; run the stage"):
+        with pytest.raises(FileNotFoundError, match="no weights here; name a file of them, or run"):
             load_weights(path, network())
 
 
