@@ -109,7 +109,8 @@ def report_study(
     """Write the page `out`, and return what it finds, in sentences.
 
     `images` is the folder of the study's images. Players above the `suspicion` are told of, and
-    what leaving them out changes. Raises ValueError or OSError as `export_study` does.
+    what leaving them out changes. Raises ValueError or OSError as `export_study` does, and
+    FileExistsError where `out` is there and no page of ours.
     """
     settle(out)
     require_ours(out, is_page)

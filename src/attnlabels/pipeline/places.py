@@ -2,7 +2,8 @@
 
 A file takes a file's place and never a folder's. A folder takes the place of one that is empty, or
 of one that this program wrote and that nobody has added to or changed since: the file MARK in it
-tells, as it lists what was written and how long each file is.
+tells, as it lists what was written and how long each file is. What a command writes at a place of
+its user's choice takes that of its own kind alone: see `require_ours`, and `of` of folders.
 """
 
 import json

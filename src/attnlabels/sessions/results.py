@@ -52,7 +52,8 @@ def read_results(folder: Path) -> pd.DataFrame:
 def export_experiment(results: Path, table: Path) -> int:
     """Write the trials of a folder of results as a CSV; returns how many there are.
 
-    Raises what `read_results` raises, and OSError where the table cannot be written.
+    Raises what `read_results` raises, and OSError where the table cannot be written, or is there
+    and no such table.
     """
     rows = read_results(results)
     header = ",".join(rows.columns).encode()

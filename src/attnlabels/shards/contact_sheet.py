@@ -30,7 +30,7 @@ def show(shards: Path, *, out: Path, count: int = 24, columns: int = 3) -> None:
 
     A map spans the colours of "inferno" from 0 to its largest value; its cells are drawn as they
     are stored. Under it stands the sample's key, its class and how many points it has. Raises
-    ValueError or OSError if the shards are not whole, or if `out` is a folder.
+    ValueError or OSError if the shards are not whole, or if `out` is a folder or another picture.
     """
     settle(Path(out))
     require_ours(Path(out), lambda data: data.startswith(PNG) and NOTE in data[:HEAD])
