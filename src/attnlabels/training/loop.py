@@ -120,10 +120,7 @@ def fit(
 
         hidden = quiet or not world.first or None  # None: where this is no terminal
         with tqdm(desc=title, total=order.total, initial=so_far.step, disable=hidden) as bar:
-            for batch in loaded:
-                if state:  # not sooner: a loader draws a number as it begins
-                    set_random_state(state["random"], world.device)
-                    state = None
+            for batch in drawing_on(loaded, state, world.device):
                 rate = loop.rate(so_far.step, order)
                 progress = so_far.step / order.total
                 with naming_images(batch, samples, step=so_far.step):
@@ -144,10 +141,17 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     return drawn | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
-def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
+def drawing_on(
+    loaded: Iterator[Batch], state: dict[str, Any] | None, device: torch.device
+) -> Iterator[Batch]:
+    """The batches; from the first on, torch draws as the run did whose `state` it goes on from."""
+    for batch in loaded:
+        if state:  # not sooner: a loader draws a number as it begins
+            random, state = state["random"], None
+            torch.set_rng_state(random["cpu"])
+            if device.type == "cuda" and "cuda" in random:  # begun on a CPU, it has none
+                torch.cuda.set_rng_state(random["cuda"], device)
+        yield batch
 
 
 def warmup_cosine(step: int, *, warmup_steps: int, total_steps: int, final: float = 0.0) -> float:
