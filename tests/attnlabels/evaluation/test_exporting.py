@@ -129,7 +129,8 @@ def plain(request, onnx_tools, tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain")
     with replacing_folder(folder / "out") as aside:
         aside.mkdir()
-        (aside / "teacher.onnx").write_text("older")
+        for name in ("README.md", "teacher.onnx"):
+            (aside / name).write_text("older")
     written = export(write_student(folder / "student", **about), folder / "out")
     return encoder(**about)[0], written
 
@@ -349,6 +350,7 @@ def test_a_folder_with_anything_else_in_it_is_not_replaced(checkpoint, tmp_path)
 def test_labels_are_not_replaced_by_an_export_of_them_or_of_something_else(
     shards, checkpoint, tmp_path
 ):
+    mark(shards)
     before = {path.name: path.read_bytes() for path in shards.iterdir()}
     for given in (shards, checkpoint):
         with pytest.raises(FileExistsError, match="shards holds something else than is written"):
