@@ -90,6 +90,7 @@ def evaluate(
     opened = open_encoder(
         encoder, weights=weights, prefix=prefix, shown=shown, device=device, precision=precision
     )
+    written.require_of(opened.identity["sha256"])
     sets = open_sets(imagenet, imagenet_c, imagenet_labels, cifar10, cifar10_c, on=on, seed=drawn)
     score = partial(score_sets, on=on, scoring=scoring, seed=seed)
     with threadpool_limits(running.threads, user_api="blas"):
@@ -111,28 +112,28 @@ class Written:
         self.curves: list[Mapping[str, Any]] = []
         settle(*(out / stage / f"{run}.json" for stage in STAGES))
 
+    def require_of(self, sha256: str) -> None:
+        """Raise FileExistsError where the scores that are there are of another file's encoder."""
+        path = self.out / STAGES[0] / f"{self.run}.json"
+        if not path.is_file():
+            return
+        with refusing(NO_TREE, path, what="not as it was written", cure="name another --out"):
+            before = json.loads(path.read_bytes())
+            encoder, of = before.get("encoder"), before.get("sha256", sha256)
+        if of != sha256:
+            raise FileExistsError(
+                f"{path} and the scores of that name are of another file, {encoder}; pass --name, "
+                "or another --out"
+            )
+
     def add(self, found: Scores) -> None:
         """Write the stage's file, with what is in it."""
         folder, tree = self.out / found.stage, self.scores.setdefault(found.stage, {})
-        if found.stage == STAGES[0]:
-            self._require_same(folder / f"{self.run}.json", found.found)
         tree |= found.found
         if found.curves:
             self.curves += found.curves
             write_rows(folder / f"{self.run}.csv", self.curves, columns=CURVE)
         write_json(folder / f"{self.run}.json", tree)
-
-    def _require_same(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Raise FileExistsError where the scores that are there are of another encoder's file."""
-        if not path.is_file():
-            return
-        with refusing(NO_TREE, path, what="not as it was written", cure="name another --out"):
-            before = json.loads(path.read_bytes())
-            if before.get("sha256", about["sha256"]) != about["sha256"]:
-                raise FileExistsError(
-                    f"{path} and the scores of that name are of another file, "
-                    f"{before.get('encoder')}; pass --name, or another --out"
-                )
 
 
 def default_cache() -> Path:

@@ -88,11 +88,12 @@ def test_what_is_in_the_way_of_a_file_is_told_before_the_encoder_is_opened(data)
 
 
 def test_scores_of_another_file_do_not_come_beside_those_that_are_there(tmp_path):
-    first, again = (Scores("evaluate", {"encoder": e, "sha256": "1"}) for e in ("a.pt", "b/a.pt"))
-    Written(tmp_path, "a-0").add(first)
-    Written(tmp_path, "a-0").add(again)  # the same file, elsewhere
+    written = Written(tmp_path, "a-0")
+    written.require_of("2")
+    written.add(Scores("evaluate", {"encoder": "b/a.pt", "sha256": "1"}))
+    written.require_of("1")  # the same file, be it elsewhere
     with pytest.raises(FileExistsError, match="a-0.json and .* of another file, b/a.pt; pass --na"):
-        Written(tmp_path, "a-0").add(Scores("evaluate", {"encoder": "c/a.pt", "sha256": "2"}))
+        written.require_of("2")
 
 
 def test_all_scores_are_those_of_the_pipelines_stages(
