@@ -16,14 +16,13 @@ from attnlabels.collecting.folder import Image, Study
 from attnlabels.images.decoding import UNREADABLE, decode
 from attnlabels.images.formats import kind_of
 from attnlabels.serving.refusals import Refused
-from attnlabels.serving.site import Caller, Picture
+from attnlabels.serving.site import DIGITS, Caller, Picture, number_of
 
 MIME = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}  # that all browsers read
 ORIENTATION, UPRIGHT = 0x0112, (None, 1)  # of EXIF; browsers turn images by it, we do not
 LEVELS = 3  # of blur around the pointer: each has half the next one's sigma
 QUALITY = 92  # of the JPEG of a blurred image
 PIXELS_KEPT, BYTES_KEPT = 32, 64
-DIGITS = 9
 
 Value = TypeVar("Value")
 
@@ -80,10 +79,10 @@ class Pictures:
 
     def image(self, number: str) -> Image:
         """The image that a client calls so; raises Refused for what is no number of one."""
-        plain = number.isdecimal() and number.isascii() and len(number) <= DIGITS
-        if not plain or int(number) >= len(self.study.images):
+        i = number_of(number, len(self.study.images))
+        if i is None:
             raise Refused(404, f"no image {number[:DIGITS]!r}")
-        return self.study.images[int(number)]
+        return self.study.images[i]
 
     def sigma(self, level: int) -> float:
         """Of a level's blur, in pixels of the image."""

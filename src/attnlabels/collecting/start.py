@@ -32,7 +32,7 @@ from attnlabels.collecting.store import (
     tell,
     told_of,
 )
-from attnlabels.serving.database import Database
+from attnlabels.serving.database import Database, files_of
 from attnlabels.serving.holding import LOCK, hold
 from attnlabels.serving.joining import JoinCode
 from attnlabels.serving.running import Listening, serve_study
@@ -45,8 +45,7 @@ OpenPartner = Callable[[Sequence[str]], Partner]
 PAGES = Path(__file__).parent / "pages"
 SHARED = Path(__file__).parents[1] / "serving" / "pages"
 PAGE = "index.html"
-LOG = (f"{DATABASE}-wal", f"{DATABASE}-shm")  # SQLite's own
-FILES = (SETTINGS, TEXTS, CONSENT, IMAGES, DATABASE, *LOG, LOCK)  # of a study nobody played yet
+FILES = (SETTINGS, TEXTS, CONSENT, IMAGES, *files_of(DATABASE), LOCK)  # of one nobody played yet
 NEW = "restore it, or begin another study"
 
 

@@ -20,6 +20,11 @@ FULL = ("full", "I/O", "readonly", "unable to open")
 BUSY = ("locked", "busy")
 
 
+def files_of(database: str) -> tuple[str, ...]:
+    """The names of a database's file and of those that SQLite has beside it: log, and its index."""
+    return database, f"{database}-wal", f"{database}-shm"
+
+
 class Database:
     """A connection that the server's threads share, one transaction at a time."""
 
@@ -92,7 +97,8 @@ def reading(path: Path, *, version: int, cure: str) -> Iterator[sqlite3.Connecti
     """
     # A server that has it open, or was killed, keeps what is new in a log beside it. Without one,
     # the file is all there is: read as that, it leaves no log and no index of one behind.
-    fixed = not path.with_name(f"{path.name}-wal").exists()
+    _, log, _ = files_of(path.name)
+    fixed = not path.with_name(log).exists()
     address = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if fixed else ''}"
     try:
         with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as base:

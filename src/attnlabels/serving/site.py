@@ -21,6 +21,7 @@ from attnlabels.serving.tokens import Signer
 
 TOKEN_PLACE = "{{token}}"  # in a page, where the token stands
 COOKIE_S = 30 * 24 * 3600
+DIGITS = 9  # of a number that a client sends, at most
 NO_STORE = {"cache-control": "no-store"}
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -60,6 +61,12 @@ class Picture(NamedTuple):
 
     data: bytes
     type: str  # as in image/png
+
+
+def number_of(text: str, n: int) -> int | None:
+    """Which of `n` pictures, counted from 0, a client names so; None for what is no such number."""
+    plain = len(text) <= DIGITS and text.isascii() and text.isdecimal()
+    return int(text) if plain and int(text) < n else None
 
 
 Action = Callable[[Caller, dict[str, Any]], Answer]

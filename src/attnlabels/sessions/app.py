@@ -1,6 +1,5 @@
 """The experiment as a site: what its page asks the server, and what the server answers."""
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,11 +7,18 @@ from typing import Any, NamedTuple
 from attnlabels.pipeline.params import check
 from attnlabels.serving.joining import JoinCode, require_language
 from attnlabels.serving.refusals import Refused
-from attnlabels.serving.site import Answer, Caller, Limits, Picture, Site, static_files
+from attnlabels.serving.site import (
+    Answer,
+    Caller,
+    Limits,
+    Picture,
+    Site,
+    number_of,
+    static_files,
+)
 from attnlabels.sessions.store import Store
 from attnlabels.sessions.timing import Shown
 
-NUMBER = re.compile(r"[0-9]{1,9}")
 HERE = Path(__file__).parent
 PAGE = HERE / "pages" / "experiment.html"
 SHARED = HERE.parent / "serving" / "pages"
@@ -115,7 +121,8 @@ class _Serving:
     def picture(self, caller: Caller, number: str, asked: Any) -> Picture:
         caller.require()
         pictures = self.store.made.pictures
-        if not NUMBER.fullmatch(number) or int(number) >= len(pictures):
+        i = number_of(number, len(pictures))
+        if i is None:
             raise Refused(404, "no such picture")
-        path = self.store.made.folder / pictures[int(number)]
+        path = self.store.made.folder / pictures[i]
         return Picture(path.read_bytes(), "image/png")

@@ -4,6 +4,7 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
+from attnlabels.serving.database import files_of
 from attnlabels.serving.holding import LOCK, hold
 from attnlabels.serving.joining import JoinCode
 from attnlabels.serving.running import Listening, serve_study
@@ -17,7 +18,7 @@ from attnlabels.sessions.settings import Settings, read_settings, require_same, 
 from attnlabels.sessions.store import DATABASE, Store
 
 SETTINGS, TEXTS, CONSENT = "settings.yaml", "texts.yaml", "consent.md"
-FILES = (SETTINGS, TEXTS, CONSENT, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK)
+FILES = (SETTINGS, TEXTS, CONSENT, *files_of(DATABASE), LOCK)
 TEMPLATES = Path(__file__).parent
 
 
