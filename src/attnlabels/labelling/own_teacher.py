@@ -18,7 +18,7 @@ from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.statistics import paired_t, spearman_brown
 from attnlabels.models.files import write_weights
 from attnlabels.pipeline.code import code_of
-from attnlabels.pipeline.places import settle
+from attnlabels.pipeline.places import require_ours, settle
 from attnlabels.pipeline.writing import replacing, write_json, write_rows
 from attnlabels.processes.checkpoint import Scratch, fingerprint
 from attnlabels.processes.world import joined
@@ -177,11 +177,8 @@ def _require_names(data: Path, out: Path) -> None:
         )
     settle(out, *map(out.with_suffix, (".json", ".csv")))
     for suffix, is_ours in ((".json", _is_report), (".csv", _is_curve)):
-        if (there := out.with_suffix(suffix)).exists() and not is_ours(there.read_bytes()):
-            raise FileExistsError(
-                f"{there} is there already, and not of a training like this, whose own would take "
-                "its place; move it, or give the weights another name"
-            )
+        cure = "move it, or give the weights another name"
+        require_ours(out.with_suffix(suffix), is_ours, cure=cure)
 
 
 def _is_report(data: bytes) -> bool:

@@ -37,16 +37,14 @@ def place_of_file(path: Path) -> Path:
     return place
 
 
-def require_ours(path: Path, is_ours: Callable[[bytes], bool]) -> None:
-    """Raise FileExistsError if there is a file at `path` of which `is_ours` does not hold.
+def require_ours(path: Path, is_ours: Callable[[bytes], bool], *, cure: str = ELSEWHERE) -> None:
+    """Raise FileExistsError, with the `cure`, for a file at `path` that `is_ours` does not hold of.
 
     For what a command writes wherever its user says: no stage's output, that DVC looks after.
     """
     there = path.is_file()
     if there and (path.stat().st_size > LARGEST or not is_ours(path.read_bytes())):
-        raise FileExistsError(
-            f"{path} is there already, and not what is written there now; {ELSEWHERE}"
-        )
+        raise FileExistsError(f"{path} is there already, and not what is written there now; {cure}")
 
 
 def place_of_folder(path: Path, *, replace: bool = True, of: str | None = None) -> Path:

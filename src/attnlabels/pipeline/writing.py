@@ -38,12 +38,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, *, of: str | None = None) -> Iterator[Path]:
     """A path beside the folder `path` to make a folder at; the rest is as in `replacing`.
 
     A folder is replaced if it is empty or was written so (see `attnlabels.pipeline.places`).
     """
-    place = place_of_folder(path)
+    place = place_of_folder(path, of=of)
     with _aside(path, place) as aside:
         yield aside
         _require_written(path, aside)

@@ -17,7 +17,6 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from attnlabels.metrics.statistics import TTest
-from attnlabels.pipeline.places import place_of_folder
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.psychophysics.curves import (
     Compared,
@@ -38,6 +37,7 @@ from attnlabels.reporting.tables import Row, Table, as_numbers, write_tables
 
 INTERVAL = (0.025, 0.975)  # quantiles of the resampled shares
 NOT_REACHED = "not reached"
+REPORT = "report.json"
 TEXTS = {
     "accuracy": (
         "Accuracy",
@@ -72,9 +72,6 @@ class Analysing:
     permutations: int
     resamples: int  # of participants, for intervals of thresholds
     seed: int
-
-
-REPORT = "report.json"
 
 
 class Analysis(NamedTuple):
@@ -137,8 +134,7 @@ def analyse_experiment(path: Path, out: Path, *, analysing: Analysing) -> Analys
 
 def write_experiment(out: Path, found: Analysis) -> None:
     """What `analyse_experiment` writes, as a folder."""
-    place_of_folder(out, of=REPORT)
-    with replacing_folder(out) as aside:
+    with replacing_folder(out, of=REPORT) as aside:
         aside.mkdir()
         write_analysis(aside, found)
         write_json(aside / REPORT, numbers_of(found))
