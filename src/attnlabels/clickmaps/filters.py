@@ -44,6 +44,11 @@ class Filters:
     colouring_in: ColouringIn | None
     min_players: Number  # of an image
 
+    @property
+    def least(self) -> int:
+        """Clicks of a submission; one without any says nothing, whatever is asked."""
+        return self.min_clicks or 1
+
 
 def of_players(
     submissions: Iterable[Submission], filters: Filters, counts: Counter[str]
@@ -66,7 +71,7 @@ def of_players(
 
 def _fault(each: Submission, filters: Filters, seen: set[tuple[str, str]]) -> str:
     """By which filter a submission is left out; empty if it stays."""
-    least, most = filters.min_clicks, filters.max_clicks
+    most = filters.max_clicks
     if filters.catch_trial is not None:
         score = _told(each.catch_trial, "user_catch_trial", "catch_trial: null", each)
         if score < filters.catch_trial:
@@ -77,7 +82,7 @@ def _fault(each: Submission, filters: Filters, seen: set[tuple[str, str]]) -> st
         if (each.image, each.player) in seen:
             return "repeated"
         seen.add((each.image, each.player))
-    if len(each.clicks) < (least or 1):  # one without clicks says nothing, whatever is asked
+    if len(each.clicks) < filters.least:
         return "few_clicks"
     if filters.beyond == "exclude" and most is not None and len(each.clicks) > most:
         return "many_clicks"

@@ -129,7 +129,9 @@ class ClickedImages(PaintedImages):
             return Read(photograph.name, None, photograph.why, lost)
         name, size, counts = photograph.name, photograph.size, Counter[str]()
         kept = of_images(
-            _placed(submissions, size, self.players, counts, self.manner),
+            _placed(
+                submissions, size, self.players, counts, self.manner.outside, self.filters.least
+            ),
             self.filters,
             counts,
             read_object=partial(_read_object, self.filters, name, size),
@@ -277,14 +279,10 @@ def _placed(
     size: tuple[int, int],
     players: Mapping[str, int],
     counts: Counter[str],
-    manner: Manner,
+    outside: Outside,
+    least: int,
 ) -> Iterator[tuple[Int[np.ndarray, "_ 2"], int]]:
-    """Clicks in pixels (row, col) of the image, and the player's number.
-
-    A submission that keeps too few inside the image is left out, and counted.
-    """
-    assert manner.filters is not None
-    least = manner.filters.min_clicks or 1
+    """Clicks in pixels (row, col) of the image, and the player's number; `least` or no yield."""
     for each in submissions:
 
         def refuse(i: int, each: Submission = each) -> ValueError:
@@ -300,7 +298,7 @@ def _placed(
             np.zeros(len(each.clicks), np.int64),
             name=each.image,
             size=size,
-            outside=manner.outside,
+            outside=outside,
             refuse=refuse,
         )
         counts["clicks_clipped"] += found.n_clipped

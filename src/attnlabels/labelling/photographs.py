@@ -132,18 +132,18 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
         try:
             data = self.source.read(index)
             decoded = decode(data, name=place)
-        except ValueError as broken:  # whoever labels decides: stop, or skip
-            return Photograph(name, key, b"", 0, 0, label, str(broken)), np.zeros(0)
+        except ValueError as broken:
+            why = str(broken)
         except FileNotFoundError:
-            gone = f"{place}: no longer there; put it back"
-            return Photograph(name, key, b"", 0, 0, label, gone), np.zeros(0)
+            why = f"{place}: no longer there; put it back"
         except PermissionError:
-            closed = f"{place}: may not be read; make it readable (chmod +r)"
-            return Photograph(name, key, b"", 0, 0, label, closed), np.zeros(0)
-        h, w = decoded.shape[:2]
-        return Photograph(name, key, data, h, w, label, ""), show(
-            decoded, self.size, shape=self.shape
-        )
+            why = f"{place}: may not be read; make it readable (chmod +r)"
+        else:
+            h, w = decoded.shape[:2]
+            shown = show(decoded, self.size, shape=self.shape)
+            return Photograph(name, key, data, h, w, label, ""), shown
+        # whoever labels decides: stop, or skip
+        return Photograph(name, key, b"", 0, 0, label, why), np.zeros(0)
 
     def key(self, index: int) -> str:
         """The image's key in the shards."""
