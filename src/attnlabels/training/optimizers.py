@@ -20,8 +20,8 @@ def build_optimizer(
     """Kernels decay and, under LARS, adapt; gains and biases do neither.
 
     So does SimCLR (lars_optimizer.py). A kernel is what has two axes or more, a ViT's position
-    embeddings with them. The kernel of `network.probe` decays but does not adapt. The
-    few parameters of `network.attention`, where it has any, have a rate of their own,
+    embeddings with them. The kernel of `network.probe` decays but does not adapt. The few
+    parameters of `network.attention`, where it has any, have a rate of their own,
     `attention_learning_rate` times the others' (A12). SGD has Nesterov's momentum of 0.9.
     """
     groups = [group for group in parameter_groups(network) if group["params"]]
