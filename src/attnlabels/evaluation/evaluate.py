@@ -95,9 +95,7 @@ def evaluate(
     score = partial(score_sets, on=on, scoring=scoring, seed=seed)
     with threadpool_limits(running.threads, user_api="blas"):
         scored = _scores(encoder, opened, sets, score, broken=broken, running=running)
-        for each in chain(scored, aligned):
-            written.add(each)
-    return written.scores
+        return written.add_all(chain(scored, aligned))
 
 
 class Written:
@@ -125,6 +123,12 @@ class Written:
                 f"{path} and the scores of that name are of another file, {encoder}; pass --name, "
                 "or another --out"
             )
+
+    def add_all(self, found: Iterable[Scores]) -> dict[str, dict[str, Any]]:
+        """Write each as it comes; what is in all files then."""
+        for each in found:
+            self.add(each)
+        return self.scores
 
     def add(self, found: Scores) -> None:
         """Write the stage's file, with what is in it."""
