@@ -115,11 +115,12 @@ def serve(
 
     `address` is said as soon as requests are taken, and `opening` opens it.
     """
-    with closing(bound), _unheard():
+    server = _server(application, root_path)
+    with closing(bound), _stopped_by_signals(server):
         said(address)
         if opening:
             threading.Thread(target=_open, args=(address,), daemon=True).start()
-        _server(application, root_path).run(sockets=[bound])
+        server.run(sockets=[bound])
 
 
 @contextmanager
@@ -155,15 +156,19 @@ def _open(address: str) -> None:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    """Within it, signals that stop do nothing by themselves.
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Within it, signals that stop do no more than stop the server, even before it runs.
 
-    The server hears them, and sends them again once it has stopped: an end that was asked for is
-    no failure.
+    As it runs it hears them itself, and sends them again once it has stopped: an end that was asked
+    for is no failure.
     """
+
+    def stop(*_: Any) -> None:
+        server.should_exit = True
+
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        before = {each: signal.signal(each, lambda *_: None) for each in STOPPING}
+        before = {each: signal.signal(each, stop) for each in STOPPING}
     try:
         yield
     finally:

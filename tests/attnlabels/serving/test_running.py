@@ -4,12 +4,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 
 import pytest
 
 from attnlabels.serving.extra import require_server
-from attnlabels.serving.running import address_of, listen, require_code
+from attnlabels.serving.running import address_of, listen, require_code, serve
 
 SERVER = """
 import sys
@@ -45,6 +46,22 @@ def test_it_answers_until_it_is_told_to_stop_and_ends_well(tmp_path, number):
     os.kill(process.pid, number)
     out, error = process.communicate()
     assert (process.returncode, out, error) == (0, "stopped\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_what_stops_it_as_it_says_its_address_is_heard(number):
+    """As by a script that waits for the address, uses the page and ends the server at once."""
+    late = threading.Timer(30, os.kill, (os.getpid(), number))
+    late.start()
+    serve(
+        lambda environment, start: [],
+        listen("127.0.0.1", 0),
+        address="here",
+        opening=False,
+        said=lambda address: signal.raise_signal(number),
+    )
+    assert late.is_alive()
+    late.cancel()
 
 
 def test_a_port_that_is_taken_is_told():
