@@ -60,7 +60,7 @@ def export(
         raise FileExistsError(f"{checkpoint} is in {out}, which is replaced; name another place")
     if checkpoint.is_dir():
         card = data_card(checkpoint, read_index(checkpoint), data=data, licence=licence)
-        with replacing_folder(out) as aside:
+        with replacing_folder(out, of=CARD) as aside:
             aside.mkdir()
             (aside / CARD).write_text(card)
         return [out / CARD]
@@ -73,7 +73,7 @@ def export(
             "pip install 'attnlabels[export]'"
         )
     network = _build(kind, config, checkpoint)
-    with replacing_folder(out) as aside:
+    with replacing_folder(out, of=CARD) as aside:
         aside.mkdir()
         difference = _write(aside, kind, network, config)
         describe = teacher_card if kind == "teacher" else encoder_card

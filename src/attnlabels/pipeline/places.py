@@ -3,15 +3,18 @@
 A file takes a file's place and never a folder's. A folder takes the place of one that is empty, or
 of one that this program wrote and that nobody has added to or changed since: the file MARK in it
 tells, as it lists what was written and how long each file is. What a command writes at a place of
-its user's choice takes that of its own kind alone: see `require_ours`, and `of` of folders.
+its user's choice takes that of its own kind alone, and there the mark knows short files by their
+contents too: see `require_ours`, and `of` of folders.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MARK = ".attnlabels"
+SHORT = 1 << 20  # bytes of a file that somebody may have written in
 LARGEST = 1 << 28  # bytes of a file that may be one of ours
 ELSEWHERE = "name another place"
 
@@ -67,20 +70,30 @@ def place_of_folder(path: Path, *, replace: bool = True, of: str | None = None) 
     return place
 
 
-def mark(folder: Path) -> None:
-    """Say in `folder` that this program wrote all that is there now, and may replace it."""
-    written = {"written_by": "attnlabels", "files": dict(sorted(_sizes(folder)))}
+def mark(folder: Path, *, by_content: bool = False) -> None:
+    """Say in `folder` that this program wrote all that is there now, and may replace it.
+
+    `by_content`, it may no more if a short file is changed, though to one as long.
+    """
+    sizes = dict(sorted(_sizes(folder)))
+    written = {"written_by": "attnlabels", "files": sizes}
+    if by_content:
+        short = [name for name, size in sizes.items() if 0 <= size <= SHORT]
+        written["sha256"] = {name: _sha256(folder / name) for name in short}
     (folder / MARK).write_text(json.dumps(written, indent=1) + "\n")
 
 
 def _require_replaceable(path: Path, place: Path) -> None:
     try:
-        written = json.loads((place / MARK).read_bytes())["files"].items()
+        said = json.loads((place / MARK).read_bytes())
+        written, contents = said["files"].items(), said.get("sha256", {}).items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no mark of ours
-        written = ()
-    if strange := sorted({*_sizes(place)} - {*written}):
+        written, contents = (), ()
+    strange = sorted(name for name, _ in {*_sizes(place)} - {*written})
+    strange = strange or [name for name, digest in contents if _sha256(place / name) != digest]
+    if strange:
         raise FileExistsError(
-            f"{path} holds {strange[0][0]}, which attnlabels did not write there or somebody has "
+            f"{path} holds {strange[0]}, which attnlabels did not write there or somebody has "
             "changed since; name a new folder, as this one would be replaced as a whole"
         )
     if place == Path.cwd() or place.is_mount():  # no other folder can take their place
@@ -101,6 +114,11 @@ def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
             path = Path(above, name)
             if path.is_symlink() or not any(path.iterdir()):
                 yield str(path.relative_to(folder)), -1
+
+
+def _sha256(path: Path) -> str:
+    """Of what a file holds; an empty string if there is none to read, as where a link leads off."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _require_room(path: Path, place: Path) -> None:

@@ -47,7 +47,7 @@ def replacing_folder(path: Path, *, of: str | None = None) -> Iterator[Path]:
     with _aside(path, place) as aside:
         yield aside
         _require_written(path, aside)
-        mark(aside)
+        mark(aside, by_content=of is not None)
         if not place.exists() or not any(place.iterdir()):
             os.replace(aside, place)
             return

@@ -7,6 +7,7 @@ import pytest
 
 from attnlabels.pipeline.places import (
     MARK,
+    SHORT,
     place_of_file,
     place_of_folder,
     require_ours,
@@ -144,6 +145,21 @@ def test_a_folder_of_another_kind_is_not_replaced_though_it_was_written_so(tmp_p
     assert place_of_folder(ours, of="in/a.txt") == ours
     (tmp_path / "empty").mkdir()
     place_of_folder(tmp_path / "empty", of="README.md")
+
+
+def test_where_its_user_chose_the_place_a_change_that_is_as_long_is_seen(tmp_path):
+    ours = tmp_path / "ours"
+    for text in ("one", "two"):  # what nobody changed is replaced
+        with replacing_folder(ours, of="card.md") as aside:
+            aside.mkdir()
+            (aside / "card.md").write_text(text)
+            (aside / "weights").write_bytes(bytes(SHORT + 1))
+            (aside / "link").symlink_to("nowhere")
+    (ours / "weights").write_bytes(b"1" * (SHORT + 1))  # too long to be anybody's words
+    place_of_folder(ours, of="card.md")
+    (ours / "card.md").write_text("due")
+    with pytest.raises(FileExistsError, match=r"ours holds card\.md, which .* has changed since"):
+        place_of_folder(ours, of="card.md")
 
 
 def test_a_file_is_replaced_by_its_like_alone(tmp_path):
