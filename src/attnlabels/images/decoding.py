@@ -253,7 +253,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bombs, LARGEST is our limit; and of metadata
-            with Image.open(io.BytesIO(data), formats=_readable()) as image:
+            with Image.open(io.BytesIO(data), formats=readable()) as image:
                 yield image
     except UnidentifiedImageError as error:  # its own message tells of an object in memory
         raise ValueError(_unidentified(data, name)) from error
@@ -268,7 +268,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
 
 
 @cache
-def _readable() -> tuple[str, ...]:
+def readable() -> tuple[str, ...]:
     """Those of FORMATS that this installation reads."""
     with suppress(ImportError):
         import pillow_heif
@@ -281,7 +281,7 @@ def _readable() -> tuple[str, ...]:
 def _unidentified(data: bytes, name: str) -> str:
     needed = {"heic": ("HEIF", "pillow-heif"), "avif": ("AVIF", "a Pillow of 11.3 or later")}
     format, library = needed.get(kind_of(data), ("", ""))
-    if format and format not in _readable():
+    if format and format not in readable():
         return f"{name}: {format} is read with {library} alone; install it, or convert the image"
-    why = f"{len(data)} bytes: none of {', '.join(_readable())}"
+    why = f"{len(data)} bytes: none of {', '.join(readable())}"
     return f"{name}: truncated or not an image ({why}); fetch it again"

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attnlabels.files.damage import FULL
+from attnlabels.images.decoding import readable
 from attnlabels.processes.checkpoint import cannot_write
 from attnlabels.shards.index import SAMPLE
 from attnlabels.shards.shards import Sample, Shard, sha256_of, write_shard
@@ -25,10 +26,11 @@ Stamp = list[int] | None  # bytes and time of change in ns; None where there is 
 
 
 class Kept(NamedTuple):
-    """A finished shard, and the images that it left out as they were then."""
+    """A finished shard, the images that it left out as they were then, and what could be read."""
 
     shard: Shard
     skipped: dict[str, Stamp]
+    formats: list[str]
 
 
 def keep_shard(
@@ -49,6 +51,7 @@ def keep_shard(
         "sha256": shard.sha256,
         "rows": shard.rows.tolist(),
         "skipped": {name: _stamp(images / name) for name in skipped},
+        "formats": readable(),
     }
     with _aside(record) as aside:
         aside.write_text(json.dumps(tree))
@@ -61,18 +64,20 @@ def read_kept(path: Path) -> Kept | None:
     except (FileNotFoundError, ValueError):  # ValueError: the power failed as it was written
         return None
     rows = np.array([tuple(row) for row in tree["rows"]], SAMPLE)
-    return Kept(Shard(tree["bytes"], tree["sha256"], rows), tree["skipped"])
+    return Kept(Shard(tree["bytes"], tree["sha256"], rows), tree["skipped"], tree["formats"])
 
 
 def is_current(path: Path, kept: Kept, *, images: Path) -> bool:
     """Whether the shard at `path` is, to the byte, the one that was kept and need not be made anew.
 
-    It is made anew when an image that it left out is no longer the file it was: mended, perhaps.
+    It is made anew when an image that it left out is no longer the file it was, mended perhaps, or
+    when other formats can be read by now.
     """
     return (
         path.is_file()
         and path.stat().st_size == kept.shard.bytes
         and all(_stamp(images / name) == then for name, then in kept.skipped.items())
+        and (not kept.skipped or kept.formats == [*readable()])
         and sha256_of(path) == kept.shard.sha256
     )
 

@@ -27,6 +27,12 @@ def test_a_shard_is_finished_unless_what_it_left_out_is_to_stop(kept, tmp_path):
     assert not is_finished(kept / "one.tar", tmp_path, broken="skip")
 
 
+def test_what_can_be_read_by_now_is_read_if_an_image_was_left_out(kept, tmp_path, monkeypatch):
+    monkeypatch.setattr("attnlabels.shards.kept.readable", lambda: ("JPEG", "HEIF"))
+    assert is_finished(kept / "one.tar", tmp_path, broken="skip")
+    assert not is_finished(kept / "two.tar", tmp_path, broken="skip")
+
+
 def test_finished_shards_are_put_together_with_what_was_left_out(kept, tmp_path):
     about = {"maps_by": {"kind": "teacher"}, "classes": ["a", "b", "c"], "skipped": ["notes.txt"]}
     collect(kept, tmp_path / "out", ["one.tar", "two.tar"], **about)
