@@ -82,7 +82,7 @@ def label_(
     map_size: Annotated[
         int | None,
         typer.Option(
-            min=1,
+            min=2,
             metavar="PX",
             help="Side of a map.  [default: 56, or the teacher's shorter side if that is less]",
         ),

@@ -205,7 +205,7 @@ def _by_opencv(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w *c"
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise ValueError(f"{name}: damaged or not an image ({len(data)} bytes); fetch it again")
+        raise ValueError(f"{name}: damaged or not an image ({len(data)} bytes); {_cure(data)}")
     return pixels
 
 
@@ -284,4 +284,10 @@ def _unidentified(data: bytes, name: str) -> str:
     if format and format not in readable():
         return f"{name}: {format} is read with {library} alone; install it, or convert the image"
     why = f"{len(data)} bytes: none of {', '.join(readable())}"
-    return f"{name}: truncated or not an image ({why}); fetch it again"
+    return f"{name}: truncated or not an image ({why}); {_cure(data)}"
+
+
+def _cure(data: bytes) -> str:
+    if kind_of(data) == "tif":
+        return "fetch it again, or convert it if its samples have more than 16 bits"
+    return "fetch it again"

@@ -31,7 +31,8 @@ class Drawing:
     Images are resized to about as many pixels as the teacher was trained and is scored at, each in
     its own shape, or all in the teacher's. Its file says which that is, as it says the σ of a
     fixation: that of the densities it learnt, or one fitted to its maps. The search ends at
-    `threshold` of the map's maximum, or at `maximum_points`.
+    `threshold` of the map's maximum, or at `maximum_points`. Raises ValueError for a map of one
+    cell, a threshold outside of (0, 1] and no points.
     """
 
     shape: Shape = "own"
@@ -41,6 +42,14 @@ class Drawing:
     maximum_points: int = 64
     mirror: bool = False  # average with the mirror image's map
     precision: Literal["fp32", "bf16"] = "fp32"  # of the teacher's arithmetic
+
+    def __post_init__(self) -> None:
+        if self.map_size is not None and self.map_size < 2:
+            raise ValueError(f"map_size {self.map_size}: expected 2 or more, or nothing has a peak")
+        if not 0 < self.threshold <= 1:
+            raise ValueError(f"threshold {self.threshold}: expected more than 0 and at most 1")
+        if self.maximum_points < 1:
+            raise ValueError(f"maximum_points {self.maximum_points}: expected 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +182,6 @@ def read_labeller(weights: Path, drawing: Drawing) -> Labeller:
     Raises ValueError, before any image is read, if the drawing does not fit.
     """
     labeller = Labeller(read_trained(weights), drawing)
-    labeller.manner.find_points(torch.zeros(0, 1, 1))  # refuses what it would refuse of an image
     if labeller.teacher.backbone.folds:
         fold_batch_norm(labeller.teacher)
     return labeller

@@ -109,6 +109,14 @@ def test_an_avif_is_read_by_pillow_where_opencv_was_built_without_it(monkeypatch
     assert np.abs(decode(data, name="a").astype(int) - np.asarray(photograph())).max() <= 2
 
 
+@pytest.mark.parametrize("shape", [(9, 9), (9, 9, 3)], ids=["grey", "colour"])
+def test_what_is_wrong_with_a_tiff_may_be_its_32_bits(shape, capfd):
+    _, data = cv2.imencode(".tif", np.zeros(shape, np.float32))
+    said = "^a.tif: .*; fetch it again, or convert it if its samples have more than 16 bits"
+    with pytest.raises(ValueError, match=said):
+        decode(data.tobytes(), name="a.tif")
+
+
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 
 

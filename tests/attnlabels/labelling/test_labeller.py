@@ -30,7 +30,10 @@ def test_sizes_are_the_teachers_own(teacher):
     ("changes", "message"),
     [
         ({"map_size": 25}, "map_size 25 of images resized to 24 x 32; expected at most 24"),
-        ({"threshold": 0.0}, "threshold=0.0, expected sigma_px > 0 and threshold above 0"),
+        ({"map_size": 1}, "map_size 1: expected 2 or more"),
+        ({"threshold": 0.0}, "threshold 0.0: expected more than 0 and at most 1"),
+        ({"threshold": float("nan")}, "threshold nan: expected more than 0 and at most 1"),
+        ({"maximum_points": 0}, "maximum_points 0: expected 1 or more"),
     ],
 )
 def test_a_drawing_that_does_not_fit_is_refused(teacher, changes, message):
