@@ -59,7 +59,8 @@ def open_sets(
 
     `imagenet_labels` is a CSV of labels in place of class folders (`attnlabels.images.listed`).
     Corrupted images that are needed and not given are generated with `seed`. Raises ValueError or
-    OSError if there are no images for a benchmark of images, or a folder is not as it should be.
+    OSError if there are no images for a benchmark of images, images for none, or a folder is not as
+    it should be.
     """
     of_images = [each for each in on if each != "alignment"]
     needs: dict[str, Any] = {
@@ -67,16 +68,30 @@ def open_sets(
         "corrupted": bool({*on} & {"robustness", "retrieval-c"}),
         "seed": seed,
     }
+    if (given := imagenet or cifar10) and not of_images:
+        raise ValueError(f"{given}: no benchmark of images is asked for; add one to on, or drop it")
+    _require_read("imagenet", imagenet_c, imagenet, asked=needs["corrupted"])
+    _require_read("cifar10", cifar10_c, cifar10, asked=needs["corrupted"])
     sets: dict[str, Opened] = {}
-    if imagenet and of_images:
+    if imagenet:
         sets["imagenet"] = open_imagenet(imagenet, imagenet_c, labels=imagenet_labels, **needs)
-    if cifar10 and of_images:
+    if cifar10:
         sets["cifar10"] = open_cifar10(cifar10, cifar10_c, **needs)
     if imagenet_labels and not imagenet:
         raise ValueError(f"{imagenet_labels}: labels of which images? give imagenet, their folder")
     if of_images and not sets:
         raise ValueError(f"{', '.join(of_images)}: on which images? give imagenet, cifar10 or both")
     return sets
+
+
+def _require_read(name: str, corrupted: Path | None, clean: Path | None, *, asked: bool) -> None:
+    """Raise ValueError for `corrupted` images that no benchmark would look at."""
+    if corrupted and not asked:
+        raise ValueError(
+            f"{corrupted}: read for robustness and retrieval-c alone; add one to on, or drop it"
+        )
+    if corrupted and not clean:
+        raise ValueError(f"{corrupted}: corrupted images of which? give {name}, those that are not")
 
 
 def open_imagenet(

@@ -81,7 +81,7 @@ def evaluate(
     were. Raises ValueError or OSError if one or a name does not fit.
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
-    _require_benchmarks(on, written.run)
+    _require_benchmarks(on, written.run, of_people=bool(attention or labels or teacher))
     device, precision, drawn = own_device(), running.precision, scoring.test_seed
     aligned: Iterable[Scores] = ()
     if "alignment" in on:
@@ -180,11 +180,19 @@ def _scores(
     yield from score(sets, _extractor(opened, running, cache))
 
 
-def _require_benchmarks(on: Sequence[str], run: str) -> None:
-    """Raises ValueError for a benchmark that is unknown, and a run that is no part of a name."""
+def _require_benchmarks(on: Sequence[str], run: str, *, of_people: bool) -> None:
+    """Raises ValueError for a benchmark that is unknown, and a run that is no part of a name.
+
+    And for data `of_people` if alone others are asked for.
+    """
     if not on or not {*on} <= {*BENCHMARKS}:
         raise ValueError(
             f"on {', '.join(on) or 'nothing'}: expected one or more of {', '.join(BENCHMARKS)}"
+        )
+    if of_people and "alignment" not in on:
+        raise ValueError(
+            "attention, labels and teacher are for alignment, which is not asked for; add it to "
+            "on, or leave them out"
         )
     if Path(run).name != run:
         raise ValueError(f"the name {run!r} is to be part of a file's; leave out what is not")

@@ -253,6 +253,24 @@ def test_folders_that_do_not_fit_are_refused_before_anything_is_encoded(student,
     assert not default_cache().exists() and not Path("out").exists()
 
 
+@pytest.mark.parametrize(
+    ("on", "given", "said"),
+    [
+        ("knn", {"labels": Path("labels")}, "labels and teacher are for alignment, which is not"),
+        ("knn", {"attention": {"eye": Path("eye")}}, "attention, labels and teacher are for"),
+        ("alignment", {}, "imagenet: no benchmark of images is asked for; add one to on, or drop"),
+        ("knn", {"imagenet_c": Path("c")}, "^c: read for robustness and retrieval-c alone; add"),
+        ("robustness", {"cifar10_c": Path("c")}, "^c: corrupted images of which. give cifar10"),
+    ],
+)
+def test_data_that_no_benchmark_would_read_are_refused(student, data, world, on, given, said):
+    if on == "alignment":
+        given = {"attention": {"eye": world / "data/attention/eye"}}
+    with pytest.raises(ValueError, match=said):
+        score(student, on, imagenet=data["imagenet"], **given)
+    assert not list(Path("out").rglob("*.json"))
+
+
 def test_a_broken_image_is_named_and_no_score_is_written(student, data):
     folder = copy(data)
     broken = sorted((folder / "val").rglob("*.*"))[-1]
