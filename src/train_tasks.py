@@ -10,7 +10,7 @@ A stage that was killed goes on to the same weights.
 """
 
 from contextlib import ExitStack
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,10 @@ def score(
     world: World,
 ) -> Scored:
     """What is reported of each run, and what it attends to in the first test examples."""
-    task, found, answered, near = TASKS[name], {}, {}, partial(closeness, seed=seed)
+    task, found, answered = TASKS[name], {}, {}
     shown = next(iter(setting.runs.values())).shown  # any will do: people's maps are the same
     people = {key: read("test", key, shown) for key in setting.people}
-    prior = {key: near(centres(each), each) for key, each in people.items()}
+    prior = {key: closeness(centres(each), each) for key, each in people.items()}
     for each, row in setting.runs.items():
         network, whole = trained[each].network, read("train", row.people, row.shown)
         report: dict[str, Any] = {"task": name, "run": each, "seed": seed, **vars(row)}
@@ -107,7 +107,7 @@ def score(
         report["centre_prior"] = prior
         pictured = {"pictures": test.pictures[:SHOWN], "people": test.maps[:SHOWN]}
         if masks is not None:
-            report["closeness"] = {key: near(masks, each) for key, each in people.items()}
+            report["closeness"] = {key: closeness(masks, each) for key, each in people.items()}
             pictured["masks"] = masks[:SHOWN]
         loss = dict(trained[each].history[-1])
         report |= {"steps": loss.pop("step"), "loss": loss}

@@ -21,12 +21,12 @@ def cc(prediction: Float[np.ndarray, "h w"], density: Float[np.ndarray, "h w"]) 
     """Pearson correlation over pixels; 0 if the prediction is constant."""
     if _constant(density):
         raise ValueError("the density is constant, so no map correlates with it; drop the image")
-    return float(np.mean(_standardised(prediction) * _standardised(density)))
+    return float(np.mean(standardised(prediction) * standardised(density)))
 
 
 def nss(prediction: Float[np.ndarray, "h w"], points: Integer[np.ndarray, "p 2"]) -> float:
     """Mean at the points of the prediction in population standard deviations; 0 if constant."""
-    return float(_at(_standardised(prediction), points).mean())
+    return float(_at(standardised(prediction), points).mean())
 
 
 def kl(prediction: Float[np.ndarray, "h w"], density: Float[np.ndarray, "h w"]) -> float:
@@ -108,7 +108,7 @@ def _constant(values: np.ndarray) -> bool:
     return bool(np.ptp(values) <= FLAT * np.abs(values).max())
 
 
-def _standardised(values: np.ndarray) -> np.ndarray:
+def standardised(values: np.ndarray) -> np.ndarray:
     if _constant(values):
         return np.zeros(values.shape)
     m = values.astype(np.float64)

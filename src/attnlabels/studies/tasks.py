@@ -199,7 +199,7 @@ def points_of(
     found = []
     for each in told:
         near = each.closeness(people)
-        taught = each.family in ("explicit", "oracle", "wrong", SIDE)
+        taught = each.family in ("explicit", "oracle", "shuffled", "wrong", SIDE)
         if near is not None and (each.people == people or not taught):
             found.append((each.family, near[measure], each.about["test"][score_of(task)]))
     return found

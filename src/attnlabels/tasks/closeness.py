@@ -4,20 +4,23 @@ import numpy as np
 from jaxtyping import Float
 
 from attnlabels.metrics.alignment import mean_scores, score_maps
-from attnlabels.metrics.saliency import cc
-from attnlabels.tasks.examples import Examples, derangement
+from attnlabels.metrics.saliency import standardised
+from attnlabels.tasks.examples import Examples
 
 MEASURES = ("cc", "nss", "sauc")
 
 
-def closeness(
-    masks: Float[np.ndarray, "n h w"], examples: Examples, *, seed: int
-) -> dict[str, float]:
-    """Means over examples of CC, NSS and sAUC; `null_cc` is CC with other examples' people.
+def closeness(masks: Float[np.ndarray, "n h w"], examples: Examples) -> dict[str, float]:
+    """Means over two examples or more of CC, NSS and sAUC; `null_cc` is CC with others' people.
 
-    What of CC the null has, it owes to where people look anyway.
+    Of each with all others. What of CC the null has, it owes to where people look anyway.
     """
+    n = len(examples)
     means = mean_scores(score_maps([*masks], [*examples.maps], examples.points))
-    others = examples.maps[derangement(len(examples), seed=seed)]
-    null = float(np.mean([cc(mask, other) for mask, other in zip(masks, others)]))
+    own, people = (
+        np.stack([standardised(each) for each in maps]).reshape(n, -1)
+        for maps in (masks, examples.maps)
+    )
+    pairs = own @ people.T / own.shape[1]
+    null = float((pairs.sum() - np.trace(pairs)) / (n * (n - 1)))
     return {**{key: means[key] for key in MEASURES}, "null_cc": null}

@@ -20,6 +20,7 @@ RUNS: dict[str, tuple[str, str, float, float, float, float | None]] = {
     "wrong": ("wrong", "a", 0.3, 0.45, 0.45, 0.1),
     "oracle": ("oracle", "a", 0.0, 0.90, 0.90, 1.0),
     "centre": ("centre", "a", 0.0, 0.52, 0.52, 0.2),
+    "shuffled": ("shuffled", "a", 0.0, 0.51, 0.51, 0.05),
 }
 
 
@@ -79,7 +80,7 @@ def test_runs_taught_by_other_people_are_not_among_those_of_these(tmp_path):
     told = write(tmp_path)
     of_a = tasks.points_of(told, task="parts", people="a", measure="cc")
     of_b = tasks.points_of(told, task="parts", people="b", measure="cc")
-    assert len(of_a) == 3 * 8 and len(of_b) == 3 * 3
+    assert len(of_a) == 3 * 9 and len(of_b) == 3 * 3
     assert {family for family, *_ in of_b} == {"implicit", "explicit", "centre"}
 
 
@@ -89,11 +90,11 @@ def test_correlations_with_and_without_controls_and_oracle(tmp_path):
     assert len(table) == len(tasks.MEASURES) * len(tasks.SCOPES)
     counts = {scope: table[f"parts, a: CC, {scope}"]["runs"] for scope in tasks.SCOPES}
     assert counts == {
-        "all": 24,
-        "without oracle": 21,
+        "all": 27,
+        "without oracle": 24,
         "without controls": 12,
         "masks learnt from people or task": 9,
-        "within families": 24,
+        "within families": 27,
     }
     rho = table["parts, a: CC, all"]["rho"]
     assert isinstance(rho, float) and rho > 0.9

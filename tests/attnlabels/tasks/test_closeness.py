@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -27,25 +25,25 @@ def watched(n: int = 20) -> Examples:
 
 def test_people_themselves_are_closest_and_the_centre_has_its_null():
     examples = watched()
-    own = closeness(examples.maps, examples, seed=0)
+    own = closeness(examples.maps, examples)
     assert own["cc"] == pytest.approx(1) and own["sauc"] > 0.8
-    centre = closeness(centres(examples), examples, seed=0)
+    centre = closeness(centres(examples), examples)
     assert centre["cc"] < own["cc"]
     # of what knows nothing of the example, the null is all there is
     assert centre["cc"] == pytest.approx(centre["null_cc"], abs=1e-6)
     assert own["null_cc"] < 0.5
 
 
-def test_the_null_is_of_the_deranged():
-    examples = watched()
-    order = derangement(len(examples), seed=3)
-    expected = np.mean([cc(a, b) for a, b in zip(examples.maps, examples.maps[order])])
-    assert closeness(examples.maps, examples, seed=3)["null_cc"] == pytest.approx(expected)
+def test_the_null_is_of_each_with_all_others():
+    examples = watched(n=7)
+    masks = np.random.default_rng(1).random(examples.maps.shape)
+    masks[3] = 0.5  # of what is the same everywhere CC is 0
+    pairs = [cc(masks[i], examples.maps[j]) for i in range(7) for j in range(7) if i != j]
+    assert closeness(masks, examples)["null_cc"] == pytest.approx(np.mean(pairs))
 
 
-def test_a_mask_of_other_examples_is_far():
-    examples = watched()
-    moved = dataclasses.replace(examples, maps=examples.maps)
-    order = derangement(len(examples), seed=0)
-    found = closeness(examples.maps[order], moved, seed=0)
-    assert found["cc"] < 0.5 and found["null_cc"] == pytest.approx(1)
+def test_maps_of_other_examples_are_as_far_as_their_null_says():
+    examples = watched(n=60)
+    others = examples.maps[derangement(len(examples), seed=0)]
+    found = closeness(others, examples)
+    assert found["cc"] < 0.5 and found["null_cc"] == pytest.approx(found["cc"], abs=0.1)
