@@ -2,7 +2,8 @@
 
 An object of any shape, texture and hue moves over a still background in the way of its class. Two
 smaller ones and more move in the ways of other classes, so that who cannot tell the large one does
-not know which of several motions counts. Nothing that is seen in one frame goes with the class.
+not know which of several motions counts. In the middle frame all are where they were put, and as
+large, whatever their class: nothing that is seen in it goes with that.
 Eyes follow the object: in frame t they are where it was `lag` frames before, with an error, or at
 the centre of the picture.
 """
@@ -32,16 +33,16 @@ from attnlabels.scenes.scenes import (
     turned,
 )
 
-Motion = Callable[[float], tuple[float, float, float]]
-# Of the time from -½ to ½: how far right and down an object is, in the motion's reach, and how
-# large. All are in the middle, and as large, on the whole.
+Motion = Callable[[float, float], tuple[float, float, float]]
+# Of the time from -½ to ½ and of a phase: how far right and down an object is, in the motion's
+# reach, and how large. In half of the time none goes further than the reach.
 MOTIONS: dict[str, Motion] = {
-    "left": lambda t: (-2 * t, 0.0, 1.0),
-    "right": lambda t: (2 * t, 0.0, 1.0),
-    "up": lambda t: (0.0, -2 * t, 1.0),
-    "circle": lambda t: (np.cos(TURN * t), np.sin(TURN * t), 1.0),
-    "expand": lambda t: (0.0, 0.0, 1 + 0.9 * t),
-    "shake": lambda t: (0.7 * np.sign(np.sin(2 * TURN * (t + 0.5) + 0.1)), 0.0, 1.0),
+    "left": lambda t, phase: (-2 * t, 0.0, 1.0),
+    "right": lambda t, phase: (2 * t, 0.0, 1.0),
+    "up": lambda t, phase: (0.0, -2 * t, 1.0),
+    "circle": lambda t, phase: (np.cos(TURN * t + phase) / 2, np.sin(TURN * t + phase) / 2, 1.0),
+    "expand": lambda t, phase: (0.0, 0.0, 1 + 0.9 * t),
+    "shake": lambda t, phase: (np.sign(np.sin(2 * TURN * t + phase)) / 2, 0.0, 1.0),
 }
 
 
@@ -81,8 +82,9 @@ class _Sprite:
 
     colour: Float32[np.ndarray, "s s 3"]
     cover: Float32[np.ndarray, "s s"]
-    start: Float[np.ndarray, "2"]  # (x, y)
+    start: Float[np.ndarray, "2"]  # (x, y), in the middle frame
     motion: Motion
+    phase: float
 
 
 def draw_clip(
@@ -112,10 +114,11 @@ def draw_clip(
         )
     )
     reach, frames, places = moving.reach * behind.shape[0], [], []
-    for t in np.linspace(-0.5, 0.5, moving.n_frames).tolist():
+    times = np.linspace(-0.5, 0.5, moving.n_frames).tolist()
+    for t in times:
         canvas = behind.copy()
         for sprite in sprites:
-            place = _lay(canvas, sprite, t, reach=reach)
+            place = _lay(canvas, sprite, t, middle=times[moving.n_frames // 2], reach=reach)
         frames.append(as_photograph(rng, canvas, noise_sd=style.noise_sd))
         places.append(place[::-1] / SUPERSAMPLING)
     return Clip(frames=np.stack(frames), places=np.stack(places), label=label)
@@ -156,16 +159,23 @@ def _sprite(
     paint_textured(
         rng, colour, np.ones_like(cover), centre=middle, angle=angle, look=look, style=style
     )
-    return _Sprite(colour=colour, cover=cover, start=start, motion=motion)
+    phase = rng.uniform(0, TURN)
+    return _Sprite(colour=colour, cover=cover, start=start, motion=motion, phase=phase)
 
 
 def _lay(
-    canvas: Float32[np.ndarray, "s s 3"], sprite: _Sprite, t: float, *, reach: float
+    canvas: Float32[np.ndarray, "s s 3"], sprite: _Sprite, t: float, *, middle: float, reach: float
 ) -> Float[np.ndarray, "2"]:
-    """Lay the thing over the canvas as it is at time `t`; returns its middle (x, y)."""
-    right, down, scale = sprite.motion(t)
-    place = sprite.start + reach * np.array([right, down])
-    side = canvas.shape[0]
+    """Lay the thing over the canvas as it is at time `t`; returns its middle (x, y).
+
+    At the time `middle` it is where it starts, as large as it was drawn.
+    """
+    (*now, size), (*then, whole) = (
+        sprite.motion(t, sprite.phase),
+        sprite.motion(middle, sprite.phase),
+    )
+    place = sprite.start + reach * (np.array(now) - then)
+    side, scale = canvas.shape[0], size / whole
     shift = place - scale * side / 2
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     cover = cv2.warpAffine(sprite.cover, matrix, (side, side))[..., None]

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,18 @@ def test_objects_move_as_their_class_says():
     assert (steps["shake"][:, 1] > 0).any() and (steps["shake"][:, 1] < 0).any()
     circle = draw(NAMES.index("circle")).places
     assert np.allclose(circle[0], circle[-1])
+
+
+@pytest.mark.parametrize("n_frames", [5, 8])
+def test_nothing_in_the_middle_frame_goes_with_the_class(n_frames):
+    moving = dataclasses.replace(MOVING, n_frames=n_frames, n_others=(0, 0))
+    rngs = [np.random.default_rng(3) for _ in NAMES]
+    clips = [draw_clip(rng, i, size=32, moving=moving, style=STYLE) for i, rng in enumerate(rngs)]
+    for clip in clips[1:]:
+        assert np.array_equal(clip.frames[n_frames // 2], clips[0].frames[n_frames // 2])
+        assert not np.array_equal(clip.frames[0], clips[0].frames[0])
+    far = [np.ptp(clip.places, axis=0).max() for clip in clips]
+    assert max(far) <= 2 * MOVING.reach * 32 + 1e-6
 
 
 def test_something_moves_where_the_object_is():
