@@ -26,7 +26,7 @@ from attnlabels.training import encoders
 from attnlabels.training.encoders import Count, NotNegative, Recipe, Training, on_device, weigh
 from attnlabels.training.loop import Row as Epoch
 
-SPREADS = ("mask_spread", "mask_variety")
+SPREADS = ("mask_spread", "mask_likeness")
 TERMS = ("classification", "classification_bits", "unit_distance", *BOTTLENECK_TERMS)
 
 
@@ -147,6 +147,12 @@ def build_training(
         raise ValueError(
             f"the mask {row.mask} is not drawn, so mask_bits has nothing to price; remove it from "
             "the row's weights"
+        )
+
+    if row.mask and not learnt and "unit_distance" in row.weights:
+        raise ValueError(
+            f"the mask {row.mask} learns nothing, so unit_distance would teach it nothing; remove "
+            "it from the row's weights"
         )
 
     def forward(network: nn.Module, *parts: Tensor) -> Outputs:

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FLAT_MASK = 0.01  # of values between 0 and 1
-SHARED_MASK = 0.95  # correlation of two images' masks
+SHARED_MASK = 0.95  # mean correlation of two images' masks
+EPS = 1e-6  # what a mask that is the same in all cells is divided by
 
 
 def spread(z: Tensor) -> Tensor:
@@ -33,24 +34,22 @@ def collapsed(epoch: Mapping[str, Any], *, n: int) -> str:
 
 
 def spread_of_masks(masks: Tensor) -> dict[str, Tensor]:
-    """Standard deviations of masks [n, i, j], each of one image: over cells, and over images."""
-    values = masks.detach().float()
-    return {
-        "mask_spread": values.flatten(1).std(dim=1).mean(),
-        "mask_variety": values.std(dim=0).mean(),
-    }
+    """Of masks [n, i, j], each of one of two images or more: their deviation over cells, and how
+    alike two images' are, the mean correlation of all pairs; of flat ones it is 0.
+    """
+    values = masks.detach().float().flatten(1)
+    centred = values - values.mean(dim=1, keepdim=True)
+    directions = F.normalize(centred, dim=1, eps=EPS)
+    n = len(values)
+    pairs = directions.sum(dim=0).square().sum() - directions.square().sum()
+    return {"mask_spread": values.std(dim=1).mean(), "mask_likeness": pairs / (n * (n - 1))}
 
 
 def collapsed_mask(epoch: Mapping[str, Any]) -> str:
-    """What shows that an epoch's masks choose no place, or the same for each image, or nothing.
-
-    Where masks share all but a part, two images' correlate by 1 less the share of variance that is
-    between images.
-    """
-    spread, variety = epoch["mask_spread"], epoch["mask_variety"]
+    """What shows that an epoch's masks choose no place, or the same for each image, or nothing."""
+    spread, shared = epoch["mask_spread"], epoch["mask_likeness"]
     if spread < FLAT_MASK:
         return f"the mask has collapsed: it is the same in all cells (deviation {spread:.2g})"
-    shared = 1 - (variety / spread) ** 2
     if shared > SHARED_MASK:
         return f"the mask has collapsed: it is the same for all images (correlation {shared:.3f})"
     return ""

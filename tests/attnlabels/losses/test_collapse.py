@@ -34,11 +34,26 @@ def test_a_mask_that_chooses_nothing_or_looks_at_nothing_has_collapsed(masks, wh
     assert why in collapsed_mask(row) and bool(why) == bool(collapsed_mask(row))
 
 
-def test_the_spread_of_masks_is_over_cells_and_over_images():
+@pytest.mark.parametrize(
+    "own",
+    [lambda drawn: 0.3 * drawn[:, :1, :1], lambda drawn: 0.5 * (1 + drawn[:, :1, :1])],
+    ids=["brighter", "stronger"],
+)
+def test_a_pattern_that_all_images_share_has_collapsed_however_strong_it_is_in_each(own):
+    drawn = torch.rand(6, 5, 5, generator=torch.Generator().manual_seed(0))
+    each, pattern = own(drawn), drawn[:1]
+    for masks in (pattern + each, pattern * each):
+        row = {key: value.item() for key, value in spread_of_masks(masks).items()}
+        assert row["mask_likeness"] == pytest.approx(1, abs=1e-5)
+        assert "the same for all images" in collapsed_mask(row)
+
+
+def test_the_spread_of_masks_is_over_cells_and_their_likeness_over_pairs_of_images():
     drawn = torch.rand(6, 5, 5, generator=torch.Generator().manual_seed(0))
     found = spread_of_masks(drawn)
     assert found["mask_spread"].item() == pytest.approx(
         sum(each.std().item() for each in drawn) / 6
     )
-    cells = [drawn[:, i, j].std().item() for i in range(5) for j in range(5)]
-    assert found["mask_variety"].item() == pytest.approx(sum(cells) / 25)
+    pairs = torch.corrcoef(drawn.flatten(1))
+    mean = (pairs.sum() - pairs.trace()).item() / 30
+    assert found["mask_likeness"].item() == pytest.approx(mean, abs=1e-6)
