@@ -453,9 +453,15 @@ def test_an_image_without_a_mask_or_with_an_empty_one_is_unknown(relabel, masks)
     with pytest.raises(ValueError, match=f"{FIFTH}.JPEG: it has no mask .*{FIFTH}.png; complete "):
         relabel("masks", by=masks)
     cv2.imwrite(str(masks / f"{FIFTH}.png"), np.zeros((24, 24), np.uint8))
-    with pytest.raises(ValueError, match=f"{FIFTH}.JPEG: its map is the same everywhere; comp"):
+    with pytest.raises(ValueError, match=f"{FIFTH}.JPEG: nothing is in its mask .*5.png; comp"):
         relabel("masks", by=masks)
     assert relabel("masks", by=masks, missing="skip").index["skipped"] == [f"{FIFTH}.JPEG"]
+
+
+def test_players_images_without_a_mask_are_left_out_and_counted(relabel, masks, painted):
+    cv2.imwrite(str(masks / f"{FIFTH}.png"), np.zeros((24, 24), np.uint8))
+    shards = relabel("masks", of=painted, by=masks, missing="skip")
+    assert shards.index["skipped"] == [f"{FIFTH}.JPEG"] and not list(check(shards.folder))
 
 
 def test_a_mask_of_another_picture_stops_whatever_is_missing(relabel, masks):

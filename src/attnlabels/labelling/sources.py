@@ -201,6 +201,8 @@ def draw_masks(task: Task, options: MasksOptions) -> Draw:
             raise ValueError(f"{path}: not a readable PNG; fetch it again")
         require_size(grey.shape, sample, path)
         shares = grey if options.pixels == "shares" else grey > 0
+        if not shares.any():
+            raise Unknown(f"nothing is in its mask {path}")
         return Label(resize(shares.astype(np.float32), *size).clip(min=0))
 
     return draw

@@ -160,9 +160,13 @@ def kld(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
 
 
 def kld_reversed(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:
-    """KLD weighed by the prediction: the other reading of the paper's formula (A16)."""
+    """KLD weighed by the prediction: the other reading of the paper's formula (A16).
+
+    Mean over all images; 0 for one that nobody looked at, as of `kld`.
+    """
     assert targets.maps is not None
-    return attention.kld(targets.maps, outputs.attention).mean()
+    divergence = attention.kld(targets.maps, outputs.attention)
+    return torch.where(targets.maps.amax(dim=(1, 2)) > 0, divergence, 0.0).mean()
 
 
 def nss(outputs: Attending, targets: Targets) -> Float[Tensor, ""]:

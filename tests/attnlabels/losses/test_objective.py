@@ -212,6 +212,15 @@ def test_kld_reversed_weighs_by_the_prediction():
     assert term("kld", seen, against) > 8  # three quarters fall where the prediction is 0
 
 
+@pytest.mark.parametrize("name", ["kld", "kld_reversed"])
+def test_an_image_without_a_map_has_no_gradient_and_counts_as_0(name):
+    seen, against = outputs(), targets()
+    against.maps[1] = 0
+    TERMS[name](seen, against).backward()
+    grad = seen.attention.grad
+    assert grad[1].eq(0).all() and all(grad[i].ne(0).any() for i in (0, 2, 3))
+
+
 def test_an_image_without_fixations_leaves_the_nss_and_keeps_its_kld():
     seen, against = outputs(n=2), targets(n=2)
     fixations = against.fixations.clone()
