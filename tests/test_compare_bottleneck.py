@@ -114,6 +114,31 @@ def test_bits_that_do_not_fall_are_told(compare):
     assert "Bits of the code do not always fall with β" in (compare() / "page.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        ("code_bits", r"Bits of the code: (50|49)[.\d]* at 0\.01; accuracy 0\.\d+\.<"),
+        ("mask_bits", ""),
+    ],
+)
+def test_of_one_run_with_bits_or_of_none_nothing_falls(compare, monkeypatch, weight, said):
+    monkeypatch.delitem(RUNS, "drawn")
+    monkeypatch.delitem(RUNS, "guided")
+    monkeypatch.setitem(RUNS, "aib", ROW | {"weights": {"classification_bits": 1.0, weight: 0.01}})
+    out = compare(measures=["accuracy"], contrasts=[["aib", "plain"]], masked=[])
+    page = (out / "page.html").read_text()
+    assert re.search(said, page) and "with β" not in page.partition("<table")[0]
+    assert ("Bits of the code: " in page) is bool(said)
+
+
+def test_runs_that_were_scored_on_other_images_are_not_contrasted(compare):
+    for seed in SEEDS:
+        path = Path(f"data/scores/aib-{seed}.csv")
+        path.write_text(re.sub(r"^(\w)", r"x\1", path.read_text(), flags=re.M).replace("x", "", 1))
+    with pytest.raises(ValueError, match="aib and plain were not scored on the same images; run"):
+        compare()
+
+
 def test_the_same_input_leaves_the_same_bytes(compare):
     first = {path: path.read_bytes() for path in compare().rglob("*") if path.is_file()}
     assert first == {path: path.read_bytes() for path in compare().rglob("*") if path.is_file()}

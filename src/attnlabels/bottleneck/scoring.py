@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from attnlabels.bottleneck.changes import Change, alike
 from attnlabels.bottleneck.curves import WAYS, area, curve, order_of
 from attnlabels.bottleneck.frozen import Frozen, Seen
+from attnlabels.images.crops import centre_box, crop_map
 from attnlabels.images.decoding import resize_map
 from attnlabels.interpretation.overlap import Mask, chance, iou_of_mask_size
 from attnlabels.interpretation.people import read_cut_mask, read_squares
@@ -41,8 +42,8 @@ class Tested(NamedTuple):
 def read_tested(folder: Path, objects: Path, *, size: int, crop: float) -> Tested:
     """The images of shards with classes, and the masks `<class>/<stem>.png` of their objects.
 
-    Raises ValueError for an image without a class and for a mask that is empty or of another size,
-    and FileNotFoundError for one that is not there.
+    Raises ValueError for an image without a class and for a mask that is of another size, or that
+    has nothing of the object or nothing else, and FileNotFoundError for one that is not there.
     """
     shards = Shards(folder)
     if (shards.labels < 0).any():
@@ -51,15 +52,19 @@ def read_tested(folder: Path, objects: Path, *, size: int, crop: float) -> Teste
     masks, people = list[Mask](), list[Float[np.ndarray, "_ _"] | None]()
     for sample in (shards[i] for i in range(len(shards))):
         name = sample["name"]
-        mask = read_cut_mask(objects, name, size=sample["image_size"], crop=crop)
-        if not mask.any():
+        cut = read_cut_mask(objects, name, size=sample["image_size"], crop=crop)
+        mask = resize_map(cut.astype(np.float32), size, size) >= 0.5
+        if mask.all() or not mask.any():
             raise ValueError(
-                f"{objects / Path(name).with_suffix('.png')}: an empty mask; draw the object, or "
+                f"{objects / Path(name).with_suffix('.png')}: {'all' if mask.any() else 'none'} of "
+                f"the {size} x {size} px that the network is shown is object; draw the object, or "
                 "leave out the image"
             )
         names.append(name)
-        masks.append(resize_map(mask.astype(np.float32), size, size) >= 0.5)
-        people.append(None if sample["source"] == NOBODY else sample["map"])
+        masks.append(mask)
+        box = centre_box(*sample["image_size"], crop)
+        nobody = sample["source"] == NOBODY
+        people.append(None if nobody else crop_map(sample["map"], box, size=(size, size)))
     images = read_squares(shards, range(len(shards)), size=size, crop=crop)
     return Tested(names, images, shards.labels, masks, people)
 

@@ -79,12 +79,18 @@ def read_folders(folder: Path, split: Split) -> Labelled:
     """The images of class folders, in the order of their names.
 
     Raises FileNotFoundError where there are none, and ValueError for an image that cannot be read,
-    or is of another size than the first.
+    or is of another size than the first, and where the splits have not the same classes.
     """
     root = folder / split
     if split == "test" and not root.is_dir() and (folder / "val").is_dir():
         root = folder / "val"
     manifest = list_images(root, classes=None)
+    learnt = list_images(folder / "train", classes=None).classes
+    if others := sorted({*learnt} ^ {*manifest.classes}):
+        raise ValueError(
+            f"{folder}: the class folders {', '.join(others)} are in one of train and {root.name} "
+            "alone; add them to the other, or remove them"
+        )
     paths = [root / path for path in manifest.paths]
     images: list[np.ndarray] = []
     for path in paths:

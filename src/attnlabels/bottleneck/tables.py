@@ -121,12 +121,16 @@ def tabulate_transfer(scored: Mapping[str, Scored]) -> Table:
 
 
 def told_bits(scored: Mapping[str, Scored], betas: Mapping[float, str]) -> str:
-    """How many bits the code has by β, in a sentence."""
+    """How many bits the code has by β, in a sentence, or nothing where it has none."""
+    if not betas:
+        return ""
     each = {beta: row_of(scored[name], NETWORKS) for beta, name in betas.items()}
     told = ", ".join(
         f"{_of(row, 'bits of the code'):.3g} at {beta:g}" for beta, row in each.items()
     )
     accuracy = ", ".join(f"{_of(row, 'accuracy'):.3f}" for row in each.values())
+    if len(betas) == 1:
+        return f"Bits of the code: {told}; accuracy {accuracy}."
     verb = "fall" if falls(scored, betas) else "do not always fall"
     return f"Bits of the code {verb} with β in each seed: {told}; accuracy {accuracy}."
 
@@ -187,7 +191,10 @@ def draw(
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(12, 3.6), layout="constrained")
         one, two, three = figure.subplots(1, 3)
-        _draw_betas(one, scored, betas)
+        if betas:
+            _draw_betas(one, scored, betas)
+        else:
+            one.set_axis_off()
         _draw_runs(two, scored)
         for i, (key, (x, by_seed)) in enumerate(curves.items()):
             mean, error = over_seeds(by_seed)

@@ -39,7 +39,7 @@ def score_transfer(frozen: Frozen, folder: Path, p: Transfer, *, batch_size: int
     once. No image is mirrored. Raises what `read_set` raises.
     """
     labels, seen = {}, {}
-    for split in ("train", "test"):
+    for split in ("test", "train"):  # with test's it is known whether they fit each other
         images, labels[split] = read_set(p.layout, folder, split=split)
         seen[split] = see_all(frozen, resized(images, frozen.size), batch_size=batch_size)
     scores: dict[str, Any] = {}

@@ -198,6 +198,10 @@ def contrast(
             told = mean in each.seeds and each.seeds[mean].notna().all()
             if not told or path not in each.images or each.images[path].isna().all():
                 raise ValueError(f"the run {name} has no {path}; run the stage {stage} again")
+        if not a.images.index.equals(b.images.index):
+            raise ValueError(
+                f"{one} and {other} were not scored on the same images; run the stage {stage} again"
+            )
         over_seeds = (a.seeds[mean] - b.seeds[mean]).to_numpy(np.float64)
         over_images = (a.images[path] - b.images[path]).dropna().to_numpy()
         row: Row = {"difference": mean_se(over_seeds)}

@@ -19,6 +19,7 @@ from attnlabels.bottleneck.scoring import (
 from attnlabels.interpretation.likeness import means_of
 from attnlabels.interpretation.overlap import chance, iou_of_mask_size
 from attnlabels.metrics.reliability import other_class
+from attnlabels.shards.shards import Shards
 from bottlenecks import SIZE, config_of, network_of
 from painted import write_painted
 
@@ -147,7 +148,10 @@ def test_anchors_that_never_win_are_counted(tested):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda mask: mask * 0, r"an empty mask; draw the object, or leave out the image"),
+        (
+            lambda mask: mask * 0,
+            r"none of the \d+ x \d+ px that the network is shown is object; draw the object, or",
+        ),
         (lambda mask: mask[:20], "a mask of 20 x 32 of an image of 32 x 32; take the masks of"),
     ],
 )
@@ -158,6 +162,24 @@ def test_a_mask_that_is_empty_or_of_another_size_is_named(tmp_path, harm, messag
     with pytest.raises(ValueError, match=message) as raised:
         read_tested(folder / "people", folder / "object", size=SIZE, crop=1.0)
     assert path.name in str(raised.value)
+
+
+def test_what_people_painted_is_cut_as_the_image_is(painted, monkeypatch):
+    """With it cut, a mask that is what they painted is as they painted."""
+    crop, side, middle = 0.75, 24, slice(4, 28)
+    maps = {}
+
+    def looked(self, i, read=Shards.__getitem__):
+        sample = read(self, i)
+        if sample["source"] != "nobody":
+            sample["map"] = maps[sample["name"]] = np.random.default_rng(i).random((32, 32))
+        return sample
+
+    monkeypatch.setattr(Shards, "__getitem__", looked)
+    tested = read_tested(painted / "people", painted / "object", size=side, crop=crop)
+    for name, map in zip(tested.names, tested.people):
+        if map is not None:
+            np.testing.assert_allclose(map, maps[name][middle, middle], atol=1e-6)
 
 
 def test_an_image_without_a_class_is_refused(tmp_path):

@@ -1,3 +1,5 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -54,11 +56,22 @@ def test_class_folders_are_read_in_the_order_of_their_names(tmp_path):
     images = RNG.integers(0, 256, (3, 8, 6, 3), np.uint8)
     for name, image in zip(("b/1", "a/2", "b/0"), images):
         write_png(tmp_path / "test" / f"{name}.png", image)
+        write_png(tmp_path / "train" / f"{name}.png", image)
     found, classes = read_set("folders", tmp_path, split="test")
     assert (found == images[[1, 2, 0]]).all() and classes.tolist() == [0, 1, 1]
     (tmp_path / "test").rename(tmp_path / "val")
     found, _ = read_set("folders", tmp_path, split="test")
     assert (found == images[[1, 2, 0]]).all()
+
+
+def test_class_folders_of_one_split_alone_would_shift_the_labels_and_are_named(tmp_path):
+    for name in ("train/a", "train/b", "test/b", "test/c"):
+        write_png(tmp_path / name / "0.png", np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match="the class folders a, c are in one of train and test"):
+        read_folders(tmp_path, "test")
+    for name in ("train/a", "test/c"):
+        shutil.rmtree(tmp_path / name)
+    assert read_folders(tmp_path, "test")[1].tolist() == [0]
 
 
 def test_class_folders_of_several_sizes_or_of_none_are_named(tmp_path):

@@ -38,5 +38,5 @@ def test_a_penalty_at_the_end_of_those_tried_is_said_with_its_set(score, capsys)
 
 
 def test_a_set_of_another_layout_is_named(score):
-    with pytest.raises(FileNotFoundError, match=r"digits/train_X\.bin: not here"):
+    with pytest.raises(FileNotFoundError, match=r"digits/test_X\.bin: not here"):
         score(layout="stl10")
