@@ -65,11 +65,28 @@ def test_the_gaussian_is_cut_where_its_sigma_ends():
     assert np.allclose(row[27:38] / row[32], taps, atol=1e-5)
 
 
-def test_a_disc_is_flat_round_and_sums_to_one():
+def test_a_disc_is_round():
     found = disc(21)
-    assert found.sum() == pytest.approx(1)
-    assert len(np.unique(found)) == 2 and found[0, 0] == 0 and found[10, 0] > 0
-    assert (found > 0).sum() == pytest.approx(np.pi * 21**2 / 4, rel=0.03)
+    assert not found[0, 0] and found[10, 0] and (found == found.T).all()
+    assert found.sum() == pytest.approx(np.pi * 21**2 / 4, rel=0.03)
+
+
+def test_a_disc_of_any_size_leaves_zeros_and_ties_as_counting_does():
+    """Else Spearman's correlation, by which players are compared, ranks noise."""
+    clicks = np.zeros((256, 300), np.int64)
+    rows, cols = np.random.default_rng(0).integers((0, 0), (256, 300), (40, 2)).T
+    clicks[rows, cols] = 1
+    expected = clicks
+    for _ in range(2):
+        padded = np.pad(expected, 10)
+        at = zip(*np.nonzero(disc(21)))
+        expected = sum(padded[i : i + 256, j : j + 300] for i, j in at)
+    found = blur(clicks.astype(np.float32), "disc_twice")
+    assert np.array_equal(found, (expected / disc(21).sum() ** 2).astype(np.float32))
+    thirds = blur(clicks.astype(np.float32) / 3, "disc_twice")
+    assert np.array_equal(thirds == 0, expected == 0) and len(np.unique(thirds)) == len(
+        np.unique(expected)
+    )
 
 
 def test_none_leaves_a_map_as_it_is():
