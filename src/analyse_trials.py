@@ -20,6 +20,7 @@ from attnlabels.pipeline.params import load, part, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_metrics
 from attnlabels.psychophysics.analysis import (
+    NOT_REACHED,
     Analysing,
     Analysis,
     analyse,
@@ -96,8 +97,10 @@ def told_thresholds(found: Analysis) -> str:
     shares = {name: row["share"] for name, row in found.tables["thresholds"].items()}
     reached = [(share, name) for name, share in shares.items() if isinstance(share, float)]
     told = [f"{show(name)} {share:.1%}" for share, name in sorted(reached)]
-    told += [f"{show(name)} {share}" for name, share in shares.items() if isinstance(share, str)]
-    return f"{found.texts['thresholds'][0]}: {', '.join(told)}."
+    words = [f"{show(name)} {share}" for name, share in shares.items() if isinstance(share, str)]
+    never = [each for each in words if each.endswith(NOT_REACHED)]
+    below = [each for each in words if each not in never]
+    return f"{found.texts['thresholds'][0]}: {', '.join([*below, *told, *never])}."
 
 
 def told_comparisons(found: Analysis, *, level: float) -> list[str]:

@@ -74,7 +74,9 @@ def test_tables_numbers_and_a_page_are_left(analysed):
     report = json.loads((out / "report.json").read_text())
     assert report.pop("made_by")["threads"] == 1
     assert (report["participants"], report["trials"], report["excluded"]) == (24, 24 * 9, 0)
-    assert report["thresholds"]["part"]["share"] <= 0.2 < report["thresholds"]["object"]["share"]
+    table = pd.read_csv(out / "tables/thresholds.csv", index_col=0)
+    assert table.loc["part", "share"] == "below 0.2"  # the least that was shown
+    assert 0.2 < report["thresholds"]["object"]["share"] == float(table.loc["object", "share"])
     assert report["comparisons"]["part_minus_object_at_20_%"]["difference"] > 0.3
 
 
@@ -82,7 +84,7 @@ def test_the_page_says_what_was_found_and_shows_stimuli(analysed):
     out = analysed()
     page = (out / "page.html").read_text()
     HTMLParser().feed(page)
-    assert "How much has to be revealed: part " in page
+    assert "How much has to be revealed: part below 0.2, object " in page
     assert "part against object: more accurate at 1, less at 0 of 1 shares." in page
     assert "The 24 participants are 2 networks with noise" in page
     assert page.count("data:image/") == 1 + 2 * 3  # the curves; two map types, three shares

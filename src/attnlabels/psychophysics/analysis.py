@@ -212,9 +212,9 @@ def _threshold(trials: pd.DataFrame, name: str, fit: Psychometric, p: Analysing)
     )
     low, high = _quantiles(resampled)
     return {
-        "share": _or_not(fit.share_at(p.accuracy)),
-        "low": _or_not(low),
-        "high": _or_not(high),
+        "share": _told(fit.share_at(p.accuracy), fit),
+        "low": _told(low, fit),
+        "high": _told(high, fit),
         "slope": fit.slope,
         "lapse": fit.lapse,
         "participants": int(own["participant"].nunique()),
@@ -230,8 +230,10 @@ def _quantiles(shares: Float[np.ndarray, "_"]) -> tuple[float | None, ...]:
     return tuple(each if np.isfinite(each) else None for each in found)
 
 
-def _or_not(share: float | None) -> float | str:
-    return NOT_REACHED if share is None else share
+def _told(share: float | None, fit: Psychometric) -> float | str:
+    if share is None:
+        return NOT_REACHED
+    return share or f"below {fit.shown[0]:g}"
 
 
 def _tabulate(tests: Mapping[tuple[str, str], Compared]) -> Table:

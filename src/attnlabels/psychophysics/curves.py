@@ -15,6 +15,7 @@ from attnlabels.metrics.statistics import Mean, TTest, holm, mean_se, one_sample
 from attnlabels.psychophysics.psychometric import Psychometric, fit_psychometric
 
 FEWEST = 2  # participants of a test
+LEAST_SHARES = 2  # above 0, of a psychometric function
 Curves = dict[str, dict[float, Mean]]  # by map type and share
 Compared = dict[float, tuple[PermutationTest, float]]  # by share; p by Holm beside the test
 
@@ -77,15 +78,18 @@ def resampled_shares(
 
     `fit` is the function of all its trials, from which the search begins. What lies between two
     quantiles is an interval of the share (Efron's percentile bootstrap). Infinite where a resample
-    does not reach it.
+    does not reach it, and 0 where it does below the least share shown. A resample of participants
+    who all saw one share has no curve, and is drawn again.
     """
     counted = trials.groupby(["participant", "share"])["correct"].agg(["sum", "count"])
     right, total = (counted[key].unstack(fill_value=0) for key in ("sum", "count"))
     shares, rng = right.columns.to_numpy(np.float64), np.random.default_rng(seed)
-    found = []
-    for _ in range(resamples):
+    found: list[float] = []
+    while len(found) < resamples:
         drawn = rng.integers(len(right), size=len(right))
-        sums = (each.to_numpy(np.int64)[drawn].sum(axis=0) for each in (right, total))
+        sums = [each.to_numpy(np.int64)[drawn].sum(axis=0) for each in (right, total)]
+        if len(shares[(shares > 0) & (sums[1] > 0)]) < LEAST_SHARES:
+            continue
         again = fit_psychometric(shares, *sums, guess=fit.guess, most_lapses=most_lapses, near=fit)
         share = again.share_at(accuracy)
         found.append(np.inf if share is None else share)

@@ -27,7 +27,7 @@ class Psychometric(NamedTuple):
     slope: float  # β, of log10 of the share
     middle: float  # μ, log10 of the share at which it is halfway
     log_likelihood: float
-    shown: float = 1.0  # the largest share that it was fitted to
+    shown: tuple[float, float] = (0.0, 1.0)  # the least and the largest share it was fitted to
 
     def accuracy(self, share: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """Chance of a right answer at shares above 0."""
@@ -35,12 +35,16 @@ class Psychometric(NamedTuple):
         return self.guess + (1 - self.guess - self.lapse) * rise
 
     def share_at(self, accuracy: float) -> float | None:
-        """The share at which that accuracy is reached; None if by none up to the largest shown."""
+        """The share at which that accuracy is reached; None if by none up to the largest shown.
+
+        0 if it is below the least shown: how far below, nothing tells.
+        """
         risen = (accuracy - self.guess) / (1 - self.guess - self.lapse)
         if not 0 < risen < 1:
             return None
         share = float(10 ** (self.middle + np.log(risen / (1 - risen)) / self.slope))
-        return share if share <= self.shown else None
+        least, most = self.shown
+        return None if share > most else share if share >= least else 0.0
 
 
 def fit_psychometric(
@@ -87,5 +91,5 @@ def fit_psychometric(
     fits = [minimize(cost, start, method="L-BFGS-B", bounds=bounds) for start in starts]
     best = min(fits, key=lambda fit: float(fit.fun))
     middle, log_slope, lapse = map(float, best.x)
-    slope, shown = float(np.exp(log_slope)), float(share[asked].max())
+    slope, shown = float(np.exp(log_slope)), (float(share[asked].min()), float(share[asked].max()))
     return Psychometric(guess, lapse, slope, middle, -float(best.fun), shown)

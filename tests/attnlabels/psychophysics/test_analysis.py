@@ -147,6 +147,15 @@ def test_all_is_written_and_the_same_again(trials, tmp_path):
     assert {name: (tmp_path / "out" / name).read_bytes() for name in names} == before
 
 
+def test_what_is_reached_below_the_least_share_is_said_so(tmp_path):
+    table = pd.DataFrame([row for row in rows() if row["share"] > 0])
+    table.loc[table["map_type"] == "random", "response"] = table["class"]
+    table.to_csv(tmp_path / "all.csv", index=False)
+    found = analyse_experiment(tmp_path / "all.csv", tmp_path / "out", analysing=ANALYSING)
+    row, least = found.tables["thresholds"]["random"], table["share"].min()
+    assert {row[key] for key in ("share", "low", "high")} == {f"below {least:g}"}
+
+
 def test_what_is_never_reached_is_said_so(tmp_path):
     table = [row for row in rows() if row["map_type"] == "random" and row["share"] < 1]
     table += [

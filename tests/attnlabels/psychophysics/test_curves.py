@@ -88,6 +88,18 @@ def test_resampled_thresholds_lie_around_that_of_all():
     assert np.isinf(never).any()
 
 
+def test_participants_who_saw_one_share_each_are_resampled_with_those_of_others():
+    rows = [
+        (who, share, bool(k < right))
+        for who, share, right in (("a", 0.1, 3), ("b", 0.3, 6), ("c", 0.6, 10))
+        for k in range(10)
+    ]
+    trials = pd.DataFrame(rows, columns=["participant", "share", "correct"])
+    fit = fit_curves(trials.assign(map_type="x"), guess=0.1, most_lapses=0.1)["x"]
+    how = {"accuracy": 0.7, "most_lapses": 0.1, "resamples": 50, "seed": 0}
+    assert len(resampled_shares(trials, fit, **how)) == 50
+
+
 @pytest.mark.parametrize("paired", [True, False])
 def test_a_test_is_of_participants_and_corrected_for_the_shares(paired):
     trials = within() if paired else between()

@@ -51,6 +51,11 @@ def test_what_is_never_reached_has_no_share():
     assert flat.share_at(0.75) is None
 
 
+def test_below_the_least_that_was_shown_nothing_tells_how_far():
+    always = fit(np.array([38, 39, 39, 38, 39, 39, 38]), 40)
+    assert always.shown == (SHARES[0], SHARES[-1]) and always.share_at(0.75) == 0
+
+
 def test_shares_of_nothing_and_without_trials_are_left_out():
     with_nothing = fit_psychometric(
         np.array([0.0, *SHARES, 0.3]),
