@@ -132,6 +132,18 @@ def test_means_and_errors_over_seeds_are_those_by_hand(world):
     assert numbers["imagenet"] == pytest.approx({"mean": 0.6, "se": 0.1})
 
 
+def test_a_seed_whose_refit_was_still_changing_is_in_the_tables(world):
+    path = world / "metrics/align_attention/contrastive-1.json"
+    report = json.loads(path.read_text())
+    write(path, report | {"refit": {"converged": False}})
+    tabulate(world)
+    write(path, report | {"refit": {"loss": 1.0}})
+    with pytest.raises(
+        ValueError, match=r"align_attention\.refit\.loss is not in the metrics of bot"
+    ):
+        tabulate(world)
+
+
 def test_differences_are_paired_over_seeds(world):
     numbers = tabulate(world)[f"differences_{GUIDED}"]["imagenet_top1"]
     welch = stats.ttest_ind([0.6, 0.9], [0.5, 0.7], equal_var=False)
