@@ -46,7 +46,8 @@ def length_variation(ways: Sequence[Float[np.ndarray, "_ 2"]]) -> float | None:
     """How much the steps from sample to sample vary in length, median over rounds.
 
     The distance of their quartiles over their median: a corner or a rest does not hide a program.
-    A hand is slow and fast in turns.
+    A hand is slow and fast in turns. A round that rests for half of its samples and moves else is
+    passed over, as nothing is to be divided by.
     """
     return _variation([np.hypot(*np.diff(each, axis=0).T) for each in ways])
 
@@ -117,5 +118,8 @@ def _variation(steps: Sequence[Float[np.ndarray, "_"]]) -> float | None:
     for each in steps:
         if len(each) >= FEWEST_STEPS:
             low, middle, high = np.quantile(each, (0.25, 0.5, 0.75))
-            found.append(float((high - low) / middle) if middle > 0 else 0.0)
+            if middle > 0:
+                found.append(float((high - low) / middle))
+            elif not each.any():
+                found.append(0.0)
     return float(np.median(found)) if found else None

@@ -8,9 +8,9 @@ look     the pointer's samples
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Float, Float32, Int
 
-from attnlabels.clickmaps.blurring import Blur, blur, bubbled
+from attnlabels.clickmaps.blurring import Blur, blur
 from attnlabels.collecting.folder import Image
 from attnlabels.collecting.settings import Task
 from attnlabels.gathered.study import Round
@@ -55,14 +55,3 @@ def map_of(
 ) -> Float32[np.ndarray, "{side} {side}"]:
     """A player's blurred map of places `on_square`."""
     return blur(fixation_map(places, height=side, width=side, count=count), blur_by)
-
-
-def uncovered(
-    places: Int[np.ndarray, "n 2"], image: Image, *, side: int, reach: int | None
-) -> Bool[np.ndarray, "{side} {side}"]:
-    """What bubbles at places `on_square` uncover; their side is `reach` pixels of the image.
-
-    Or, if that is None, what ClickMe's is on an image of that size.
-    """
-    scaled = reach and max(1, round(reach * side / min(image.height, image.width)))
-    return bubbled(places, size=(side, side), reach=scaled)

@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from attnlabels.clickmaps import playing
-from attnlabels.clickmaps.blurring import Blur
-from attnlabels.gathered.points import Points, map_of, on_square, points_of, uncovered
+from attnlabels.clickmaps.blurring import Blur, bubbled
+from attnlabels.gathered.points import Points, map_of, on_square, points_of
 from attnlabels.gathered.study import Round, Study
 from attnlabels.recordings.density import centre_prior
 
@@ -149,7 +149,8 @@ def _draw(played: Round, study: Study, measuring: Measuring) -> Drawn | None:
         return None
     places = on_square(points, played.image, side=SIDE)
     map = map_of(places, side=SIDE, count="binary", blur_by=measuring.blur)
-    seen = uncovered(places, played.image, side=SIDE, reach=study.reach)
+    size = (played.image.height, played.image.width)
+    seen = bubbled(points.cells, size=size, reach=study.reach)
     return Drawn(played, points, map, float(seen.mean()))
 
 

@@ -42,6 +42,11 @@ def test_the_variation_of_steps_and_the_speed_are_of_lengths():
     assert playing.length_variation([line]) == 0
     assert playing.speed([line], [t]) == pytest.approx(20)  # a pixel each 50 ms
     assert playing.length_variation([line**2]) > 0.3
+    still = np.zeros((20, 2))
+    assert playing.length_variation([still]) == 0
+    rests = np.repeat(line**2, 3, axis=0)  # as a pen that tells of its pressure too
+    assert playing.length_variation([rests]) is None
+    assert playing.length_variation([rests, line]) == 0
     assert playing.speed([line[:1]], [t[:1]]) is None
 
 

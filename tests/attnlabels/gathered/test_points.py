@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from attnlabels.gathered.points import map_of, on_square, points_of, uncovered
+from attnlabels.gathered.points import map_of, on_square, points_of
 from attnlabels.gathered.study import Image, Round, Samples
 
 IMAGE = Image(number=0, path="a/a.png", label="a", width=20, height=10, sha256="", catch=False)
@@ -67,10 +67,3 @@ def test_a_map_is_of_places_and_blurred():
     assert map[4, 4] == 2 and map[0, 7] == 1 and map.sum() == 3
     blurred = map_of(places, side=32, count="binary", blur_by="box_49")
     assert blurred[4, 4] == blurred[5, 5] > 0 and blurred.max() < 1
-
-
-def test_bubbles_uncover_as_much_of_the_square_as_of_the_image():
-    places = np.array([[16, 16]])
-    # 3 of 10 pixels of the shorter side are 10 of 32
-    assert uncovered(places, IMAGE, side=32, reach=3).sum() == 100
-    assert uncovered(places, IMAGE, side=256, reach=None).sum() == 14**2

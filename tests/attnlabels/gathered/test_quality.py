@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from attnlabels.clickmaps.blurring import bubbled
 from attnlabels.clickmaps.playing import area_under_curve
+from attnlabels.gathered.points import points_of
 from attnlabels.gathered.quality import RULE, SUSPICIOUS, Sign, judge, measure_players
 from attnlabels.gathered.study import read_study
 from attnlabels.simulated.strokes import HONEST
@@ -42,6 +44,23 @@ def test_what_each_measure_says_of_whom(made):
     assert painters["consistency"] > bot["consistency"]
     assert bot["coverage"] > painters["coverage"] and bot["colouring"] > 2
     assert painters["won"] > lazy["won"]
+
+
+def test_how_much_is_uncovered_is_counted_on_the_image_itself(copied):
+    """Of squares of three pixels on images twice as wide as high, not on what is stretched."""
+    study = read_study(copied.study)
+    who = next(id for id, each in measure_players(study).items() if each.rounds == 1 or each.rounds)
+    own = {}
+    for each in study.rounds:
+        if each.participant == who and each.kind != "practice":
+            own.setdefault((each.task, each.image.number), each)
+    areas = []
+    for each in own.values():
+        cells = points_of(each).cells
+        if len(cells):
+            size = (each.image.height, each.image.width)
+            areas.append(bubbled(cells, size=size, reach=study.reach).mean())
+    assert measure_players(study)[who].values["coverage"] == pytest.approx(np.mean(areas))
 
 
 def test_catch_rounds_and_rounds_that_are_too_fast_count(copied):
