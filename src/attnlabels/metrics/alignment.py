@@ -47,11 +47,14 @@ def score_map(
 ) -> dict[str, float]:
     """The six scores of one image; `everywhere` is the sum of `count` over all images, it too.
 
-    Raises ValueError if the maps are not of its size, at which all images are compared.
+    Raises ValueError if the maps are not of its size, at which all images are compared, and for a
+    prediction that is not finite.
     """
     if not prediction.shape == human.shape == everywhere.shape:
         sizes = sorted({prediction.shape, human.shape, everywhere.shape})
         raise ValueError(f"maps of sizes {sizes}; expected one size for all, to compare at")
+    if not np.isfinite(prediction).all():
+        raise ValueError("a predicted map is not finite; train what predicts it again")
     return {
         "cc": saliency.cc(prediction, human),
         "nss": saliency.nss(prediction, points),

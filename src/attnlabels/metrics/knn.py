@@ -115,5 +115,7 @@ def _votes(
 def _normalised(features: np.ndarray) -> Float32[np.ndarray, "n d"]:
     chosen = features.astype(np.float32)
     scale_rows(chosen)
+    if not np.isfinite(chosen).all():
+        raise ValueError("features that are not finite; encode the images again, in fp32")
     # A feature vector of zeros is near to nothing; it takes no image's vote away.
     return chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 0.5)

@@ -193,7 +193,7 @@ def fit(
             # ftol 0: stop by the gradient alone, or a weak penalty would end early
             options={"gtol": tolerance, "ftol": 0, "maxiter": maximum_iterations, "maxfun": np.inf},
         )
-    if abs(result.jac).max() > tolerance:
+    if not abs(result.jac).max() <= tolerance:  # nor is a NaN
         raise CannotTry(
             f"the probe with l2 = {l2:.3g} stopped after {result.nit} iterations at a gradient of "
             f"{abs(result.jac).max():.2g} ({result.message}); raise maximum_iterations or the "

@@ -181,9 +181,8 @@ def reliability(halves: Float[np.ndarray, "n"]) -> Mean:
     Raises ValueError where there are none.
     """
     n, r, se = mean_se(halves)
-    if r <= 0:
-        return Mean(n, r, se)
-    return Mean(n, spearman_brown(r), None if se is None else 2 * se / (1 + r) ** 2)
+    slope = 2 / (1 + r) ** 2 if r > 0 else 1.0
+    return Mean(n, spearman_brown(r), None if se is None else slope * se)
 
 
 def bootstrapped_halves(players: Players, *, splits: int, seed: int) -> Float[np.ndarray, "n"]:

@@ -77,7 +77,15 @@ def one_sample_t(values: Real[np.ndarray, "_"], expected: float) -> TTest:
 
 def paired_t(a: Real[np.ndarray, "pairs"], b: Real[np.ndarray, "pairs"]) -> TTest:
     """Of a - b, where both hold the same images or the same seeds in the same order."""
-    return one_sample_t(a - b, 0.0)
+    return one_sample_t(_differences(a, b), 0.0)
+
+
+def _differences(
+    a: Real[np.ndarray, "pairs"], b: Real[np.ndarray, "pairs"]
+) -> Real[np.ndarray, "pairs"]:
+    """a - b, where what is only of rounding is none."""
+    least = ROUNDING * np.maximum(np.abs(a), np.abs(b))
+    return np.where(np.abs(a - b) > least, a - b, 0.0)
 
 
 def welch_t(a: Real[np.ndarray, "a"], b: Real[np.ndarray, "b"]) -> TTest:
@@ -103,7 +111,7 @@ def paired_equivalence(
     """
     if margin <= 0:
         raise ValueError(f"the margin is {margin}, expected more than 0")
-    n, difference, se = mean_se(a - b)
+    n, difference, se = mean_se(_differences(a, b))
     if not se:
         return Equivalence(n, difference, se, None)
     return Equivalence(n, difference, se, float(stdtr(n - 1, (abs(difference) - margin) / se)))
@@ -162,8 +170,11 @@ def bootstrap_interval(
 
 
 def spearman_brown(r: float, times: int = 2) -> float:
-    """Reliability of so many `times` as much as `r` is of; of a whole from that of its halves."""
-    return times * r / (1 + (times - 1) * r)
+    """Reliability of so many `times` as much as `r` is of; of a whole from that of its halves.
+
+    An `r` of 0 or less, of what shares nothing, stays as it is: corrected it would have no bound.
+    """
+    return times * r / (1 + (times - 1) * r) if r > 0 else r
 
 
 def split_half_cc(

@@ -184,7 +184,10 @@ class Prior:
                 self.sums[part] = self.sums.get(part, 0.0) + density / density.mean()
 
     def fitted(self, parts: Sequence[int], *, development: int) -> Reader:
-        mean = torch.from_numpy(np.sum([self.sums[part] for part in parts], axis=0)).float()
+        there = [self.sums[part] for part in parts if part in self.sums]
+        if not there:
+            raise ValueError("no image to learn a prior from has a map inside the crop; crop less")
+        mean = torch.from_numpy(np.sum(there, axis=0)).float()
         return lambda seen: mean.expand(len(seen.stages[0]), -1, -1)
 
 

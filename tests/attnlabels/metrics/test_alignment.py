@@ -83,6 +83,13 @@ def test_maps_of_two_sizes_are_refused():
         score_maps([], [], [])
 
 
+def test_a_prediction_that_is_not_finite_has_no_scores():
+    predictions = maps(2)
+    predictions[1][3, 4] = np.nan
+    with pytest.raises(ValueError, match="a predicted map is not finite"):
+        score_maps(predictions, maps(2, seed=1), points_near([(3, 3), (8, 8)]))
+
+
 def test_one_image_alone_has_no_sauc():
     with pytest.raises(ValueError, match="two images or more"):
         score_maps(maps(1), maps(1), points_near([(3, 3)]))

@@ -60,6 +60,14 @@ def test_more_neighbours_than_images_are_refused_and_some_too_many_left_out():
     assert choose_k(x, y, k=(3, 50), development=0.2, seed=0).k == 3
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_have_no_neighbours(value):
+    x, y = clouds(20, 2)
+    x[3, 1] = value
+    with pytest.raises(ValueError, match="features that are not finite; encode the images again"):
+        choose_k(x, y, k=(3,), development=0.2, seed=0)
+
+
 @pytest.mark.parametrize(("k", "spread", "n_classes"), [((8, 16), 0.8, 40), ((2, 4), 2.0, 2)])
 def test_the_search_goes_on_where_the_best_k_is_at_an_end(k, spread, n_classes):
     x, y = clouds(200, n_classes, spread=spread)

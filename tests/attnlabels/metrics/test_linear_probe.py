@@ -136,6 +136,14 @@ def test_a_fit_that_does_not_converge_is_an_error():
         fit(part(*blobs(50, 3)), maximum_iterations=2)
 
 
+def test_features_that_are_not_finite_make_no_probe():
+    x, y = blobs(60, 3)
+    x[5, 1] = np.nan
+    given = {"development": 0.2, "tolerance": 1e-4, "maximum_iterations": 200, "seed": 0}
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="gradient of nan"):
+        linear_probe.choose_probe(x, y, l2_times_n=[1.0, 10.0], **given)
+
+
 def test_a_hit_is_a_class_among_the_k_largest_logits():
     z = np.array([[3.0, 2, 1], [3, 2, 1], [1, 2, 3]])
     hits = linear_probe.among_largest(z, np.array([0, 1, 0]), k=1)

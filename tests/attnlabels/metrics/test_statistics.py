@@ -245,6 +245,20 @@ def test_spearman_brown_worked_by_hand() -> None:
     assert spearman_brown(0.883) == pytest.approx(0.938, abs=1e-3)  # OSIE, eye tracking
 
 
+@pytest.mark.parametrize("r", [0.0, -0.5, -1.0])
+def test_what_shares_nothing_is_not_corrected(r: float) -> None:
+    assert spearman_brown(r) == r and spearman_brown(r, 9) == r
+
+
+def test_differences_that_are_only_of_rounding_are_none() -> None:
+    a, b = np.array([0.1 + 0.2, 0.5, 0.7]), np.array([0.3, 0.5, 0.7])
+    assert (a != b).any()
+    found = paired_t(a, b)
+    assert (found.difference, found.se, found.p) == (0, 0, None)
+    assert paired_equivalence(a, b, margin=0.1).p is None
+    assert paired_t(a, b - [1e-9, 0, 0]).p is not None
+
+
 def test_spearman_brown_of_several_times_as_much_is_that_of_steps() -> None:
     assert spearman_brown(0.4, 1) == pytest.approx(0.4)
     assert spearman_brown(0.4, 2) == pytest.approx(spearman_brown(0.4))

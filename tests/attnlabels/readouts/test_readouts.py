@@ -127,3 +127,14 @@ def test_the_prior_is_the_mean_of_the_maps_of_its_parts_alone():
     found = prior.fitted([0, 1], development=0)(seen)
     assert found.shape == (3, 64, 64)
     torch.testing.assert_close(found, torch.full((3, 64, 64), 2.0))
+
+
+def test_a_part_without_a_map_inside_the_crop_teaches_the_prior_nothing():
+    seen = Seen(stages_of(np.random.default_rng(0), 2), None)
+    prior = Prior()
+    prior.learn(seen, [looked_at(np.ones((64, 64))), looked_at(np.zeros((64, 64)))], [0, 1])
+    torch.testing.assert_close(prior.fitted([0, 1], development=0)(seen), torch.ones(2, 64, 64))
+    with pytest.raises(
+        ValueError, match="no image to learn a prior from has a map inside the crop"
+    ):
+        prior.fitted([1], development=1)
