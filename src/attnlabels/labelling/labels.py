@@ -99,8 +99,8 @@ def label_as_files(
 ) -> dict[str, Any] | None:
     """As `label`, but `out` will hold pictures and tables, in folders as the images are.
 
-    Of `a/b.jpg` these are `a/b.png`, the map at the image's size as 65535 times its values in
-    [0, 1], and `a/b.csv`, the pseudo fixations: x and y in pixels from the image's upper left
+    Of `a/b.jpg` these are `a/b.png`, the map at the image's size over its largest value, times
+    65535, and `a/b.csv`, the pseudo fixations: x and y in pixels from the image's upper left
     corner. Returns the index that lies beside them: who drew the maps, how many, what is skipped.
 
     Raises ValueError too for images that would get one name, or one that other systems refuse.

@@ -18,8 +18,8 @@ class Attention(nn.Module):
     With r = c // 4 it holds 3·c·r + 3·c + 3·r + 1 numbers, biases with them.
 
     Paper: says nothing of where a and m begin. Both begin at 1, so that sum and product of G and S
-    weigh alike. G and S begin small, A near 0, and so each unit near its shortcut, as where the
-    last gain of a unit begins at 0.
+    weigh alike. So A is no small number at first: its magnitude is 0.4 to 0.7 on average in the
+    networks tried. Where the last gain of a unit begins at 0 (`zero_init`) it is below 0.2.
     """
 
     def __init__(self, channels: int) -> None:
