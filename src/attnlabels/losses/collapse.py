@@ -34,15 +34,15 @@ def collapsed(epoch: Mapping[str, Any], *, n: int) -> str:
 
 
 def spread_of_masks(masks: Tensor) -> dict[str, Tensor]:
-    """Of masks [n, i, j], each of one of two images or more: their deviation over cells, and how
-    alike two images' are, the mean correlation of all pairs; of flat ones it is 0.
+    """Of masks [n, i, j], each of one image: their deviation over cells, and how alike two images'
+    are, the mean correlation of all pairs; 0 of flat ones, and of one image.
     """
     values = masks.detach().float().flatten(1)
     centred = values - values.mean(dim=1, keepdim=True)
     directions = F.normalize(centred, dim=1, eps=EPS)
     n = len(values)
     pairs = directions.sum(dim=0).square().sum() - directions.square().sum()
-    return {"mask_spread": values.std(dim=1).mean(), "mask_likeness": pairs / (n * (n - 1))}
+    return {"mask_spread": values.std(dim=1).mean(), "mask_likeness": pairs / max(1, n * (n - 1))}
 
 
 def collapsed_mask(epoch: Mapping[str, Any]) -> str:
