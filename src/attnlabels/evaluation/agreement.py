@@ -149,9 +149,8 @@ class Agreement:
         Those of the encoder and those of its twin in turn, so that no more is held at a time.
         Fitted `across` parts, the images of each are read by what was fitted to the others.
         """
-        count = len(shards) if across else min(N_LABELS, len(shards))
-        # Spread over the set, which may be ordered by class.
-        rows = np.linspace(0, len(shards) - 1, count).astype(int).tolist()
+        rows = [*range(len(shards))] if across else _fitted_on(shards)
+        count = len(rows)
         n_parts = min(PARTS, count)
         draws, lines = [], {}
         for prefix, eye in self.watched.eyes.items():
@@ -187,13 +186,18 @@ def _require(people: People) -> None:
                 )
         return
     labels = Shards(people.labels)
-    if labels.index["maps_by"]["kind"] == "human":
-        for each in recorded:
-            _require_apart(labels, each)
+    for each in recorded:
+        _require_apart(labels, each)
+
+
+def _fitted_on(labels: Shards) -> list[int]:
+    """The images that readouts are fitted on, spread over the set, which may be by class."""
+    count = min(N_LABELS, len(labels))
+    return np.linspace(0, len(labels) - 1, count).astype(int).tolist()
 
 
 def _require_apart(labels: Shards, recorded: Shards) -> None:
-    fitted = {sha256(labels[i]["image"]).digest() for i in range(len(labels))}
+    fitted = {sha256(labels[i]["image"]).digest() for i in _fitted_on(labels)}
     for sample in (recorded[i] for i in range(len(recorded))):
         if sha256(sample["image"]).digest() in fitted:
             raise ValueError(

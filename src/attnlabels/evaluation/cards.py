@@ -55,7 +55,7 @@ def encoder_card(
         *_origin(data, licence),
         "## Use",
         f"- Input: `images` [n, 3, h, w], {PIXELS}. It was trained and scored at {size} x {size} "
-        f"pixels: {cut}, resized by area means.\n"
+        f"pixels: {cut}, resized by Pillow's bicubic.\n"
         f"- Output: features [n, d], {pooled}. Compare them by "
         "cosine similarity or train a linear classifier on them.",
         *(_timm_code(about) if is_timm else _encoder_code(about)),

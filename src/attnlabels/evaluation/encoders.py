@@ -206,17 +206,23 @@ def build_timm(name: str) -> Built:
     return Built(network, view, heads_of(network))
 
 
+ADAPTED = ("googlenet", "inception_v3")
+
+
 def build_torchvision(name: str) -> Built:
     """A classifier of torchvision; its own view is that of its first weights.
 
-    Torchvision resizes the shorter side and then crops; that is one central crop here.
+    Torchvision resizes the shorter side and then crops; that is one central crop here. Those
+    `ADAPTED` are taken to have learnt as its weights of them did, from pixels in [-1, 1], to which
+    the network brings its view: torchvision says so beside the weights, and in none of their keys.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         near = [each for each in known if each.startswith(name[:4])][:N_NAMED]
         hint = f"; there are {', '.join(near)}" if near else ""
         raise ValueError(f"torchvision:{name}: torchvision knows no such classifier{hint}")
-    network = torchvision.models.get_model(name, weights=None)
+    adapted = {"transform_input": True, "init_weights": True} if name in ADAPTED else {}
+    network = torchvision.models.get_model(name, weights=None, **adapted)
     layers = [key for key, each in network.named_modules() if isinstance(each, nn.Linear)]
     if not layers:
         raise ValueError(f"torchvision:{name} has no linear classifier to take off")

@@ -1,5 +1,6 @@
 """The benchmarks of the paper for any frozen encoder, as `attnlabels evaluate` runs them."""
 
+import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,8 +78,9 @@ def evaluate(
     folders or labelled in a CSV, and `cifar10`; `imagenet_c` and `cifar10_c`, else corruptions are
     generated; recordings `attention`, readouts fitted on `labels` or across their folds. All image
     files are looked at first; `broken` ones stop, all of them named, or are left out. Written are
-    `out/<stage>/<name>-<seed>.json`, each once finished. Features are kept while files are as they
-    were. Raises ValueError or OSError if one or a name does not fit.
+    `out/<stage>/<name>-<seed>.json`, each once finished, beside what earlier calls found on other
+    sets. Features are kept while files are as they were. Raises ValueError or OSError if one or a
+    name does not fit.
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
     _require_benchmarks(on, written.run, of_people=bool(attention or labels or teacher))
@@ -90,7 +92,7 @@ def evaluate(
     opened = open_encoder(
         encoder, weights=weights, prefix=prefix, shown=shown, device=device, precision=precision
     )
-    written.require_of(opened.identity["sha256"])
+    written.require_of(_provenance(encoder, opened))
     sets = open_sets(imagenet, imagenet_c, imagenet_labels, cifar10, cifar10_c, on=on, seed=drawn)
     score = partial(score_sets, on=on, scoring=scoring, seed=seed)
     with threadpool_limits(running.threads, user_api="blas"):
@@ -99,45 +101,71 @@ def evaluate(
 
 
 class Written:
-    """The files of a run in the folder `out`, and what is in them, by stage.
+    """The files of a run in the folder `out`, and what is found now, by stage.
 
-    Raises OSError if one of them cannot be written.
+    What the files held before stays beside that, but for the same sets' scores. Raises OSError if
+    one of them cannot be written, and ValueError for one that is not as it was written.
     """
 
     def __init__(self, out: Path, run: str) -> None:
         self.out, self.run = out, run
+        paths = {stage: out / stage / f"{run}.json" for stage in STAGES}
+        settle(*paths.values())
         self.scores: dict[str, dict[str, Any]] = {}
-        self.curves: list[Mapping[str, Any]] = []
-        settle(*(out / stage / f"{run}.json" for stage in STAGES))
+        self.there = {stage: _read_tree(path) for stage, path in paths.items()}
 
-    def require_of(self, sha256: str) -> None:
-        """Raise FileExistsError where the scores that are there are of another file's encoder."""
-        path = self.out / STAGES[0] / f"{self.run}.json"
-        if not path.is_file():
-            return
-        with refusing(NO_TREE, path, what="not as it was written", cure="name another --out"):
-            before = json.loads(path.read_bytes())
-            encoder, of = before.get("encoder"), before.get("sha256", sha256)
-        if of != sha256:
+    def require_of(self, now: Mapping[str, Any]) -> None:
+        """Raise FileExistsError where the scores that are there are of another encoder.
+
+        Of another file or another network in it, or of one that was run or shown images otherwise.
+        """
+        before = self.there[STAGES[0]]
+        unlike = [key for key, value in now.items() if before.get(key, value) != value]
+        if unlike := [key for key in unlike if key != "encoder"]:  # it may lie elsewhere by now
             raise FileExistsError(
-                f"{path} and the scores of that name are of another file, {encoder}; pass --name, "
-                "or another --out"
+                f"{self.out / STAGES[0] / self.run}.json and the scores of that name are of "
+                f"{before.get('encoder')} with another {' and '.join(unlike)}; pass --name, or "
+                "another --out"
             )
 
     def add_all(self, found: Iterable[Scores]) -> dict[str, dict[str, Any]]:
-        """Write each as it comes; what is in all files then."""
+        """Write each as it comes; all that is found."""
         for each in found:
             self.add(each)
         return self.scores
 
     def add(self, found: Scores) -> None:
         """Write the stage's file, with what is in it."""
-        folder, tree = self.out / found.stage, self.scores.setdefault(found.stage, {})
+        folder, tree = self.out / found.stage, self.there[found.stage]
+        self.scores.setdefault(found.stage, {}).update(found.found)
+        left_out = {**tree.get("left_out", {}), **found.found.get("left_out", {})}
         tree |= found.found
+        if found.stage == STAGES[0]:
+            tree["left_out"] = left_out
         if found.curves:
-            self.curves += found.curves
-            write_rows(folder / f"{self.run}.csv", self.curves, columns=CURVE)
+            _add_rows(folder / f"{self.run}.csv", found.curves)
         write_json(folder / f"{self.run}.json", tree)
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    """What an earlier call left; nothing where none was."""
+    with refusing(NO_TREE, path, what="not as it was written", cure="name another --out"):
+        return dict(json.loads(path.read_bytes()).items()) if path.is_file() else {}
+
+
+def _add_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of curves in the place of those of the same images, beside all others."""
+    of = CURVE[: CURVE.index("k")]  # what a curve is of
+
+    def images(row: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(str(row[key]) for key in of)
+
+    new = {images(row) for row in rows}
+    there: list[Mapping[str, Any]] = []
+    if path.is_file():
+        with open(path, newline="") as file:
+            there = [row for row in csv.DictReader(file) if images(row) not in new]
+    write_rows(path, [*there, *rows], columns=CURVE)
 
 
 def default_cache() -> Path:
@@ -176,7 +204,7 @@ def _scores(
         return
     cache = _open_cache(running.cache)
     sets, left_out = whole_sets(sets, broken=broken, cache=cache, workers=running.workers)
-    yield Scores("evaluate", about | ({"left_out": left_out} if broken == "skip" else {}))
+    yield Scores("evaluate", about | {"left_out": left_out})
     yield from score(sets, _extractor(opened, running, cache))
 
 

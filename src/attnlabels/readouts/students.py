@@ -1,5 +1,6 @@
 """A student's attention beside people's: its maps, and its readout refitted to convergence."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from attnlabels.images.crops import centre_box, count_points, crop_map
 from attnlabels.images.decoding import decode, resize_map
 from attnlabels.images.squares import resize_centre_crop
 from attnlabels.metrics.alignment import mean_scores, score_maps
+from attnlabels.metrics.saliency import floor
 from attnlabels.models.attention_head import AttentionHead
 from attnlabels.models.attention_maps import Contrast, alone, build_attention
 from attnlabels.models.files import building, load_weights, read_config
@@ -23,6 +25,8 @@ from attnlabels.processes.world import own_device
 from attnlabels.readouts.head import fit_head
 from attnlabels.recordings.recordings import Recording, read_recordings
 from attnlabels.shards.shards import Shards
+
+log = logging.getLogger(__name__)
 
 
 class Aligned(NamedTuple):
@@ -97,9 +101,16 @@ class FrozenStudent:
 def align(student: FrozenStudent, folder: Path) -> Aligned:
     """The student's maps for a set of human recordings beside those.
 
-    By "as_trained", unless it has no attention, and by "refitted", once it is.
+    By "as_trained", unless it has no attention, and by "refitted", once it is. Recordings of which
+    people's own map is constant are left out, as in `readouts.scoring.score`. Raises ValueError if
+    none is left.
     """
-    recordings = list(read_recordings(folder, crop=student.crop))
+    everyone = list(read_recordings(folder, crop=student.crop))
+    recordings = [each for each in everyone if floor(each.density) < 1]
+    if not recordings:
+        raise ValueError(f"{folder}: people's maps are the same everywhere; prepare the set again")
+    if undefined := len(everyone) - len(recordings):
+        log.warning("%s: people's own map of %d images is constant; left out", folder, undefined)
     seen = student.see([each.image for each in recordings])
     read: dict[str, Tensor] = {}
     if seen.maps is not None:

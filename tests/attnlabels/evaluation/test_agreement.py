@@ -138,7 +138,7 @@ def test_a_student_keeps_its_own_maps_and_is_read_as_others_are(student, eye, pe
     found = align(student, eye)
     assert list(found) == ["eye"] and {*scored(found["eye"])} == {*READ} | own
     found = align(student, eye, labels=people_as_labels)
-    assert list(found) == ["refit", "eye"]
+    assert {*found} == {"refit", "eye"}
     assert list(found["eye"])[:2] == ["as_trained", "refitted"]
     # The same four parameters, fitted to the same images to the same end.
     assert found["eye"]["head"]["cc"] == pytest.approx(found["eye"]["refitted"]["cc"], abs=0.02)
@@ -207,6 +207,30 @@ def test_what_does_not_fit_is_refused_before_anything_is_computed(weights, eye):
     with pytest.raises(ValueError, match="resnet10t.safetensors has no config in its header"):
         align(name, eye, teacher=weights[name], **given)
     assert not list(Path("out").glob("*/*"))
+
+
+@pytest.mark.parametrize("kind", ["teacher", "players", "masks"])
+def test_labels_of_whatever_kind_are_of_no_photograph_that_is_scored(weights, eye, tmp_path, kind):
+    people, folder = Shards(eye), tmp_path / "labels"
+    maps_by = people.index["maps_by"] | {"kind": kind}
+    write_shards(folder, [*people], maximum_count=9, maps_by=maps_by, classes=[])
+    name = "timm:resnet10t"
+    with pytest.raises(
+        ValueError, match="is in .*labels and in .*eye, and would be scored by what"
+    ):
+        align(name, eye, weights=weights[name], labels=folder)
+
+
+def test_a_recording_that_nothing_correlates_with_is_left_out_of_a_students_scores_too(
+    student, eye, people_as_labels, tmp_path
+):
+    samples = [dict(each) for each in Shards(eye)]
+    samples[1]["map"] = np.ones_like(samples[1]["map"])
+    maps_by, folder = Shards(eye).index["maps_by"], tmp_path / "flat"
+    write_shards(folder, samples, maximum_count=9, maps_by=maps_by, classes=[])
+    found = align(student, folder, labels=people_as_labels)["eye"]
+    assert (found["n"], found["undefined"]) == (3, 1)
+    assert {"as_trained", "refitted"} <= {*scored(found)}
 
 
 def test_two_recordings_are_too_few_to_fit_across(weights, eye, tmp_path):

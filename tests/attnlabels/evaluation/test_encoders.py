@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from attnlabels.evaluation import encoders
-from attnlabels.evaluation.encoders import Shown, open_encoder
+from attnlabels.evaluation.encoders import NORMALISATIONS, Shown, build_torchvision, open_encoder
 from attnlabels.models.encoder import Encoder, features
 from attnlabels.models.files import write_weights
 
@@ -49,6 +49,17 @@ def of_timm(tmp_path_factory) -> tuple[nn.Module, Path]:
     path = tmp_path_factory.mktemp("timm") / "weights.safetensors"
     save_file(network.state_dict(), path)
     return network, path
+
+
+def test_a_network_of_torchvisions_that_adapts_its_input_does_as_with_its_own_weights():
+    """Which it is told beside the weights, as no key of them."""
+    built = build_torchvision("googlenet").network.eval()
+    raw = torch.rand(2, 3, 64, 64)
+    mean, std = (torch.tensor(each)[:, None, None] for each in NORMALISATIONS["imagenet"])
+    with torch.no_grad():
+        found = built((raw - mean) / std)
+        built.transform_input = False
+        torch.testing.assert_close(found, built(2 * raw - 1), atol=1e-4, rtol=1e-4)
 
 
 def test_timm_gives_its_pooled_features_of_its_own_view(of_timm):

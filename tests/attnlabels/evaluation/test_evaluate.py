@@ -56,6 +56,11 @@ def corrupted(world, data, tmp_path_factory, tiny_params) -> dict[str, Path]:
     return {"imagenet_c": folder / "i", "cifar10_c": folder / "c"}
 
 
+def read_rows(path):
+    with open(path, newline="") as file:
+        return [*csv.DictReader(file)]
+
+
 def score(encoder, *on, scoring=None, **given):
     scoring = Scoring(**{"l2_times_n": (3.0,), "queries": 0.25, **(scoring or {})})
     return evaluate(str(encoder), on=on, out=Path("out"), scoring=scoring, **given)
@@ -87,13 +92,36 @@ def test_what_is_in_the_way_of_a_file_is_told_before_the_encoder_is_opened(data)
         score("student.safetensors", "probe", imagenet=data["imagenet"])
 
 
-def test_scores_of_another_file_do_not_come_beside_those_that_are_there(tmp_path):
-    written = Written(tmp_path, "a-0")
-    written.require_of("2")
-    written.add(Scores("evaluate", {"encoder": "b/a.pt", "sha256": "1"}))
-    written.require_of("1")  # the same file, be it elsewhere
-    with pytest.raises(FileExistsError, match="a-0.json and .* of another file, b/a.pt; pass --na"):
-        written.require_of("2")
+def test_scores_of_another_encoder_do_not_come_beside_those_that_are_there(tmp_path):
+    now = {"encoder": "b/a.pt", "sha256": "1", "prefix": "k.", "view": {"size": 32}}
+    Written(tmp_path, "a-0").require_of(now)
+    Written(tmp_path, "a-0").add(Scores("evaluate", now))
+    Written(tmp_path, "a-0").require_of(now | {"encoder": "c/a.pt"})  # the file lies elsewhere
+    for unlike in ({"sha256": "2"}, {"prefix": "q."}, {"view": {"size": 64}}):
+        said = f"a-0.json and .* are of b/a.pt with another {next(iter(unlike))}; pass --name, or"
+        with pytest.raises(FileExistsError, match=said):
+            Written(tmp_path, "a-0").require_of(now | unlike)
+
+
+def test_what_is_found_on_other_sets_stays_beside_what_is_found_now(student, data):
+    first = score(student, "probe", "retrieval", **data, scoring={"queries": 0.25})
+    curves = read_rows("out/score_retrieval/student-0.csv")
+    again = score(student, "retrieval", imagenet=data["imagenet"], scoring={"queries": 0.25})
+    assert again["score_retrieval"].keys() == {"imagenet"} and "probe_linear" not in again
+    for stage in ("evaluate", "probe_linear", "score_retrieval"):
+        there = json.loads(Path(f"out/{stage}/student-0.json").read_text())
+        assert there == first[stage]
+    left = read_rows("out/score_retrieval/student-0.csv")
+    assert sorted(map(str, left)) == sorted(map(str, curves))
+
+
+def test_a_file_of_scores_that_cannot_be_read_is_told_before_the_encoder_is_opened(data):
+    Path("out/probe_linear").mkdir(parents=True)
+    Path("out/probe_linear/student-0.json").write_text("{")
+    with pytest.raises(
+        ValueError, match="student-0.json: not as it was written .*; name another -"
+    ):
+        score("student.safetensors", "probe", imagenet=data["imagenet"])
 
 
 def test_all_scores_are_those_of_the_pipelines_stages(
@@ -169,7 +197,7 @@ def test_images_are_encoded_once_for_all_benchmarks_and_calls(student, data, mon
     assert sorted(encoded) == ["cifar10_test", "cifar10_train", "imagenet_train", "imagenet_val"]
     assert score(student, "probe", "knn", "retrieval", **data, running=Running(workers=0)) == first
     assert len(encoded) == 4
-    score(student, "retrieval", cifar10=data["cifar10"], shown=Shown(size=20))
+    score(student, "retrieval", cifar10=data["cifar10"], shown=Shown(size=20), name="small")
     assert encoded[4:] == ["cifar10_test"]
 
 
