@@ -5,6 +5,7 @@ generates the second one; a file `generated.json` beside the arrays says so.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -82,8 +83,9 @@ class CorruptedFolder:
     ) -> "CorruptedFolder":
         """In the order of the clean images `names`, with their `labels`.
 
-        An image is known by its name without the suffix, since corrupted ones are JPEGs whatever
-        they were made of. Raises ValueError if one is missing, or there is another.
+        An image is known by its folder and its name without the suffix, since corrupted ones are
+        JPEGs whatever they were made of. Raises ValueError if one is missing, or there is another,
+        and for two clean ones that would be of one corrupted image.
         """
         found = {_stem(name): name for name in self.names}
         wanted = [_stem(name) for name in names]
@@ -94,6 +96,12 @@ class CorruptedFolder:
         said = [f"{len(each)} {what} ({each[0]})" for what, each in unlike.items() if each]
         if said:
             raise ValueError(f"{self.root}: of its images {' and '.join(said)}; {CURE}")
+        if len({*wanted}) != len(wanted):
+            twice = next(stem for stem, n in Counter(wanted).items() if n > 1)
+            raise ValueError(
+                f"{self.root}: {twice} is of two images of {of}, which differ above their class's "
+                "folder or in their suffix alone; rename or remove one, or generate them"
+            )
         if len(found) != len(self.names):
             raise ValueError(f"{self.root}: two images differ in their suffix alone; remove one")
         own = tuple(found[stem] for stem in wanted)
@@ -235,7 +243,8 @@ def _list_images(folder: Path, hidden: list[str]) -> list[str]:
 
 
 def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
+    """`<class>/<image>`, whatever folders these are in."""
+    return "/".join(PurePosixPath(name).with_suffix("").parts[-2:])
 
 
 def _require_same(names: list[str], expected: list[str], folder: Path, first: Path) -> None:

@@ -203,3 +203,18 @@ def test_a_corruption_that_is_there_twice_is_refused(folder):
     write_folder(folder, ["snow"], groups=False)
     with pytest.raises(ValueError, match="snow is there twice"):
         open_corrupted(folder, layout="imagenet_c")
+
+
+def test_clean_images_are_known_by_class_and_name_whatever_they_lie_in(folder):
+    names = [f"photos/val/{each}.png" for each in ("n02000002/b", "n01000001/c", "n02000002/a")]
+    opened = open_corrupted(folder, layout="imagenet_c").made_of(names, np.arange(3), of="val")
+    assert [str(each.relative_to(folder)) for each in opened.images("fog", 2)] == [
+        f"weather/fog/2/{each}.JPEG" for each in ("n02000002/b", "n01000001/c", "n02000002/a")
+    ]
+
+
+@pytest.mark.parametrize("twin", ["n02000002/a.png", "more/n02000002/a.jpg"])
+def test_two_clean_images_that_would_share_a_corrupted_one_are_named(folder, twin):
+    names = ["n01000001/c.jpg", "n02000002/a.jpg", "n02000002/b.jpg", twin]
+    with pytest.raises(ValueError, match="n02000002/a is of two images of val, which differ"):
+        open_corrupted(folder, layout="imagenet_c").made_of(names, np.arange(4), of="val")
