@@ -82,7 +82,8 @@ class Scratch:
             raise cannot_write(self.folder, error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.stat(file)  # not the lock of one that ended meanwhile
+            if not os.path.samestat(os.fstat(lock.fileno()), os.stat(file)):
+                raise FileNotFoundError  # it is the lock of one that ended meanwhile
         except (BlockingIOError, FileNotFoundError):
             lock.close()
             raise InUse(

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from attnlabels.processes.checkpoint import Scratch, fingerprint
+from attnlabels.processes.checkpoint import InUse, Scratch, fingerprint
 
 
 @dataclass
@@ -209,3 +210,22 @@ def test_a_folder_that_another_process_removed_meanwhile_is_no_error(scratch, mo
     monkeypatch.setattr(Path, "rmdir", removed_before)
     scratch.unlock()
     assert not scratch.folder.exists()
+
+
+def test_who_opened_the_lock_of_one_that_ended_does_not_hold_that_of_the_next(scratch, monkeypatch):
+    first, next = Scratch(scratch.folder.name), Scratch(scratch.folder.name)
+    first.lock()
+    flock = fcntl.flock
+
+    def after_the_next_came(lock, how):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        first.unlock()
+        next.lock()
+        flock(lock, how)
+
+    monkeypatch.setattr(fcntl, "flock", after_the_next_came)
+    with pytest.raises(InUse):
+        scratch.lock()
+    next.unlock()
+    scratch.lock()
+    scratch.unlock()
