@@ -18,7 +18,14 @@ from attnlabels.collecting.rounds import (
     require_outcome,
     score_of,
 )
-from attnlabels.collecting.schedule import Plays, choose, generator_of, is_play, plan_of
+from attnlabels.collecting.schedule import (
+    Plays,
+    choose,
+    generator_of,
+    is_play,
+    plan_of,
+    rounds_left,
+)
 from attnlabels.collecting.store import (
     Round,
     add_participant,
@@ -177,8 +184,6 @@ class Game:
 
     def _told(self, given: Round, past: list[Round], plan: list[str]) -> dict[str, Any]:
         image = self.study.images[given.image]
-        to_come = plan[len(past) :]
-        new = sum(kind in ("practice", "play") for kind in to_come)
         unseen = len({*self.plain} - {each.image for each in past})
         played = self.study.settings.played
         return {
@@ -190,7 +195,7 @@ class Game:
             "task": self.study.settings.task,
             "kind": given.kind,
             "position": given.position,
-            "left": len(to_come) - max(0, new - unseen),
+            "left": rounds_left(plan[len(past) :], unseen=unseen),
             "settings": asdict(played)
             | {"least_shown_px": self.study.settings.least_shown_px, "levels": LEVELS},
         }

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from attnlabels.collecting.settings import N_TOLD
 from attnlabels.serving.refusals import Refused
 
 WAITING = 128  # guesses; who comes then is refused, and the next guess of that round sees more
 TOGETHER = 16
 PATIENCE_S = 5.0
-N_TOLD = 5
 
 Square = UInt8[np.ndarray, "s s 3"]
 

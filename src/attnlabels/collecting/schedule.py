@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from attnlabels.collecting.settings import Settings
 from attnlabels.collecting.store import Round
 
+NEW = ("practice", "play")  # kinds of rounds of an image that was not seen before
 MOST_DRAWS = 100  # of a plan in which each repetition has something to repeat
 
 Plan = list[str]  # the kind of each of a participant's rounds
@@ -110,6 +111,19 @@ def _has_what_it_repeats(kinds: Sequence[str], gap: int) -> bool:
     """Whether each repetition has, `gap` rounds before, a play that no earlier one repeated."""
     repeats = (i for i, kind in enumerate(kinds) if kind == "repeat")
     return all(kinds[: i - gap].count("play") > n for n, i in enumerate(repeats))
+
+
+def rounds_left(to_come: Sequence[str], *, unseen: int) -> int:
+    """How many rounds of the kinds `to_come` there will be, if so many images are `unseen`.
+
+    A participant's game ends where a new image is planned and none is left.
+    """
+    for i, kind in enumerate(to_come):
+        if kind in NEW:
+            if not unseen:
+                return i
+            unseen -= 1
+    return len(to_come)
 
 
 def choose(

@@ -14,6 +14,8 @@ from attnlabels.pipeline.params import check, read, record
 Task = Literal["paint", "peek", "look"]
 SETTINGS, TEXTS, CONSENT = "study.yaml", "texts.yaml", "consent.md"
 TEMPLATES = Path(__file__).parent
+MOST_BUBBLES = 5000  # of a round; a page sends 15,000 moves beside them, the server takes 20,000
+N_TOLD = 5  # of a partner's guesses
 
 Positive = Annotated[float, Field(gt=0, le=1e4)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -30,7 +32,7 @@ class Paint:
     patch_px: Many
     neutral: Annotated[int, Field(ge=0, le=255)]
     guess_every: Many
-    top_k: Many
+    top_k: Annotated[int, Field(ge=1, le=N_TOLD)]
     skip: bool
 
     @property
@@ -100,6 +102,12 @@ def read_settings(path: Path) -> Settings:
     settings = check(Settings, read(path), where=str(path))
     if settings.catch_share + settings.repeat_share > 1:
         raise ValueError(f"{path}: catch_share and repeat_share are above 1 together; lower them")
+    if settings.task == "paint" and settings.paint.most_bubbles > MOST_BUBBLES:
+        raise ValueError(
+            f"{path}: paint.seconds and paint.period_ms make {settings.paint.most_bubbles} bubbles "
+            f"of a round, more than the {MOST_BUBBLES} that are kept; shorten it, or lengthen the "
+            "period"
+        )
     if bool(settings.catch) != bool(settings.catch_share):
         raise ValueError(
             f"{path}: catch and catch_share go together: images, and the share of rounds that show "

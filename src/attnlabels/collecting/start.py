@@ -73,7 +73,8 @@ class Collection:
         Raises ValueError or OSError, naming what is wrong and where, also for images, settings or a
         partner that people did not take part with. `ids` makes those of participants and rounds.
         """
-        self.ends, is_new = ExitStack(), make_folder(folder, task=task)
+        self.ends, was_there = ExitStack(), folder.exists()
+        is_new = make_folder(folder, task=task)
         self.ends.callback(os.close, hold(folder))
         try:
             self.database = open_store(folder / DATABASE)
@@ -82,9 +83,9 @@ class Collection:
             opened = partner(self.study.classes) if partner else None
             _settle(self.study, self.database, opened)
         except BaseException:
-            if is_new:
-                remove_new(folder, FILES)
             self.ends.close()
+            if is_new:
+                remove_new(folder, FILES, whole=not was_there)
             raise
         self.guesser = Guesser(opened) if opened else None
         if self.guesser:

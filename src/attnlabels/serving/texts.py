@@ -4,6 +4,7 @@ The template of a study's texts says which sentences there are.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,17 @@ def write_new(folder: Path, files: Mapping[str, str], *, lacks: str) -> None:
             aside.write_text(text, encoding="utf-8")
 
 
-def remove_new(folder: Path, files: Iterable[str]) -> None:
-    """Remove the `files` of a study that was begun just now and refused, and the folder if empty.
+def remove_new(folder: Path, files: Iterable[str], *, whole: bool) -> None:
+    """Remove the `files` of a study that was begun just now and refused, and the folder if `whole`.
 
-    Left there, they would refuse the very settings that mend it.
+    Left there, they would refuse the very settings that mend it. What cannot be removed stays, as
+    why the study was refused is what is to be told.
     """
-    for name in files:
-        (folder / name).unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    with suppress(OSError):
+        for name in files:
+            (folder / name).unlink(missing_ok=True)
+        if whole:
+            folder.rmdir()
 
 
 def read_text(path: Path) -> str:

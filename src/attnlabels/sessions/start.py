@@ -44,7 +44,8 @@ class Running:
         Raises ValueError or OSError, naming what is wrong and where, also for results that began
         with another experiment or other settings.
         """
-        made, is_new = read_made(experiment), not (results / SETTINGS).exists()
+        made, was_there = read_made(experiment), results.exists()
+        is_new = not (results / SETTINGS).exists()
         used = make_results(results, settings)
         texts = read_texts(results / TEXTS, template=TEMPLATES / TEXTS)
         text = read_text(results / CONSENT)
@@ -52,9 +53,9 @@ class Running:
         try:
             self.store = Store(results, made, used, app=version("attnlabels"))
         except BaseException:
-            if is_new:
-                remove_new(results, FILES)
             os.close(self.lock)
+            if is_new:
+                remove_new(results, FILES, whole=not was_there)
             raise
         site = site_of(
             self.store,

@@ -285,6 +285,13 @@ def test_what_is_left_is_told_also_where_images_are_fewer_than_rounds(study):
     assert [each["left"] for each in player.play()[:-1]] == [*range(12, 0, -1)]
 
 
+def test_repetitions_behind_where_images_end_are_not_promised(study):
+    player = Player(study(rounds=20, repeat_share=0.2, repeat_gap=2))
+    player.agree()
+    left = [each["left"] for each in player.play()[:-1]]
+    assert left == [*range(len(left), 0, -1)] and len(left) >= 12
+
+
 def test_many_participants_play_all_images_alike(study):
     collection = study(rounds=4)
     for _ in range(6):

@@ -42,6 +42,11 @@ def test_each_task_has_settings(tmp_path, task):
         (lambda tree: tree["paint"].update(seconds=0), r"study.yaml.paint.seconds: .*greater than"),
         (lambda tree: tree.update(task="draw"), r"study.yaml.task: .*'draw'"),
         (lambda tree: tree.update(rounds=True), r"study.yaml.rounds: "),
+        (lambda tree: tree["paint"].update(top_k=6), r"study.yaml.paint.top_k: .*equal to 5"),
+        (
+            lambda tree: tree["paint"].update(seconds=300, period_ms=50),
+            "make 6001 bubbles of a round, more than the 5000 that are kept; shorten it, or",
+        ),
         (lambda tree: tree.update(catch_share=0.1), "catch and catch_share go together"),
         (lambda tree: tree.update(catch=["easy/*"]), "catch and catch_share go together"),
         (
@@ -49,7 +54,7 @@ def test_each_task_has_settings(tmp_path, task):
             "above 1 together",
         ),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_what_is_wrong_in_the_settings_is_named(tmp_path, change, said):
     with pytest.raises(ValueError, match=said):

@@ -125,6 +125,19 @@ def test_a_new_study_that_is_refused_leaves_nothing_that_refuses_what_mends_it(t
     Collection(flat, tmp_path / "study", task="peek").close()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_refused_study_leaves_the_folder_that_was_there(tmp_path, linked):
+    """And what is told is why it was refused, not that a link is no folder."""
+    (tmp_path / "photos").mkdir()
+    own = tmp_path / "own"
+    own.mkdir()
+    if linked:
+        (tmp_path / "link").symlink_to(own)
+    with pytest.raises(ValueError, match="photos: "):
+        Collection(tmp_path / "photos", tmp_path / "link" if linked else own)
+    assert own.is_dir() and not [*own.iterdir()]
+
+
 def test_an_image_beside_the_classes_folders_is_named(images, tmp_path):
     (images / "stray.png").write_bytes((images / "cat" / "0.png").read_bytes())
     with pytest.raises(ValueError, match=r"images: stray.png beside the folders .*; move what"):

@@ -67,6 +67,14 @@ window.fetch = async (path, options) => {
   return new Response(JSON.stringify({ ...(await answer.json()), session: null }));
 };
 """
+# A server that is asked whether somebody may take part, and takes its time.
+SLOW_CONSENT = """
+const asked = window.fetch;
+window.fetch = async (path, options) => {
+  if (path === "api/consent") await new Promise((resolve) => setTimeout(resolve, 500));
+  return asked(path, options);
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +258,16 @@ def test_an_experiment_by_keyboard_alone(sitting):
     seen = [row for row in rows if row["share"] > 0]
     assert len(seen) > 4 and all(row["response"] == row["class"] for row in seen)
     assert page.console() == [] and page.strangers() == set()
+
+
+def test_a_double_click_is_one_participant(sitting):
+    page = sitting.page
+    page.says("no ethics approval")
+    page.run(SLOW_CONSENT)
+    page.run("for (let i = 0; i < 3; i++) document.querySelector('#agree').click();")
+    page.says("With which hand")
+    time.sleep(1)  # in which the others would have come
+    assert len(sitting.people()) == 1
 
 
 def test_the_times_of_frames_come_along(sitting):

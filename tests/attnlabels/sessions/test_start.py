@@ -111,6 +111,13 @@ def test_new_settings_that_are_refused_leave_nothing(experiment, results, tmp_pa
     ):
         pass
     assert not results.exists()
+    results.mkdir()
+    with (
+        pytest.raises(ValueError, match="expected 2 different ones"),
+        running(experiment, results, settings=given),
+    ):
+        pass
+    assert results.is_dir() and not [*results.iterdir()]
     given.write_text("keys: [s, l]\n")
     with running(experiment, results, settings=given):
         pass

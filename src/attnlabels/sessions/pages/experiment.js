@@ -81,6 +81,7 @@ function agree() {
   const asked = start.join ? element("label", {}, say("join_code"), code) : null;
   return new Promise((resolve) => {
     const yes = async () => {
+      for (const each of buttons) each.disabled = true; // a second click would be a second participant
       const body = { consent: start.consent.version, language: start.texts.language, code: code.value || null };
       try {
         await insist(() => post("consent", body), waiting);
@@ -88,6 +89,7 @@ function agree() {
       } catch (refusal) {
         if (refusal.status === 409) window.location.reload();
         error.textContent = refusal.message;
+        for (const each of buttons) each.disabled = false;
       }
     };
     const buttons = [button(say("agree"), yes, "main"), button(say("decline"), () => resolve(false))];
