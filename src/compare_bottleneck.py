@@ -73,7 +73,6 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
         key = f"contrasts_{name.replace(' ', '_')}"
         made[key], texts[key] = table, words("contrasts", values | {"measure": name})
     betas = made_of.by_beta(tree[study], scored)
-    bits = made_of.told_bits(scored, betas)
     curves = made_of.read_curves(runs[p.curves], data / "examples")
     pictures = [show_masks([runs[name] for name in p.pictured], data / "examples")]
     with replacing_folder(tables) as aside:
@@ -87,7 +86,7 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
         page,
         Page(
             title="Does attention through an information bottleneck find objects, and help?",
-            finding=[*filter(None, [bits]), made_of.told_masks(scored), *found],
+            finding=[*made_of.told_bits(scored, betas), made_of.told_masks(scored), *found],
             tables=read_tables(tables / "tables.json"),
             figures=[Drawn("Bits, accuracy and objects", FIGURE, png)],
             pictures=pictures,

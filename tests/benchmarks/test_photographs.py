@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import nct, t
 
+from attnlabels import evaluate
 from attnlabels.metrics.statistics import paired_t
 from attnlabels.models.files import read_config
 from attnlabels.pipeline.params import read
@@ -29,6 +30,13 @@ TINY = {
 }
 
 
+def probed(encoder: str, **given: Any) -> dict[str, dict[str, Any]]:
+    """`evaluate` without what a probe does not read, and would be refused."""
+    for name in ("imagenet_c", "attention", "labels"):
+        assert given.pop(name)
+    return evaluate(encoder, **given)
+
+
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.chdir(tmp_path)
@@ -37,7 +45,9 @@ def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.setattr(module, "CHANGED", TINY)
     monkeypatch.setattr(module, "MAP_SIZE", 12)
     monkeypatch.setattr(module, "LENGTHS", (1,))
-    monkeypatch.setattr(module, "ON", ("probe",))  # the others are `evaluate`'s, and tested there
+    # The others are `evaluate`'s, and tested there.
+    monkeypatch.setattr(module, "ON", ("probe",))
+    monkeypatch.setattr(module, "evaluate", probed)
     monkeypatch.setattr(module, "CHOOSING", {"epochs": 1, "development": 0.25, "seed": 100})
     return module
 

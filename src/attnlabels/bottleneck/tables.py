@@ -120,19 +120,19 @@ def tabulate_transfer(scored: Mapping[str, Scored]) -> Table:
     }
 
 
-def told_bits(scored: Mapping[str, Scored], betas: Mapping[float, str]) -> str:
-    """How many bits the code has by β, in a sentence, or nothing where it has none."""
+def told_bits(scored: Mapping[str, Scored], betas: Mapping[float, str]) -> list[str]:
+    """How many bits the code has by β, in a sentence, or in none where it has none."""
     if not betas:
-        return ""
+        return []
     each = {beta: row_of(scored[name], NETWORKS) for beta, name in betas.items()}
     told = ", ".join(
         f"{_of(row, 'bits of the code'):.3g} at {beta:g}" for beta, row in each.items()
     )
     accuracy = ", ".join(f"{_of(row, 'accuracy'):.3f}" for row in each.values())
     if len(betas) == 1:
-        return f"Bits of the code: {told}; accuracy {accuracy}."
+        return [f"Bits of the code: {told}; accuracy {accuracy}."]
     verb = "fall" if falls(scored, betas) else "do not always fall"
-    return f"Bits of the code {verb} with β in each seed: {told}; accuracy {accuracy}."
+    return [f"Bits of the code {verb} with β in each seed: {told}; accuracy {accuracy}."]
 
 
 def told_masks(scored: Mapping[str, Scored]) -> str:
