@@ -23,7 +23,7 @@ from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_json
 from attnlabels.reporting.figures import write_png
 from attnlabels.reporting.tables import Table, as_numbers, read_tables, write_tables
-from attnlabels.studies.likeness import Scored, contrast, read_scored, require_runs, tell
+from attnlabels.studies.likeness import Scored, contrast, read_comparable, require_runs, tell
 from attnlabels.studies.page import Drawn, Page, write_page
 
 Pair = tuple[str, str]
@@ -55,10 +55,7 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
     p, tree = load(CompareBottleneck, "compare_bottleneck"), read()
     runs = runs_of(study, tree)
     require_named(p, runs)
-    scored = {
-        name: read_scored(each, metrics / STAGE, data / "scores", stage=STAGE)
-        for name, each in runs.items()
-    }
+    scored = read_comparable(runs, metrics / STAGE, data / "scores", stage=STAGE)
     contrasts = contrast_all(p, scored)
     made: dict[str, Table] = {
         "networks": made_of.tabulate_networks(scored),

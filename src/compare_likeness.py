@@ -26,8 +26,7 @@ from attnlabels.studies.likeness import (
     TEXTS,
     contrast,
     measured,
-    read_scored,
-    require_comparable,
+    read_comparable,
     require_runs,
     tabulate,
     tabulate_people,
@@ -58,10 +57,7 @@ def main(study: str, metrics: Path, data: Path, tables: Path, report: Path, page
     require_runs("contrasts", chain(*p.contrasts), runs)
     require_runs("gradients", chain(*p.gradients), runs)
     require_runs("pictured", p.pictured, runs)
-    scored = {
-        name: read_scored(each, metrics / STAGE, data / "scores") for name, each in runs.items()
-    }
-    require_comparable(scored)
+    scored = read_comparable(runs, metrics / STAGE, data / "scores")
     people = read_json(metrics / "measure_reliability.json", stage="measure_reliability")
     drawn: dict[str, Any] = {"permutations": p.permutations, "seed": p.seed}
     contrasts = {

@@ -136,18 +136,26 @@ def _require_like(first: pd.DataFrame, other: pd.DataFrame, path: Path, stage: s
         )
 
 
-def require_comparable(scored: Mapping[str, Scored]) -> None:
-    """Raises ValueError unless all runs were scored on the same images in the same manner."""
+def read_comparable(
+    runs: Mapping[str, Run], metrics: Path, scores: Path, *, stage: str = STAGE
+) -> dict[str, Scored]:
+    """What `stage` left of some runs.
+
+    Raises ValueError unless it scored all of them on the same images in the same manner, and what
+    `read_scored` raises.
+    """
+    scored = {name: read_scored(run, metrics, scores, stage=stage) for name, run in runs.items()}
     (first, one), *others = scored.items()
     for name, other in others:
-        manner = [key for key in MANNER if one.about.get(key) != other.about.get(key)]
+        unlike = [key for key in MANNER if one.about.get(key) != other.about.get(key)]
         if not one.images.index.equals(other.images.index):
-            manner.append("images")
-        if manner:
+            unlike.append("images")
+        if unlike:
             raise ValueError(
-                f"the runs {first} and {name} were scored with another {' and '.join(manner)}; "
-                f"run the stage {STAGE} again for both"
+                f"the runs {first} and {name} were scored with another {' and '.join(unlike)}; "
+                f"run the stage {stage} again for both"
             )
+    return scored
 
 
 def tabulate(scored: Mapping[str, Scored]) -> Table:
@@ -198,10 +206,6 @@ def contrast(
             told = mean in each.seeds and each.seeds[mean].notna().all()
             if not told or path not in each.images or each.images[path].isna().all():
                 raise ValueError(f"the run {name} has no {path}; run the stage {stage} again")
-        if not a.images.index.equals(b.images.index):
-            raise ValueError(
-                f"{one} and {other} were not scored on the same images; run the stage {stage} again"
-            )
         over_seeds = (a.seeds[mean] - b.seeds[mean]).to_numpy(np.float64)
         over_images = (a.images[path] - b.images[path]).dropna().to_numpy()
         row: Row = {"difference": mean_se(over_seeds)}
