@@ -39,7 +39,7 @@ from attnlabels.readouts.scoring import (
     learn,
     score,
 )
-from attnlabels.readouts.students import Aligned, FrozenStudent, align, refit
+from attnlabels.readouts.students import Aligned, FrozenStudent, align, refit, spread_over
 from attnlabels.shards.shards import Shards
 from attnlabels.teachers.trained import Trained, read_trained
 
@@ -149,7 +149,7 @@ class Agreement:
         Those of the encoder and those of its twin in turn, so that no more is held at a time.
         Fitted `across` parts, the images of each are read by what was fitted to the others.
         """
-        rows = [*range(len(shards))] if across else _fitted_on(shards)
+        rows = spread_over(shards, len(shards) if across else N_LABELS)
         count = len(rows)
         n_parts = min(PARTS, count)
         draws, lines = [], {}
@@ -185,25 +185,18 @@ def _require(people: People) -> None:
                     "takes 3, or labels to fit on"
                 )
         return
-    labels = Shards(people.labels)
-    for each in recorded:
-        _require_apart(labels, each)
+    _require_apart(Shards(people.labels), recorded)
 
 
-def _fitted_on(labels: Shards) -> list[int]:
-    """The images that readouts are fitted on, spread over the set, which may be by class."""
-    count = min(N_LABELS, len(labels))
-    return np.linspace(0, len(labels) - 1, count).astype(int).tolist()
-
-
-def _require_apart(labels: Shards, recorded: Shards) -> None:
-    fitted = {sha256(labels[i]["image"]).digest() for i in _fitted_on(labels)}
-    for sample in (recorded[i] for i in range(len(recorded))):
-        if sha256(sample["image"]).digest() in fitted:
-            raise ValueError(
-                f"{sample['name']} is in {labels.folder} and in {recorded.folder}, and would be "
-                "scored by what was fitted on it; leave out the labels to fit across folds"
-            )
+def _require_apart(labels: Shards, recorded: Sequence[Shards]) -> None:
+    fitted = {sha256(labels[i]["image"]).digest() for i in spread_over(labels, N_LABELS)}
+    for shards in recorded:
+        for sample in (shards[i] for i in range(len(shards))):
+            if sha256(sample["image"]).digest() in fitted:
+                raise ValueError(
+                    f"{sample['name']} is in {labels.folder} and in {shards.folder}, and would be "
+                    "scored by what was fitted on it; leave out the labels to fit across folds"
+                )
 
 
 def _network(

@@ -126,6 +126,11 @@ def align(student: FrozenStudent, folder: Path) -> Aligned:
     return Aligned(recordings, maps, scores)
 
 
+def spread_over(labels: Shards, count: int) -> list[int]:
+    """So many images of a set, or all that it has, spread over it, as it may be by class."""
+    return np.linspace(0, len(labels) - 1, min(count, len(labels))).astype(int).tolist()
+
+
 def refit(
     student: FrozenStudent,
     labels: Shards,
@@ -143,10 +148,9 @@ def refit(
     """
     images, maps, fixations = [], [], []
     size = (student.readout.size, student.readout.size)
-    # Spread over the set, which may be ordered by class.
-    chosen = np.linspace(0, len(labels) - 1, min(n_images, len(labels))).astype(int)
+    chosen = spread_over(labels, n_images)
     for i in tqdm(chosen, desc="labels", disable=None):
-        sample = labels[int(i)]
+        sample = labels[i]
         image = decode(sample["image"], name=f"{labels.folder}: {sample['key']}")
         box = centre_box(image.shape[0], image.shape[1], student.crop)
         images.append(image)
