@@ -66,18 +66,18 @@ def _sum_in(
 ) -> Float[np.ndarray, "h w"]:
     """The map summed in a shape about each pixel, whose rows are each of one piece and centred.
 
-    Row by row, by running sums, which in double are exact of counts and of float32 alike. OpenCV's
+    By running sums along rows, which in double are exact of counts and of float32 alike. OpenCV's
     `filter2D` takes Fourier's transform for large kernels, and what is 0 comes out as noise.
     """
     h, reach = len(map), len(inside) // 2
-    padded = np.pad(map, ((reach, reach), (0, 0)))
-    total = np.zeros_like(map)
-    for down, width in enumerate(inside.sum(axis=1).tolist()):
-        rows = padded[down : down + h]
-        total += cv2.boxFilter(
-            rows, -1, (width, 1), normalize=False, borderType=cv2.BORDER_CONSTANT
+    padded, widths = np.pad(map, ((reach, reach), (0, 0))), inside.sum(axis=1).tolist()
+    along = {
+        width: cv2.boxFilter(
+            padded, -1, (width, 1), normalize=False, borderType=cv2.BORDER_CONSTANT
         )
-    return total
+        for width in {*widths}
+    }
+    return np.sum([along[width][down : down + h] for down, width in enumerate(widths)], axis=0)
 
 
 def bubbled(
