@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from attnlabels.collecting.settings import Paint, Settings
+from attnlabels.collecting.settings import MOST_BUBBLES, Paint, Settings
 from attnlabels.pipeline.params import check, record
 from attnlabels.serving.refusals import Refused
 
-MOST_SAMPLES = 20_000  # ten times what a mouse of 125 Hz sends in the longest usual round
+# With 15,000 moves, no more of which a page keeps (record.js): ten times what a mouse of 125 Hz
+# sends in the longest usual round.
+MOST_SAMPLES = MOST_BUBBLES + 15_000
 DAY_MS = 86_400_000.0
 LATE_MS = 1000.0  # by which a round may end after its time: frames, and a guess that was waited for
 WITHIN = ("bubble", "click")  # events that are places in the image

@@ -14,7 +14,7 @@ from attnlabels.pipeline.params import check, read, record
 Task = Literal["paint", "peek", "look"]
 SETTINGS, TEXTS, CONSENT = "study.yaml", "texts.yaml", "consent.md"
 TEMPLATES = Path(__file__).parent
-MOST_BUBBLES = 5000  # of a round; a page sends 15,000 moves beside them, the server takes 20,000
+MOST_BUBBLES = 5000  # of a round
 N_TOLD = 5  # of a partner's guesses
 
 Positive = Annotated[float, Field(gt=0, le=1e4)]

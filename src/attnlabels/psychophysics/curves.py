@@ -12,10 +12,9 @@ from jaxtyping import Float
 
 from attnlabels.metrics.permutations import PermutationTest, label_permutations, sign_flips
 from attnlabels.metrics.statistics import Mean, TTest, holm, mean_se, one_sample_t
-from attnlabels.psychophysics.psychometric import Psychometric, fit_psychometric
+from attnlabels.psychophysics.psychometric import LEAST_SHARES, Psychometric, fit_psychometric
 
 FEWEST = 2  # participants of a test
-LEAST_SHARES = 2  # above 0, of a psychometric function
 Curves = dict[str, dict[float, Mean]]  # by map type and share
 Compared = dict[float, tuple[PermutationTest, float]]  # by share; p by Holm beside the test
 
@@ -88,7 +87,7 @@ def resampled_shares(
     while len(found) < resamples:
         drawn = rng.integers(len(right), size=len(right))
         sums = [each.to_numpy(np.int64)[drawn].sum(axis=0) for each in (right, total)]
-        if len(shares[(shares > 0) & (sums[1] > 0)]) < LEAST_SHARES:
+        if np.count_nonzero((shares > 0) & (sums[1] > 0)) < LEAST_SHARES:
             continue
         again = fit_psychometric(shares, *sums, guess=fit.guess, most_lapses=most_lapses, near=fit)
         share = again.share_at(accuracy)

@@ -16,6 +16,7 @@ STEEPEST = 50.0  # of β, per tenfold share: from a tenth to nine tenths within 
 FLATTEST = 0.1
 STARTS = (1.0, 4.0, 16.0)  # of β; the likelihood has several maxima
 BEYOND = 1.0  # of what was shown the middle may lie, in powers of ten
+LEAST_SHARES = 2  # above 0, that a curve needs
 EPS = 1e-9  # keeps probabilities off 0 and 1, whose logarithm is asked for
 
 
@@ -70,7 +71,7 @@ def fit_psychometric(
         )
     asked = (share > 0) & (total > 0)
     x, right, n = np.log10(share[asked]), correct[asked], total[asked]
-    if len(np.unique(x)) < 2:
+    if len(np.unique(x)) < LEAST_SHARES:
         raise ValueError(f"{len(np.unique(x))} shares above 0; a curve needs two or more")
 
     def cost(theta: Float[np.ndarray, "3"]) -> float:
