@@ -85,12 +85,13 @@ def read_folders(folder: Path, split: Split) -> Labelled:
     if split == "test" and not root.is_dir() and (folder / "val").is_dir():
         root = folder / "val"
     manifest = list_images(root, classes=None)
-    learnt = list_images(folder / "train", classes=None).classes
-    if others := sorted({*learnt} ^ {*manifest.classes}):
-        raise ValueError(
-            f"{folder}: the class folders {', '.join(others)} are in one of train and {root.name} "
-            "alone; add them to the other, or remove them"
-        )
+    if split == "test":
+        learnt = list_images(folder / "train", classes=None).classes
+        if others := sorted({*learnt} ^ {*manifest.classes}):
+            raise ValueError(
+                f"{folder}: the class folders {', '.join(others)} are in one of train and "
+                f"{root.name} alone; add them to the other, or remove them"
+            )
     paths = [root / path for path in manifest.paths]
     images: list[np.ndarray] = []
     for path in paths:

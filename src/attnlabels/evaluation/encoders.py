@@ -35,6 +35,10 @@ Interpolation = Literal["bicubic", "bilinear"]
 Vector = tuple[float, float, float]
 Network = Callable[[Float[Tensor, "n 3 s s"]], Any]
 
+ADAPTED = (
+    "googlenet",
+    "inception_v3",
+)  # of torchvision's, which scale their input; see build_torchvision
 NORMALISATIONS: dict[str, tuple[Vector, Vector]] = {  # mean and deviation of pixels in [0, 1]
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -204,9 +208,6 @@ def build_timm(name: str) -> Built:
         interpolation="bilinear" if interpolation == "bilinear" else "bicubic",
     )
     return Built(network, view, heads_of(network))
-
-
-ADAPTED = ("googlenet", "inception_v3")
 
 
 def build_torchvision(name: str) -> Built:

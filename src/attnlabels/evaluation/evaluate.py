@@ -120,8 +120,8 @@ class Written:
         Of another file or another network in it, or of one that was run or shown images otherwise.
         """
         before = self.there[STAGES[0]]
-        unlike = [key for key, value in now.items() if before.get(key, value) != value]
-        if unlike := [key for key in unlike if key != "encoder"]:  # it may lie elsewhere by now
+        told = {key: value for key, value in now.items() if key != "encoder"}  # may lie elsewhere
+        if unlike := [key for key, value in told.items() if before.get(key, value) != value]:
             raise FileExistsError(
                 f"{self.out / STAGES[0] / self.run}.json and the scores of that name are of "
                 f"{before.get('encoder')} with another {' and '.join(unlike)}; pass --name, or "
