@@ -135,9 +135,7 @@ def test_runs_that_were_scored_on_other_images_are_not_contrasted(compare):
     for seed in SEEDS:
         path = Path(f"data/scores/aib-{seed}.csv")
         path.write_text(re.sub(r"^(\w)", r"x\1", path.read_text(), flags=re.M).replace("x", "", 1))
-    with pytest.raises(
-        ValueError, match="plain and aib were scored with another images; run"
-    ):
+    with pytest.raises(ValueError, match="plain and aib were scored with another images; run"):
         compare()
 
 
