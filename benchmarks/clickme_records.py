@@ -26,7 +26,7 @@ from tfrecord.reader import tfrecord_iterator
 from attnlabels.clickmaps.samples import Maps, as_samples, draw_all
 from attnlabels.clickmaps.sources import Manner, RecordedImages
 from attnlabels.clickmaps.tfrecord import Records, encode_example, parse_example, write_records
-from attnlabels.processes.memory import keep_freed_memory
+from attnlabels.pipeline.memory import keep_freed_memory
 from attnlabels.shards.shards import write_shards
 
 SMALL, SMALL_SIDE = 10_000, 40

@@ -32,7 +32,6 @@ from attnlabels.pipeline.places import place_of_folder, settle
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import write_arrays
 from attnlabels.processes.checkpoint import Scratch, fingerprint
-from attnlabels.processes.memory import keep_freed_memory
 from attnlabels.processes.world import joined
 from attnlabels.shards.shards import Shards, sha256_of, shard_name
 from attnlabels.teachers.shapes import Shape
@@ -71,7 +70,6 @@ def main(
     listed, people = read_manifest(manifest), Shards(recordings)
     source = ImageFiles(images, listed)
     require_distinct_keys(source)
-    keep_freed_memory()
     labeller = build_labeller(weights, p)
     photographs = Photographs(source, labeller.image_size, shape=p.shape)
     labelling = Labelling(photographs, labeller, p.broken, p.batch_size, p.workers)

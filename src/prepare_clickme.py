@@ -29,7 +29,6 @@ from attnlabels.pipeline.machine import take_threads
 from attnlabels.pipeline.params import load, record
 from attnlabels.pipeline.script import run
 from attnlabels.pipeline.writing import replacing_folder, write_metrics
-from attnlabels.processes.memory import keep_freed_memory
 from attnlabels.recordings.density import Count
 from attnlabels.recordings.points import Outside
 from attnlabels.shards.shards import write_shards
@@ -60,7 +59,6 @@ class PrepareClickme:
 def main(name: str, images: Path, clicks: Path, out: Path, report: Path) -> None:
     p = load(PrepareClickme, "prepare_clickme", name)
     threads = take_threads()
-    keep_freed_memory()
     manner = Manner(broken=p.broken, outside=p.outside, count=p.count, filters=p.filters)
     counts: Counter[str] = Counter()
     skipped: list[str] = []

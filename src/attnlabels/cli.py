@@ -142,7 +142,7 @@ def label_(
     from attnlabels.labelling.labels import Work, label, label_as_files
     from attnlabels.labelling.skipped import Unlabelled
     from attnlabels.pipeline.launch import launch
-    from attnlabels.processes.memory import keep_freed_memory
+    from attnlabels.pipeline.memory import keep_freed_memory
 
     if classes and as_ == "files":
         raise typer.BadParameter("files lie in the images' folders anyway", param_hint="--classes")
@@ -423,7 +423,9 @@ def evaluate_(
         --attention eye=attention/eye --teacher teacher.safetensors --out metrics
     """
     from attnlabels import Running, Scoring, Shown, evaluate
+    from attnlabels.pipeline.memory import keep_freed_memory
 
+    keep_freed_memory()
     recordings = {}
     for each in attention or []:
         key, separator, folder = each.partition("=")
@@ -613,8 +615,10 @@ def train_teacher_(
     """
     from attnlabels import Backbone, Reading, train_teacher
     from attnlabels.labelling.own_teacher import describe
+    from attnlabels.pipeline.memory import keep_freed_memory
     from attnlabels.recordings.csv_table import parse_columns
 
+    keep_freed_memory()
     try:
         below = Backbone(name=backbone, weights=weights, prefix=prefix, frozen=freeze)
     except ValueError as error:

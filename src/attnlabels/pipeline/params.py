@@ -27,6 +27,11 @@ def record(cls: type[Record]) -> type[Record]:
 
 def read(path: Path = PARAMS) -> dict[str, Any]:
     """The whole parameter file, as DVC reads it: YAML 1.2, doubled keys refused."""
+    return copy.deepcopy(_tree(path))
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    """`read`, not to be changed: it is everybody's."""
     if not path.is_file():
         here = "run from the project's root" if path == PARAMS else "name one that is there"
         raise FileNotFoundError(f"{path}: no parameter file here; {here}")
@@ -37,7 +42,7 @@ def read(path: Path = PARAMS) -> dict[str, Any]:
         raise ValueError(f"{path} is not valid YAML: {said}") from error
     if not isinstance(tree, dict):
         raise ValueError(f"{path} holds {type(tree).__name__}, expected sections of parameters")
-    return copy.deepcopy(tree)
+    return tree
 
 
 @lru_cache(maxsize=4)  # by the text: a stage takes several sections of one file
@@ -51,7 +56,7 @@ def load(kind: type[Record], *keys: str, path: Path = PARAMS) -> Record:
     Raises ValueError that names the key's full path if one is missing, unknown, mistyped or
     out of range.
     """
-    node: Any = read(path)
+    node: Any = _tree(path)
     for depth, key in enumerate(keys):
         if not isinstance(node, dict) or key not in node:
             names = ", ".join(map(str, node)) if isinstance(node, dict) else "none"

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from attnlabels.pipeline.memory import keep_freed_memory
 from attnlabels.pipeline.printable import Printable, printable
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -23,7 +24,8 @@ PATIENCE_S = 600  # for a step to end and its state to be written
 def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None) -> None:
     """Call `main` with the command line, converted by its annotations (Path, str or int).
 
-    `before` is called first, once the command line fits (see `attnlabels.pipeline.launch`).
+    `before` is called first, once the command line fits (see `attnlabels.pipeline.launch`). What
+    tensors leave free is kept for the next ones (`keep_freed_memory`).
 
     Leaves with status 2 and the module's docstring if the arguments do not fit, and as
     `ending_clearly` does if the input is bad: nothing half-written stays. A stage does not outlive
@@ -42,6 +44,7 @@ def run(main: Callable[..., None], *, before: Callable[[], None] = lambda: None)
     if "DVC_STAGE" in os.environ:
         # SIGTERM ends DVC but not the stage it runs, nor the shell that may stand between the two.
         end_with(_ancestors_up_to_dvc())
+    keep_freed_memory()
     with ending_clearly(sys.argv[0]):
         before()
         main(*arguments)

@@ -11,7 +11,8 @@ def keep_freed_memory() -> None:
     """Have the process keep, for the next batch, the memory that tensors of a CPU leave free.
 
     By default glibc returns large blocks to the system, which fills them with zeros anew at each
-    batch: a fifth of the time of a small network. Does nothing where there is no glibc.
+    batch: a tenth of the time of a small training, a fifth of that of an extraction. Does nothing
+    where there is no glibc.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)

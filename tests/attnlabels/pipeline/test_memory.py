@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from attnlabels.processes import memory
+from attnlabels.pipeline import memory
 
 COUNT = """
 import ctypes, resource, sys
-from attnlabels.processes.memory import keep_freed_memory
+from attnlabels.pipeline.memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
     keep_freed_memory()
