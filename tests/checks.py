@@ -1,14 +1,15 @@
-"""The checks that jaxtyping puts into the library, without its detour where there is no array.
+"""The checks of arrays that jaxtyping's import hook puts into the library, at half of their cost.
 
-It binds the arguments of every function's every call, to compare the shapes of arrays with each
-other; of a function whose annotations name none, there is nothing to compare, and beartype alone
-checks the same in a tenth of the time. To be imported before any module that is to be checked so.
+Its decorator has all arguments checked twice, the second time beside the result, for what its
+messages say; and it goes through every call of every function, for the shapes of arrays that most
+do not take. Here beartype checks all once, and jaxtyping keeps the shapes where there are any.
+To be imported before any module that is to be checked so.
 """
 
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import jaxtyping
 
@@ -16,28 +17,38 @@ _jaxtyped = jaxtyping.jaxtyped
 
 
 def jaxtyped(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
-    """In the place of jaxtyping's own, which its import hook looks up by this name."""
+    """In the place of jaxtyping's own, which the hook looks up by this name."""
     if function is None:
         return functools.partial(jaxtyped, typechecker=typechecker)
-    if inspect.isfunction(function) and not any(map(has_arrays, annotations(function))):
-        return typechecker(function)
-    return _jaxtyped(function, typechecker=typechecker)
+    said = [*inspect.get_annotations(function).values()]
+    if (
+        not inspect.isfunction(function)
+        or inspect.isgeneratorfunction(function)  # or nothing of these shapes would be checked
+        or any(map(names_something_later, said))
+    ):
+        return _jaxtyped(function, typechecker=typechecker)
+    checked = typechecker(function)
+    return _jaxtyped(checked, typechecker=None) if any(map(names_arrays, said)) else checked
 
 
-def annotations(function: Callable[..., Any]) -> list[Any]:
-    """What a function's arguments and its result are said to be."""
-    return [*inspect.get_annotations(function).values()]
+def names_something_later(annotation: Any) -> bool:
+    """Whether a part of it is text, the name of what may not be there yet; jaxtyping asks."""
+    return isinstance(annotation, str) or any(map(names_something_later, parts(annotation)))
 
 
-def has_arrays(annotation: Any) -> bool:
-    """Whether an annotation names an array, or may, as the name of what is defined later."""
-    if isinstance(annotation, list):  # a function's arguments
-        return any(map(has_arrays, annotation))
-    if isinstance(annotation, str):
-        return True
+def names_arrays(annotation: Any) -> bool:
+    """Whether a part of it is an array's shape."""
     if inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray):
         return True
-    return any(map(has_arrays, get_args(annotation)))
+    return any(map(names_arrays, parts(annotation)))
+
+
+def parts(annotation: Any) -> tuple[Any, ...]:
+    """The annotations that an annotation is made of; a list is of a callable's arguments."""
+    if isinstance(annotation, list):
+        return tuple(annotation)
+    origin, parts = get_origin(annotation), get_args(annotation)
+    return {Literal: (), Annotated: parts[:1]}.get(origin, parts)
 
 
 jaxtyping.jaxtyped = jaxtyped

@@ -38,6 +38,7 @@ from hypothesis.internal.conjecture import providers
 from threadpoolctl import threadpool_limits
 
 import checks  # noqa: F401  before what is to be checked so
+import json_as_yaml
 import list_images
 import list_runs
 import make_scenes
@@ -46,7 +47,6 @@ import train_simclr
 from attnlabels import cli
 from attnlabels.models.files import write_weights
 from attnlabels.models.student import build_student
-from attnlabels.pipeline import params as parameters
 from attnlabels.pipeline.machine import cores
 from attnlabels.pipeline.memory import keep_freed_memory
 from attnlabels.pipeline.params import load, read
@@ -65,6 +65,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 threadpool_limits(1)
 keep_freed_memory()
+json_as_yaml.take()
 # DVC starts a process after each command, which tells its makers of it.
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 # The same examples each time, however long one takes and whatever was found before.
@@ -228,17 +229,7 @@ def write_params(
         node[key] = value
     if only is not None:
         tree = {name: section for name, section in tree.items() if name in only}
-    # As JSON, which is YAML too: a fiftieth of the time, to write as to read, a thousand times.
     (folder / "params.yaml").write_text(json.dumps(tree))
-
-
-def parsed(text: bytes) -> Any:
-    """Small parameters by the parser of JSON; all others as they are parsed."""
-    return json.loads(text) if text.startswith(b"{") else _parsed(text)
-
-
-_parsed = parameters._parsed
-parameters._parsed = parsed
 
 
 @functools.cache

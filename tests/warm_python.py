@@ -24,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+import json_as_yaml
+
 PACKAGES = (
     *("cv2", "h5py", "matplotlib.pyplot", "pandas", "pydantic", "ruamel.yaml", "safetensors.torch"),
     *("scipy.io", "scipy.optimize", "scipy.stats", "sklearn.linear_model", "threadpoolctl", "timm"),
@@ -71,6 +73,8 @@ def serve(address: Path) -> None:
     os.environ["OMP_WAIT_POLICY"] = "passive"  # as attnlabels has it, before torch is imported
     for package in PACKAGES:
         importlib.import_module(package)
+    json_as_yaml.take()
+    json_as_yaml.take_in_dvc()
     gc.freeze()  # or each call would walk through all of it, and so copy it
     gc.set_threshold(100_000, 20, 100)  # as conftest has it
     calls = socket.socket(socket.AF_UNIX)
