@@ -25,7 +25,7 @@ def square(*, size: int, how: Literal["plain", "cut"] = "plain") -> Float[Array,
 
 
 @checked
-def each(of: list[Float[Array, "_"]]) -> Iterator[Float[Array, " n"]]:
+def each(of: list[Float[Array, " _"]]) -> Iterator[Float[Array, " n"]]:
     yield from of
 
 

@@ -12,7 +12,7 @@ import importlib
 import marshal
 import os
 import runpy
-import select
+import selectors
 import signal
 import socket
 import sys
@@ -22,7 +22,7 @@ import types
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import json_as_yaml
 
@@ -68,6 +68,14 @@ def write_client(path: Path, *, python: str, address: Path) -> None:
     path.chmod(0o755)
 
 
+class Call(NamedTuple):
+    """A call that is being made."""
+
+    process: int
+    ended: int  # the process as a file, to be read when it has ended
+    caller: socket.socket  # closed when who called is gone
+
+
 def serve(address: Path) -> None:
     """Answer calls until this process is ended; returns in the process of each call, to make it."""
     os.environ["OMP_WAIT_POLICY"] = "passive"  # as attnlabels has it, before torch is imported
@@ -80,39 +88,50 @@ def serve(address: Path) -> None:
     calls = socket.socket(socket.AF_UNIX)
     calls.bind(str(address))
     calls.listen()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for a call
     # Of a shell's job in the background it is ignored, and would be for each call.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    events = selectors.DefaultSelector()
+    events.register(calls, selectors.EVENT_READ)
     while True:
-        call, _ = calls.accept()
-        if not os.fork():
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            calls.close()
-            if _answer(call):
+        for key, _ in events.select():
+            if events.get_map().get(key.fileobj) != key:
+                continue  # of a call that ended in this round
+            if key.data:
+                _follow(key, events)
+            elif _answer(calls.accept()[0], events):
                 return
-        call.close()
 
 
-def _answer(call: socket.socket) -> bool:
-    """Fork for the call; True in the process that is to make it. The other waits and says how."""
-    said, streams, _, _ = socket.recv_fds(call, 8, 3)
-    assert len(streams) == 3
+def _answer(caller: socket.socket, events: selectors.BaseSelector) -> bool:
+    """Fork for a call and follow it; True in the process that is to make it."""
+    said, streams, _, _ = socket.recv_fds(caller, 8, 3)
     left, parts = int.from_bytes(said, "big"), []
-    while left:
-        parts.append(call.recv(left))
-        left -= len(parts[-1])
-    if process := os.fork():
+    while left and (part := caller.recv(left)):
+        left -= len(part)
+        parts.append(part)
+    whole = said and not left  # or who called is gone
+    process = os.fork() if whole else None
+    if process == 0:
+        for each in [*events.get_map()]:
+            os.close(each)
+        caller.close()
+        _become(*marshal.loads(b"".join(parts)), streams)
+        return True
+    for each in streams:
+        os.close(each)
+    if process:
+        call = Call(process, os.pidfd_open(process), caller)
+        events.register(call.ended, selectors.EVENT_READ, call)
+        events.register(caller, selectors.EVENT_READ, call)
         with suppress(OSError):
-            call.sendall(process.to_bytes(4, "big"))
-        ended = os.pidfd_open(process)
-        if ended not in select.select([ended, call], [], [])[0]:  # whoever called is gone
-            os.kill(process, signal.SIGTERM)
-        _, how = os.waitpid(process, 0)
-        with suppress(OSError):
-            call.sendall(os.waitstatus_to_exitcode(how).to_bytes(2, "big", signed=True))
-        os._exit(0)
-    call.close()
-    folder, words, environment = marshal.loads(b"".join(parts))
+            caller.sendall(process.to_bytes(4, "big"))
+    return False
+
+
+def _become(
+    folder: bytes, words: list[bytes], environment: dict[bytes, bytes], streams: list[int]
+) -> None:
+    assert len(streams) == 3
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -120,7 +139,22 @@ def _answer(call: socket.socket) -> bool:
     os.environb.clear()
     os.environb.update(environment)
     sys.executable, *sys.argv = map(os.fsdecode, words)  # what it starts is called so too
-    return True
+
+
+def _follow(key: selectors.SelectorKey, events: selectors.BaseSelector) -> None:
+    """End a call whose caller is gone, or tell the caller how it has ended."""
+    call: Call = key.data
+    events.unregister(key.fileobj)
+    if key.fileobj is call.caller:
+        os.kill(call.process, signal.SIGTERM)
+        return
+    _, how = os.waitpid(call.process, 0)
+    os.close(call.ended)
+    with suppress(KeyError):
+        events.unregister(call.caller)
+    with suppress(OSError):
+        call.caller.sendall(os.waitstatus_to_exitcode(how).to_bytes(2, "big", signed=True))
+    call.caller.close()
 
 
 def made() -> Callable[[], Any]:
