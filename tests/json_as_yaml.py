@@ -21,7 +21,7 @@ def load(self: YAML, stream: Any) -> Any:
 
 def dump(data: Any, stream: TextIO) -> None:
     """In the place of what DVC writes its locks with."""
-    json.dump(data, stream, indent=1)
+    stream.write(json.dumps(data))
 
 
 def take() -> None:

@@ -14,6 +14,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from attnlabels.pipeline.memory import kept_free
+
 GB, MB = 1e9, 1e6
 CGROUP = Path("/sys/fs/cgroup")  # of a container: its limit may be below the machine's memory
 
@@ -93,13 +95,14 @@ def advice(cures: list[str]) -> str:
 
 
 def left_on(device: torch.device) -> int:
-    """Bytes that this process may still take on its device; of a CPU's its share."""
+    """Bytes that this process may still take on its device; of a CPU's its share, and its own."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + kept
     free = min([psutil.virtual_memory().available, *_left_in_container()])
-    return free // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    # What an earlier training of this process has left free stays its own.
+    return free // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) + kept_free()
 
 
 def kept_bytes(compute: Callable[[], object]) -> int:

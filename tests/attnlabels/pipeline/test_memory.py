@@ -1,3 +1,4 @@
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
@@ -34,12 +35,29 @@ def faults(how: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="there is no glibc")
+GLIBC = pytest.mark.skipif(sys.platform != "linux", reason="there is no glibc")
+
+
+@GLIBC
 def test_memory_that_was_freed_is_not_faulted_in_again():
     returned, kept = faults("returned"), faults("kept")
     assert kept < 40_000 and kept <= returned
 
 
+@GLIBC
+def test_what_is_kept_and_free_is_counted():
+    memory.keep_freed_memory()
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    size = 20 * 2**20
+    blocks = [libc.malloc(ctypes.c_size_t(size)) for _ in range(8)]
+    before = memory.kept_free()
+    for block in blocks:
+        libc.free(ctypes.c_void_p(block))
+    assert 7 * size < memory.kept_free() - before < 9 * size
+
+
 def test_where_there_is_no_glibc_nothing_happens(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     memory.keep_freed_memory()
+    assert memory.kept_free() == 0
