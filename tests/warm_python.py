@@ -112,8 +112,12 @@ def _answer(caller: socket.socket, events: selectors.BaseSelector) -> bool:
     whole = said and not left  # or who called is gone
     process = os.fork() if whole else None
     if process == 0:
-        for each in [*events.get_map()]:
-            os.close(each)
+        for key in [*events.get_map().values()]:
+            if isinstance(key.fileobj, int):
+                os.close(key.fileobj)
+            else:
+                key.fileobj.close()
+        events.close()
         caller.close()
         _become(*marshal.loads(b"".join(parts)), streams)
         return True
