@@ -94,7 +94,7 @@ def serve(address: Path) -> None:
     events.register(calls, selectors.EVENT_READ)
     while True:
         for key, _ in events.select():
-            if events.get_map().get(key.fileobj) != key:
+            if events.get_map().get(key.fd) != key:
                 continue  # of a call that ended in this round
             if key.data:
                 _follow(key, events)
