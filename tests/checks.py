@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import jaxtyping
+from beartype import BeartypeConf
 
 _jaxtyped = jaxtyping.jaxtyped
+RAISES = BeartypeConf(violation_type=jaxtyping.TypeCheckError)  # a TypeError, as of any wrong call
 
 
-def jaxtyped(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
+def jaxtyped(function: Any = None, *, typechecker: Callable[..., Any]) -> Any:
     """In the place of jaxtyping's own, which the hook looks up by this name."""
     if function is None:
         return functools.partial(jaxtyped, typechecker=typechecker)
@@ -27,7 +29,7 @@ def jaxtyped(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
         or any(map(names_something_later, said))
     ):
         return _jaxtyped(function, typechecker=typechecker)
-    checked = typechecker(function)
+    checked = typechecker(function, conf=RAISES)
     return _jaxtyped(checked, typechecker=None) if any(map(names_arrays, said)) else checked
 
 

@@ -70,7 +70,7 @@ def test_what_fits_comes_through():
     ],
 )
 def test_what_does_not_fit_is_refused(call):
-    with pytest.raises(Exception, match="violates type hint|Type-check error"):
+    with pytest.raises(TypeError, match="violates type hint|Type-check error"):
         call()
 
 

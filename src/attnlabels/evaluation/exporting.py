@@ -168,7 +168,7 @@ def write_onnx(path: Path, network: nn.Module, *, size: int | None = None) -> fl
 
 def difference_of(found: Float[np.ndarray, "..."], expected: Float[np.ndarray, "..."]) -> float:
     """The largest difference, as a share of the largest value that is expected."""
-    largest = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
+    largest = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
     return float(np.abs(found - expected).max()) / largest
 
 
