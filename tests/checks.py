@@ -8,7 +8,7 @@ To be imported before any module that is to be checked so.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import jaxtyping
@@ -22,35 +22,33 @@ def jaxtyped(function: Any = None, *, typechecker: Callable[..., Any]) -> Any:
     """In the place of jaxtyping's own, which the hook looks up by this name."""
     if function is None:
         return functools.partial(jaxtyped, typechecker=typechecker)
-    said = [*inspect.get_annotations(function).values()]
-    if (
-        not inspect.isfunction(function)
-        or inspect.isgeneratorfunction(function)  # or nothing of these shapes would be checked
-        or any(map(names_something_later, said))
-    ):
+    if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
+        # else jaxtyping would check no more of the shapes that a generator's result names
+        return _jaxtyped(function, typechecker=typechecker)
+    named = [each for said in inspect.get_annotations(function).values() for each in leaves(said)]
+    if any(isinstance(each, str) for each in named):  # may not be there yet; jaxtyping asks
         return _jaxtyped(function, typechecker=typechecker)
     checked = typechecker(function, conf=RAISES)
-    return _jaxtyped(checked, typechecker=None) if any(map(names_arrays, said)) else checked
+    return _jaxtyped(checked, typechecker=None) if any(map(is_array, named)) else checked
 
 
-def names_something_later(annotation: Any) -> bool:
-    """Whether a part of it is text, the name of what may not be there yet; jaxtyping asks."""
-    return isinstance(annotation, str) or any(map(names_something_later, parts(annotation)))
-
-
-def names_arrays(annotation: Any) -> bool:
-    """Whether a part of it is an array's shape."""
-    if inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray):
-        return True
-    return any(map(names_arrays, parts(annotation)))
-
-
-def parts(annotation: Any) -> tuple[Any, ...]:
-    """The annotations that an annotation is made of; a list is of a callable's arguments."""
+def leaves(annotation: Any) -> Iterator[Any]:
+    """What an annotation names, in whatever it stands; a list is of a callable's arguments."""
+    origin, inner = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, list):
-        return tuple(annotation)
-    origin, parts = get_origin(annotation), get_args(annotation)
-    return {Literal: (), Annotated: parts[:1]}.get(origin, parts)
+        inner = tuple(annotation)
+    elif origin is Annotated:
+        inner = inner[:1]
+    elif origin is Literal:
+        inner = ()
+    if not inner:
+        yield annotation
+    for each in inner:
+        yield from leaves(each)
+
+
+def is_array(annotation: Any) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray)
 
 
 jaxtyping.jaxtyped = jaxtyped

@@ -9,6 +9,7 @@ lies where it says. Calls share what PYTHONHASHSEED leaves to chance, as those o
 import atexit
 import gc
 import importlib
+import io
 import marshal
 import os
 import runpy
@@ -72,7 +73,7 @@ class Call(NamedTuple):
     """A call that is being made."""
 
     process: int
-    ended: int  # the process as a file, to be read when it has ended
+    ended: io.FileIO  # the process as a file, to be read when it has ended
     caller: socket.socket  # closed when who called is gone
 
 
@@ -113,10 +114,7 @@ def _answer(caller: socket.socket, events: selectors.BaseSelector) -> bool:
     process = os.fork() if whole else None
     if process == 0:
         for key in [*events.get_map().values()]:
-            if isinstance(key.fileobj, int):
-                os.close(key.fileobj)
-            else:
-                key.fileobj.close()
+            key.fileobj.close()
         events.close()
         caller.close()
         _become(*marshal.loads(b"".join(parts)), streams)
@@ -124,7 +122,7 @@ def _answer(caller: socket.socket, events: selectors.BaseSelector) -> bool:
     for each in streams:
         os.close(each)
     if process:
-        call = Call(process, os.pidfd_open(process), caller)
+        call = Call(process, io.FileIO(os.pidfd_open(process)), caller)
         events.register(call.ended, selectors.EVENT_READ, call)
         events.register(caller, selectors.EVENT_READ, call)
         with suppress(OSError):
@@ -135,6 +133,7 @@ def _answer(caller: socket.socket, events: selectors.BaseSelector) -> bool:
 def _become(
     folder: bytes, words: list[bytes], environment: dict[bytes, bytes], streams: list[int]
 ) -> None:
+    """Take on what a caller has: where it stands, its words, its environment and its streams."""
     assert len(streams) == 3
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -153,7 +152,7 @@ def _follow(key: selectors.SelectorKey, events: selectors.BaseSelector) -> None:
         os.kill(call.process, signal.SIGTERM)
         return
     _, how = os.waitpid(call.process, 0)
-    os.close(call.ended)
+    call.ended.close()
     with suppress(KeyError):
         events.unregister(call.caller)
     with suppress(OSError):
