@@ -40,7 +40,7 @@ from attnlabels.readouts.scoring import (
     score,
 )
 from attnlabels.readouts.students import Aligned, FrozenStudent, align, refit, spread_over
-from attnlabels.shards.shards import Shards
+from attnlabels.shards.shards import Shards, sha256_of
 from attnlabels.teachers.trained import Trained, read_trained
 
 N_LABELS = 1000  # images of the labels that readouts are fitted on
@@ -58,6 +58,16 @@ class People:
     labels: Path | None  # shards that readouts are fitted on; None: folds of the recordings
     teacher: Path | None  # a file of weights
     readouts: Sequence[str]  # how maps of attention are read, of READOUTS
+
+    def of(self, on: Sequence[str]) -> dict[str, dict[str, str]]:
+        """What alignment's scores depend on, if it is among the benchmarks `on`, by stage.
+
+        The sha256 of the teacher's file and of the index of the labels, where there are any.
+        """
+        files = {"labels": self.labels and self.labels / "index.json", "teacher": self.teacher}
+        if "alignment" not in on:
+            return {}
+        return {"align_attention": {key: sha256_of(path) for key, path in files.items() if path}}
 
 
 class Watched(NamedTuple):

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,6 +23,14 @@ from attnlabels.metrics.robustness import robustness
 from attnlabels.readouts.readouts import READOUTS
 from attnlabels.testsets.image_sets import ImageSet
 
+CHOSEN = ("development", "l2_times_n", "tolerance")
+DEPENDS: Mapping[str, Mapping[str, Sequence[str]]] = {  # a benchmark's scores, by stage, on what
+    "probe": {"probe_linear": CHOSEN},
+    "knn": {"probe_knn": ("development", "k")},
+    "robustness": {"probe_linear": CHOSEN, "score_robustness": (*CHOSEN, "test_seed")},
+    "retrieval": {"score_retrieval": ("queries", "test_seed")},
+    "retrieval-c": {"score_retrieval": ("queries", "test_seed", "corrupt_queries_alone")},
+}
 CURVE = ("set", "corruption", "severity", "k", "precision", "recall")
 
 Extract: TypeAlias = Callable[[ImageSet], Path]  # to the folder of a set's features
@@ -40,6 +49,16 @@ class Scoring:
     test_seed: int = 0  # draws them, and corruptions that are generated: the same for all runs
     corrupt_queries_alone: bool = False  # retrieval-c: against a gallery that is clean
     readouts: Sequence[str] = tuple(READOUTS)  # alignment: how maps are read
+
+    def of(self, on: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What the scores of the benchmarks `on` depend on, by stage, as JSON has it."""
+        found: dict[str, dict[str, Any]] = {}
+        for stage, keys in chain.from_iterable(DEPENDS.get(each, {}).items() for each in on):
+            for key in keys:
+                value = getattr(self, key)
+                value = list(value) if isinstance(value, Sequence) else value
+                found.setdefault(stage, {})[key] = value
+        return found
 
 
 class Scores(NamedTuple):

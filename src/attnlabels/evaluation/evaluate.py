@@ -35,6 +35,7 @@ STAGES = (
     "score_retrieval",
     "align_attention",
 )
+ANOTHER = "pass --name, or another --out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,27 +77,27 @@ def evaluate(
     `timm:NAME` or `torchvision:NAME` with a file of `weights`, of which `prefix` takes one network.
     `on` names the benchmarks, run on all data that is given: `imagenet`, `train` and `val` in class
     folders or labelled in a CSV, and `cifar10`; `imagenet_c` and `cifar10_c`, else corruptions are
-    generated; recordings `attention`, readouts fitted on `labels` or across their folds. All image
-    files are looked at first; `broken` ones stop, all of them named, or are left out. Written are
+    generated; recordings `attention`, readouts fitted on `labels` or across their folds. `broken`
+    image files stop before all else, all named, or are left out. Written are
     `out/<stage>/<name>-<seed>.json`, each once finished, beside what earlier calls found on other
-    sets. Features are kept while files are as they were. Raises ValueError or OSError if one or a
-    name does not fit.
+    sets by like settings. Raises ValueError or OSError if a file, a name or settings do not fit.
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
     _require_benchmarks(on, written.run, of_people=bool(attention or labels or teacher))
     device, precision, drawn = own_device(), running.precision, scoring.test_seed
+    people = People(attention, labels, teacher, scoring.readouts)
     aligned: Iterable[Scores] = ()
     if "alignment" in on:
-        people = People(attention, labels, teacher, scoring.readouts)
         aligned = Agreement(encoder, people, weights, prefix, shown, running.batch_size, seed)
     opened = open_encoder(
         encoder, weights=weights, prefix=prefix, shown=shown, device=device, precision=precision
     )
-    written.require_of(_provenance(encoder, opened))
+    about = _provenance(encoder, opened) | {"scoring": scoring.of(on) | people.of(on)}
+    written.require_of(about)
     sets = open_sets(imagenet, imagenet_c, imagenet_labels, cifar10, cifar10_c, on=on, seed=drawn)
     score = partial(score_sets, on=on, scoring=scoring, seed=seed)
     with threadpool_limits(running.threads, user_api="blas"):
-        scored = _scores(encoder, opened, sets, score, broken=broken, running=running)
+        scored = _scores(opened, sets, score, about, broken=broken, running=running)
         return written.add_all(chain(scored, aligned))
 
 
@@ -113,20 +114,31 @@ class Written:
         settle(*paths.values())
         self.scores: dict[str, dict[str, Any]] = {}
         self.there = {stage: _read_tree(path) for stage, path in paths.items()}
+        told = self.there[STAGES[0]].get("scoring", {})
+        self.settings = {stage: told[stage] for stage in told if self.there.get(stage)}
 
-    def require_of(self, now: Mapping[str, Any]) -> None:
+    def require_of(self, about: Mapping[str, Any]) -> None:
         """Raise FileExistsError where the scores that are there are of another encoder.
 
         Of another file or another network in it, or of one that was run or shown images otherwise.
+        Or where a stage has scores by other settings than `about["scoring"]` has of it.
         """
         before = self.there[STAGES[0]]
-        told = {key: value for key, value in now.items() if key != "encoder"}  # may lie elsewhere
+        elsewhere = ("encoder", "scoring")  # a file may lie elsewhere
+        told = {key: value for key, value in about.items() if key not in elsewhere}
         if unlike := [key for key, value in told.items() if before.get(key, value) != value]:
             raise FileExistsError(
                 f"{self.out / STAGES[0] / self.run}.json and the scores of that name are of "
-                f"{before.get('encoder')} with another {' and '.join(unlike)}; pass --name, or "
-                "another --out"
+                f"{before.get('encoder')} with another {' and '.join(unlike)}; {ANOTHER}"
             )
+        for stage, now in about["scoring"].items():
+            then = self.settings.get(stage, {})
+            if unlike := [key for key, value in now.items() if then.get(key, value) != value]:
+                raise FileExistsError(
+                    f"{self.out / stage / self.run}.json was scored with "
+                    f"{' and '.join(f'{key} {then[key]}, not {now[key]}' for key in unlike)}; "
+                    f"{ANOTHER}"
+                )
 
     def add_all(self, found: Iterable[Scores]) -> dict[str, dict[str, Any]]:
         """Write each as it comes; all that is found."""
@@ -138,19 +150,28 @@ class Written:
         """Write the stage's file, with what is in it."""
         folder, tree = self.out / found.stage, self.there[found.stage]
         self.scores.setdefault(found.stage, {}).update(found.found)
-        left_out = {**tree.get("left_out", {}), **found.found.get("left_out", {})}
-        tree |= found.found
         if found.stage == STAGES[0]:
-            tree["left_out"] = left_out
+            found = found._replace(found=found.found | self._of_all_calls(found.found))
+        tree |= found.found
         if found.curves:
             _add_rows(folder / f"{self.run}.csv", found.curves)
         write_json(folder / f"{self.run}.json", tree)
+
+    def _of_all_calls(self, now: Mapping[str, Any]) -> dict[str, Any]:
+        """What is said of single sets and stages, where earlier calls had others."""
+        left_out = self.there[STAGES[0]].get("left_out", {}) | now.get("left_out", {})
+        for stage, values in now.get("scoring", {}).items():
+            self.settings[stage] = self.settings.get(stage, {}) | values
+        return {"left_out": left_out, "scoring": self.settings}
 
 
 def _read_tree(path: Path) -> dict[str, Any]:
     """What an earlier call left; nothing where none was."""
     with refusing(NO_TREE, path, what="not as it was written", cure="name another --out"):
-        return dict(json.loads(path.read_bytes()).items()) if path.is_file() else {}
+        tree = dict(json.loads(path.read_bytes()).items()) if path.is_file() else {}
+        for each in (tree.get("left_out", {}), *tree.get("scoring", {}).values()):
+            dict(each.items())
+        return tree
 
 
 def _add_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -189,16 +210,15 @@ def _open_cache(cache: Path | None) -> Path:
 
 
 def _scores(
-    encoder: str,
     opened: FrozenEncoder,
     sets: Mapping[str, Opened],
     score: Callable[[Mapping[str, Opened], Extract], Iterator[Scores]],
+    about: dict[str, Any],
     *,
     broken: Broken,
     running: Running,
 ) -> Iterator[Scores]:
-    """What the encoder is, and what it scores on the images of `sets` that can be read, if any."""
-    about = _provenance(encoder, opened)
+    """What it is `about`, and what it scores on the images of `sets` that can be read, if any."""
     if not sets:
         yield Scores("evaluate", about)
         return

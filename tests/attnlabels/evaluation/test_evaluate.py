@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ from attnlabels.testsets.corruptions import CORRUPTIONS, EXTRA
 
 SOURCES = Path(__file__).parents[3] / "src"
 BY_CORRUPTION = {*CORRUPTIONS, *EXTRA}
+SMALL = {"size": 24, "crop": 1.0, "table": "cifar"}  # corruptions that are generated
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +95,8 @@ def test_what_is_in_the_way_of_a_file_is_told_before_the_encoder_is_opened(data)
 
 
 def test_scores_of_another_encoder_do_not_come_beside_those_that_are_there(tmp_path):
-    now = {"encoder": "b/a.pt", "sha256": "1", "prefix": "k.", "view": {"size": 32}}
+    now: dict[str, Any] = {"encoder": "b/a.pt", "sha256": "1", "prefix": "k."}
+    now |= {"view": {"size": 32}, "scoring": {}}
     Written(tmp_path, "a-0").require_of(now)
     Written(tmp_path, "a-0").add(Scores("evaluate", now))
     Written(tmp_path, "a-0").require_of(now | {"encoder": "c/a.pt"})  # the file lies elsewhere
@@ -101,6 +104,75 @@ def test_scores_of_another_encoder_do_not_come_beside_those_that_are_there(tmp_p
         said = f"a-0.json and .* are of b/a.pt with another {next(iter(unlike))}; pass --name, or"
         with pytest.raises(FileExistsError, match=said):
             Written(tmp_path, "a-0").require_of(now | unlike)
+
+
+SETTINGS = {  # other ones, and the stages whose scores depend on them
+    "development": (0.4, {"probe_linear", "probe_knn", "score_robustness"}),
+    "l2_times_n": ((10.0, 1.0), {"probe_linear", "score_robustness"}),
+    "tolerance": (0.1, {"probe_linear", "score_robustness"}),
+    "k": ((3,), {"probe_knn"}),
+    "queries": (0.5, {"score_retrieval"}),
+    "test_seed": (7, {"score_robustness", "score_retrieval"}),
+    "corrupt_queries_alone": (True, {"score_retrieval"}),
+}
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_scores_by_other_settings_do_not_come_beside_those_that_are_there(tmp_path, key):
+    images = [each for each in BENCHMARKS if each != "alignment"]
+
+    def about(scoring):
+        return {"encoder": "a.pt", "scoring": scoring.of(images)}
+
+    written = Written(tmp_path, "a-0")
+    written.add(Scores("evaluate", about(Scoring())))
+    value, stages = SETTINGS[key]
+    other = about(Scoring(**{key: value}))
+    assert {
+        each for each, now in other["scoring"].items() if now != Scoring().of(images)[each]
+    } == stages
+    Written(tmp_path, "a-0").require_of(other)  # nothing is scored yet
+    for stage in other["scoring"]:
+        written.add(Scores(stage, {"imagenet": {}}))
+    Written(tmp_path, "a-0").require_of(about(Scoring()))
+    with pytest.raises(FileExistsError, match=rf"a-0.json was scored with {key} .*, not .*; pass"):
+        Written(tmp_path, "a-0").require_of(other)
+
+
+def test_settings_are_compared_by_what_depends_on_them(student, data, monkeypatch):
+    monkeypatch.setitem(datasets.GENERATED, "imagenet", datasets.GENERATED["imagenet"] | SMALL)
+    about = Path("out/evaluate/student-0.json")
+    score(student, "retrieval", imagenet=data["imagenet"], scoring={"queries": 0.25})
+    score(student, "knn", cifar10=data["cifar10"], scoring={"queries": 0.3, "k": (3,)})
+    with pytest.raises(
+        FileExistsError,
+        match=r"score_retrieval/student-0.json was scored with queries 0.25, not 0.3; pass --name",
+    ):
+        score(student, "knn", "retrieval", **data, scoring={"queries": 0.3, "k": (3,)})
+    images = {"imagenet": data["imagenet"]}
+    score(student, "retrieval", **images, scoring={"queries": 0.3}, name="other")
+    score(student, "retrieval-c", **images, scoring={"corrupt_queries_alone": True})
+    with pytest.raises(FileExistsError, match="corrupt_queries_alone True, not False; pass"):
+        score(student, "retrieval-c", **data)
+    told = json.loads(about.read_text())["scoring"]
+    drawn = {"queries": 0.25, "test_seed": 0, "corrupt_queries_alone": True}
+    assert told == {"probe_knn": {"development": 0.2, "k": [3]}, "score_retrieval": drawn}
+
+
+def test_agreement_by_other_labels_or_another_teacher_does_not_come_beside(
+    student, world, people_as_labels
+):
+    attention = {"eye": world / "data/attention/eye"}
+    found = score(student, "alignment", attention=attention, labels=people_as_labels)
+    index = people_as_labels / "index.json"
+    labels = {"labels": hashlib.sha256(index.read_bytes()).hexdigest()}
+    assert found["evaluate"]["scoring"] == {"align_attention": labels}
+    score(student, "alignment", attention=attention)  # says itself that it has none
+    other = Path(shutil.copytree(people_as_labels, "other"))
+    tree = json.loads(index.read_text())
+    (other / "index.json").write_text(json.dumps(tree | {"maps_by": {"kind": "teacher"}}))
+    with pytest.raises(FileExistsError, match="align_attention/.* was scored with labels .*, not"):
+        score(student, "alignment", attention=attention, labels=other)
 
 
 def test_what_is_found_on_other_sets_stays_beside_what_is_found_now(student, data):
@@ -116,12 +188,19 @@ def test_what_is_found_on_other_sets_stays_beside_what_is_found_now(student, dat
 
 
 def test_a_file_of_scores_that_cannot_be_read_is_told_before_the_encoder_is_opened(data):
-    Path("out/probe_linear").mkdir(parents=True)
-    Path("out/probe_linear/student-0.json").write_text("{")
-    with pytest.raises(
-        ValueError, match="student-0.json: not as it was written .*; name another -"
+    for stage, text in (
+        ("probe_linear", "{"),
+        ("evaluate", '{"left_out": 3}'),
+        ("evaluate", '{"scoring": {"probe_knn": 3}}'),
     ):
-        score("student.safetensors", "probe", imagenet=data["imagenet"])
+        path = Path(f"out/{stage}/student-0.json")
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        with pytest.raises(
+            ValueError, match="student-0.json: not as it was written .*; name another -"
+        ):
+            score("student.safetensors", "probe", imagenet=data["imagenet"])
+        shutil.rmtree("out")
 
 
 def test_all_scores_are_those_of_the_pipelines_stages(
@@ -203,8 +282,7 @@ def test_images_are_encoded_once_for_all_benchmarks_and_calls(student, data, mon
 
 def test_corruptions_are_generated_where_none_are_given_and_marked(student, data, monkeypatch):
     for name in ("imagenet", "cifar10"):
-        values = datasets.GENERATED[name] | {"size": 24, "crop": 1.0, "table": "cifar"}
-        monkeypatch.setitem(datasets.GENERATED, name, values)
+        monkeypatch.setitem(datasets.GENERATED, name, datasets.GENERATED[name] | SMALL)
     found = score(
         student, "robustness", "retrieval-c", **data, scoring={"corrupt_queries_alone": True}
     )
