@@ -3,6 +3,7 @@
 The template of a study's texts says which sentences there are.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -58,12 +59,12 @@ def read_texts(path: Path, *, template: Path) -> dict[str, Any]:
     Raises ValueError that names one that is missing, unknown or no sentence, and FileNotFoundError.
     """
     texts, expected = read(path), read(template)
-    for fault, names in (
-        ("is missing; add it", expected.keys() - texts.keys()),
-        ("is unknown; remove it", texts.keys() - expected.keys()),
-    ):
-        if names:
-            raise ValueError(f"{path}: {min(names)} {fault}")
+    if missing := expected.keys() - texts.keys():
+        name = min(missing)
+        line = json.dumps({name: expected[name]}, ensure_ascii=False)[1:-1]
+        raise ValueError(f"{path}: {name} is missing; add it, in the study's language: {line}")
+    if unknown := texts.keys() - expected.keys():
+        raise ValueError(f"{path}: {min(unknown)} is unknown; remove it")
     for name, text in texts.items():
         if name == CLASSES:
             _require_names(path, text)

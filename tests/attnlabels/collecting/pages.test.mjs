@@ -1,4 +1,4 @@
-// The pages' pure functions, by `node --test`: geometry, the brush, frames, texts.
+// The pages without a browser, by `node --test`: geometry, the brush, frames, texts, what is sent.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -128,4 +128,67 @@ test("a consent text is headings, quotes, items and paragraphs of spans", () => 
     ],
   );
   assert.deepEqual(blocksOf("a **b**")[0].spans.map((span) => span.strong), [false, true]);
+});
+
+/** An outbox before a server that answers so, one after the other; what it was sent; what the page kept. */
+async function outboxBefore(...answers) {
+  globalThis.document ??= { querySelector: () => ({ content: "0123456789abcdef" }) };
+  const { Outbox } = await import("./server.js");
+  const items = new Map();
+  const storage = {
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, value) => items.set(key, value),
+    removeItem: (key) => items.delete(key),
+  };
+  const sent = [];
+  globalThis.fetch = async (path, { body }) => {
+    sent.push(JSON.parse(body).round);
+    const [status, text] = answers.shift();
+    if (status === 0) throw new TypeError("no answer");
+    return new Response(text, { status });
+  };
+  return { outbox: new Outbox("round", { storage }), sent, items };
+}
+
+const told = (why) => JSON.stringify({ error: why });
+
+test("what is refused for good is let go, counted and told", async () => {
+  const { outbox, sent, items } = await outboxBefore([404, told("gone")], [200, '{"score":3}'], [400, told("odd")]);
+  for (const round of ["a", "b"]) outbox.add({ round });
+  assert.deepEqual([await outbox.flush(), outbox.all, outbox.refused], [{ score: 3 }, [], ["gone"]]);
+  outbox.add({ round: "c" });
+  assert.deepEqual([await outbox.flush(), outbox.all, outbox.refused], [null, [], ["gone", "odd"]]);
+  assert.deepEqual(sent, ["a", "b", "c"]);
+  assert.equal(items.size, 1); // the page may be loaded anew before it is told
+  outbox.clear();
+  assert.deepEqual([outbox.refused, items.size], [[], 0]);
+});
+
+for (const [status, text, why] of [
+  [403, told("of another page"), "of another page"],
+  [421, told("not called so"), "not called so"],
+  [404, "<h1>nginx</h1>", "status 404"],
+  [413, "<h1>nginx</h1>", "status 413"],
+  [400, "null", "status 400"],
+]) {
+  test(`what may yet be stored stays: ${status} ${why}`, async () => {
+    const { outbox } = await outboxBefore([status, text], [200, "{}"]);
+    outbox.add({ round: "a" });
+    await assert.rejects(outbox.flush(), { message: why, status });
+    assert.deepEqual([outbox.all, outbox.refused], [[{ round: "a" }], []]);
+    await outbox.flush();
+    assert.deepEqual(outbox.all, []);
+  });
+}
+
+test("what does not come whole is sent again", async (t) => {
+  t.mock.method(globalThis, "setTimeout", (resume) => queueMicrotask(resume));
+  const { outbox, sent } = await outboxBefore(
+    [0], [408, told("not to its end")], [429, told("too many")], [507, told("full")], [200, "<h1>Log in</h1>"], [200, "{}"],
+  );
+  outbox.add({ round: "a" });
+  const waited = [];
+  await outbox.flush((refusal) => waited.push(refusal && refusal.status));
+  assert.deepEqual(waited, [0, 408, 429, 507, 0, null]);
+  assert.deepEqual([sent.length, outbox.all, outbox.refused], [6, [], []]);
 });

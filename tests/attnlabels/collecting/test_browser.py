@@ -272,6 +272,31 @@ def test_a_full_disk_is_said_and_the_round_is_sent_again(browser, study):
     assert rounds_in(collection)[0]["finished"]
 
 
+def test_a_round_that_can_never_be_stored_is_told_of(browser, study):
+    collection, address = study(rounds=3)
+    browser.expected = ("404", "400", "not stored: ")
+    begin(browser, address)
+    browser.stroke([(0.4, 0.5), (0.6, 0.5)])
+    collection.database.connection.execute("DELETE FROM rounds")
+    said = browser.wait("#outcome", "could not be stored: ").text
+    assert "Time is over" not in said
+    browser.press(NEXT)
+    browser.wait("canvas")
+    browser.driver.get(address)
+    browser.run("""
+        return import("./static/server.js").then(({ Outbox }) => {
+          for (const round of ["gone", "lost"]) new Outbox("round").add({ round, outcome: "done" });
+        });
+    """)
+    browser.driver.get(address)
+    told = browser.wait("main", "could not be stored: ").text
+    assert told.count("could not be stored") == 1  # both for one reason
+    browser.press(NEXT)
+    browser.wait("button", START)
+    browser.driver.get(address)
+    browser.wait("button", START)
+
+
 def test_by_the_keyboard_alone(browser, study):
     collection, address = study(rounds=2)
     browser.driver.get(address)

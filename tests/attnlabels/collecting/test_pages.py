@@ -13,7 +13,7 @@ needs_node = pytest.mark.skipif(NODE is None, reason="there is no node to run th
 
 
 @needs_node
-def test_what_is_pure_in_the_pages_does_what_it_says(tmp_path):
+def test_what_needs_no_browser_in_the_pages_does_what_it_says(tmp_path):
     # as modules of their own package: so Node takes a .js file for a module
     for name, path in static_files(PAGES, SHARED).items():
         shutil.copy(path, tmp_path / name)
@@ -21,7 +21,7 @@ def test_what_is_pure_in_the_pages_does_what_it_says(tmp_path):
     tests = shutil.copy(Path(__file__).with_name("pages.test.mjs"), tmp_path)
     done = subprocess.run([NODE, "--test", tests], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "# pass 17\n" in done.stdout
+    assert "# pass 24\n" in done.stdout
 
 
 @needs_node

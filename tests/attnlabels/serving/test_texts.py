@@ -41,6 +41,15 @@ def test_texts_that_do_not_fit_are_named(texts, text, message):
         texts(text)
 
 
+@pytest.mark.parametrize("lacking", ["title", "agree", "classes"])
+def test_the_line_that_is_offered_for_a_missing_text_mends_it(texts, lacking):
+    written = "".join(each for each in TEMPLATE.splitlines(True) if not each.startswith(lacking))
+    with pytest.raises(ValueError, match="is missing") as raised:
+        texts(written)
+    line = str(raised.value).partition("in the study's language: ")[2]
+    assert texts(f"{written}{line}\n") == texts(TEMPLATE)
+
+
 def test_another_text_is_another_version():
     assert version_of("I agree") != version_of("I agree.")
     assert len(version_of("I agree")) == 12

@@ -67,6 +67,14 @@ window.fetch = async (path, options) => {
   return new Response(JSON.stringify({ ...(await answer.json()), session: null }));
 };
 """
+# A server that refuses an answer, though not for what it is.
+REFUSING = """
+const asked = window.fetch;
+window.fetch = async (path, options) => {
+  if (path !== "api/trial") return asked(path, options);
+  return new Response('{"error": "this server is not called so"}', { status: 421 });
+};
+"""
 # A server that is asked whether somebody may take part, and takes its time.
 SLOW_CONSENT = """
 const asked = window.fetch;
@@ -183,18 +191,20 @@ class Sitting:
 
     def until_a_picture(self) -> None:
         def there() -> bool:
-            if self.page.find(".go"):
-                self.page.press(" ")
+            self.go_on_from_a_page()
             return self.page.find("canvas") is not None
 
         self.page.until(there)
+
+    def go_on_from_a_page(self) -> None:
+        if self.page.find(".go"):
+            self.page.press(" ")
 
     def play(self) -> None:
         """To the end, resting on no page."""
 
         def over() -> bool:
-            if self.page.find(".go"):
-                self.page.press(" ")
+            self.go_on_from_a_page()
             return "Thank you" in self.page.text()
 
         self.page.until(over)
@@ -329,6 +339,41 @@ def test_a_server_that_is_killed_loses_nothing(opened, serve):
     sitting.play()
     assert len(sitting.stored()) == len(sitting.rows()) == 7
     assert not [row for row in sitting.stored() if row["outcome"] == "interrupted"]
+
+
+def test_answers_that_can_never_be_stored_are_counted_at_the_end(sitting):
+    sitting.agree()
+    with closing(sqlite3.connect(sitting.results / DATABASE)) as db, db:
+        last = [row["id"] for row in sitting.rows()][-2:]
+        db.executemany("DELETE FROM trials WHERE id = ?", [(each,) for each in last])
+    sitting.watch()
+    sitting.play()
+    sitting.page.says("could not be stored: 2 (no such trial of this participant). Please tell")
+    assert "all your answers are stored" not in sitting.page.text()
+    assert len(sitting.stored()) == len(sitting.rows()) == 5
+    sitting.page.open(sitting.server.address)
+    sitting.page.says("could not be stored: 2")
+    sitting.page.click("#next")
+    sitting.page.browser.wait("#agree")
+    assert "refused" not in sitting.page.run("return Object.keys(localStorage).join()")
+
+
+def test_a_server_of_another_name_costs_nothing(sitting):
+    sitting.agree()
+    sitting.watch()
+    sitting.page.run(REFUSING)
+
+    def refused() -> bool:
+        sitting.go_on_from_a_page()
+        return "This does not work: this server is not called so" in sitting.page.text()
+
+    sitting.page.until(refused)
+    sitting.page.click("button.main")
+    sitting.page.says("What you will do")
+    sitting.watch()
+    sitting.play()
+    sitting.page.says("all your answers are stored")
+    assert len(sitting.stored()) == len(sitting.rows()) == 7
 
 
 def test_a_second_tab_takes_over(sitting):

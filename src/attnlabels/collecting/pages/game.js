@@ -215,13 +215,26 @@ class Screen {
   }
 }
 
+/** What to tell of rounds that can never be stored. */
+const refusals = () => [...new Set(outbox.refused)].map((why) => say("refused", { why }));
+
+/** Sends what an earlier page left; what was refused of it is told. */
+async function sendRest() {
+  await outbox.flush(waiting);
+  if (outbox.refused.length === 0) return;
+  const lines = refusals().map((each) => element("p", { role: "alert" }, each));
+  await choose(lines, [[say("next"), "go", "main"]]);
+  outbox.clear();
+}
+
 /** Sends a finished round, however long that takes, and says how it went below the image. */
 async function finish(given, played, screen) {
   outbox.add({ round: given.round, ...played });
   screen.rest();
   const answer = await outbox.flush(waiting);
   const lost = played.outcome === "timeout" && start.partner;
-  const told = [say(lost ? "timeout_partner" : played.outcome)];
+  const told = outbox.refused.length ? refusals() : [say(lost ? "timeout_partner" : played.outcome)];
+  outbox.clear();
   if (played.outcome === "recognised" && answer) told.push(points(Math.round(answer.score)));
   return screen.result(told.join(" "), [
     [say("next"), "go", "main"],
@@ -299,7 +312,7 @@ async function main() {
     close("declined");
     return;
   }
-  await outbox.flush(waiting);
+  await sendRest();
   for (;;) {
     if ((await rounds()) === "deleted") {
       close("deleted");
@@ -307,7 +320,7 @@ async function main() {
     }
     await rest();
     takeOver();
-    await outbox.flush(waiting);
+    await sendRest();
   }
 }
 

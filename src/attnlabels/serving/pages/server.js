@@ -4,52 +4,56 @@ const TOKEN = document.querySelector("meta[name=token]").content;
 export const STUDY = `attnlabels:${TOKEN.slice(0, 12)}`; // begins the keys of this study's storage
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
+const FOR_GOOD = [400, 401, 404, 409, 413]; // of what was sent, or of who sent it
 
-/** What the server refused: its status and reason; status 0 where it did not answer. */
+/** What was refused: its status and reason; status 0 where there was no whole answer. */
 export class Refusal extends Error {
-  constructor(status, why, retryMs) {
+  /** `own`: by the study's server, and not by a proxy before it. */
+  constructor(status, why, { retryMs = 0, own = true } = {}) {
     super(why);
-    this.status = status;
-    this.retryMs = retryMs;
+    Object.assign(this, { status, retryMs, own });
   }
 
   /** Whether the same request may be taken later. */
   get passes() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
+    return [0, 408, 429].includes(this.status) || this.status >= 500;
+  }
+
+  /** Whether what was sent can never be stored. */
+  get isFinal() {
+    return this.own && FOR_GOOD.includes(this.status);
   }
 }
 
-async function ask(path, options) {
-  let response;
+/** What `read` makes of the answer. */
+async function ask(path, options, read) {
   try {
-    response = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
-  } catch (error) {
-    throw new Refusal(0, String(error.message ?? error));
-  }
-  if (!response.ok) {
+    const response = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+    if (response.ok) return await read(response);
     const told = await response.json().catch(() => ({}));
-    const after = Number(response.headers.get("retry-after"));
-    throw new Refusal(response.status, told.error ?? `status ${response.status}`, after * 1000);
+    const own = typeof told?.error === "string";
+    const retryMs = 1000 * Number(response.headers.get("retry-after"));
+    throw new Refusal(response.status, own ? told.error : `status ${response.status}`, { retryMs, own });
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw new Refusal(0, String(error.message ?? error)); // none, half of one, or a page of a gateway
   }
-  return response;
 }
+
+const json = (response) => response.json();
 
 /** JSON from GET `path`, relative to the page: a reverse proxy may have it anywhere. */
-export async function get(path) {
-  return (await ask(path)).json();
-}
+export const get = (path) => ask(path, {}, json);
 
 /** The answer, JSON, to POST api/`name`. */
-export async function post(name, body) {
+export function post(name, body) {
   const headers = { "content-type": "application/json", "x-attnlabels": TOKEN };
-  return (
-    await ask(`api/${name}`, { method: "POST", headers, body: JSON.stringify(body) })
-  ).json();
+  return ask(`api/${name}`, { method: "POST", headers, body: JSON.stringify(body) }, json);
 }
 
 /** An image, decoded, so that it can be drawn in the very next frame. */
 export async function getImage(path) {
-  return createImageBitmap(await (await ask(path)).blob());
+  return createImageBitmap(await ask(path, {}, (response) => response.blob()));
 }
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -75,64 +79,80 @@ export class Outbox {
   constructor(name, { field = "round", storage = window.localStorage } = {}) {
     this.name = name;
     this.field = field;
-    this.key = `${STUDY}:${name}`;
-    this.storage = storage;
-    this.unkept = []; // where the browser keeps nothing, or no more
+    this.waiting = new Kept(storage, `${STUDY}:${name}`);
+    this.lost = new Kept(storage, `${STUDY}:${name}:refused`);
   }
 
   get all() {
-    return [...read(this.storage, this.key), ...this.unkept];
+    return this.waiting.all;
+  }
+
+  /** Why items were refused for good, a reason each, since `clear`. */
+  get refused() {
+    return this.lost.all;
   }
 
   add(body) {
-    try {
-      this.storage.setItem(this.key, JSON.stringify([...read(this.storage, this.key), body]));
-    } catch {
-      this.unkept.push(body);
-    }
+    this.waiting.add(body);
   }
 
-  /** Sends everything, the oldest first; the last answer. What can never be stored is let go. */
+  /** Sends everything, the oldest first; the last answer. What can never be stored is let go, and counted. */
   async flush(waiting) {
     let answer = null;
     for (let [body] = this.all; body !== undefined; [body] = this.all) {
       try {
         answer = await insist(() => post(this.name, body), waiting);
       } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
+        if (!error.isFinal) throw error; // what is refused may yet be stored: it stays
         console.warn(`not stored: ${error.message}`);
+        answer = null;
+        this.lost.add(error.message);
       }
-      this.remove(body);
+      this.waiting.keepOnly((each) => each[this.field] !== body[this.field]);
     }
     return answer;
   }
 
-  remove(body) {
-    const other = (each) => each[this.field] !== body[this.field];
-    this.unkept = this.unkept.filter(other);
-    const kept = read(this.storage, this.key).filter(other);
+  clear() {
+    this.waiting.keepOnly(() => false);
+    this.lost.keepOnly(() => false);
+  }
+}
+
+/** A list in the browser's storage or, where that keeps nothing, or no more, in the page. */
+class Kept {
+  constructor(storage, key) {
+    Object.assign(this, { storage, key, unkept: [] });
+  }
+
+  get stored() {
     try {
-      if (kept.length) this.storage.setItem(this.key, JSON.stringify(kept));
+      return JSON.parse(this.storage.getItem(this.key) ?? "[]");
+    } catch {
+      return [];
+    }
+  }
+
+  get all() {
+    return [...this.stored, ...this.unkept];
+  }
+
+  add(item) {
+    try {
+      this.storage.setItem(this.key, JSON.stringify([...this.stored, item]));
+    } catch {
+      this.unkept.push(item);
+    }
+  }
+
+  keepOnly(wanted) {
+    this.unkept = this.unkept.filter(wanted);
+    const stored = this.stored.filter(wanted);
+    try {
+      if (stored.length) this.storage.setItem(this.key, JSON.stringify(stored));
       else this.storage.removeItem(this.key);
     } catch {
       // it is sent again, and stored once
     }
-  }
-
-  clear() {
-    this.unkept = [];
-    try {
-      this.storage.removeItem(this.key);
-    } catch {
-      // as above
-    }
-  }
-}
-
-function read(storage, key) {
-  try {
-    return JSON.parse(storage.getItem(key) ?? "[]");
-  } catch {
-    return [];
   }
 }

@@ -285,18 +285,28 @@ function leaveFor(page) {
 async function finish() {
   show(place, panel("", [say("sending")]));
   await send();
-  const next = button(say("next"), () => post("leave", {}).then(() => leaveFor(""), failed), "main");
+  const leave = () => {
+    outbox.clear();
+    return post("leave", {}).then(() => leaveFor(""), failed);
+  };
+  const next = button(say("next"), leave, "main");
   next.id = "next";
-  show(place, panel(say("thanks_title"), [say("thanks")], element("div", { class: "buttons" }, next)));
+  const { refused } = outbox;
+  const values = { count: refused.length, why: [...new Set(refused)].join("; ") };
+  const told = say(refused.length ? "thanks_refused" : "thanks", values);
+  show(place, panel(say("thanks_title"), [told], element("div", { class: "buttons" }, next)));
+}
+
+/** One sentence, and a button that begins the page anew. */
+function stopped(text, again) {
+  const anew = button(again, () => leaveFor(""), "main");
+  return panel("", [text], element("div", { class: "buttons" }, anew));
 }
 
 const PAGES = {
   deleted: () => panel("", [say("deleted")]),
-  elsewhere: () => {
-    const here = button(say("here"), () => leaveFor(""), "main");
-    return panel("", [say("elsewhere")], element("div", { class: "buttons" }, here));
-  },
-  failed: (why) => panel("", [say("failed", { why })]),
+  elsewhere: () => stopped(say("elsewhere"), say("here")),
+  failed: (why) => stopped(say("failed", { why }), say("again")),
 };
 
 async function main() {
