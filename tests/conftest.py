@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import fcntl
 import functools
 import gc
 import json
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from types import ModuleType
 from typing import Any
 
@@ -305,22 +306,29 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
 
 @pytest.fixture(scope="session")
-def warm_python() -> Iterator[str]:
-    """The path of a `python` that has imported torch and the like before it is called."""
+def warm_python(testrun_uid: str, request: pytest.FixtureRequest) -> str:
+    """The path of a `python` that has imported torch and the like before it is called.
+
+    One for all workers: the first that asks starts it, and it ends with the run.
+    """
     if not hasattr(os, "pidfd_open"):
-        yield sys.executable
-        return
-    with TemporaryDirectory(prefix="warm-") as folder:  # a socket's path has at most 100 letters
-        address = Path(folder, "socket")
-        write_client(Path(folder, "python"), python=sys.executable, address=address)
-        command = [sys.executable, ROOT / "tests/warm_python.py", address]
-        server = subprocess.Popen(command, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
-        while not address.exists():
-            assert server.poll() is None, "the warm python has ended"
-            time.sleep(0.1)
-        yield str(Path(folder, "python"))
-        server.kill()
-        server.wait()
+        return sys.executable
+    folder = Path(gettempdir(), f"warm-{testrun_uid}")  # a socket's path has at most 100 letters
+    folder.mkdir(mode=0o700, exist_ok=True)
+    python, address = folder / "python", folder / "socket"
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not address.exists():
+            write_client(python, python=sys.executable, address=address)
+            run = os.getppid() if hasattr(request.config, "workerinput") else os.getpid()
+            command = [sys.executable, ROOT / "tests/warm_python.py", address, str(run)]
+            environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+            # no Popen, which wants its process to end first
+            server = os.posix_spawn(sys.executable, command, environment, setsid=True)
+            while not address.exists():
+                assert os.waitpid(server, os.WNOHANG) == (0, 0), "the warm python has ended"
+                time.sleep(0.1)
+    return str(python)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import marshal
 import os
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -77,8 +78,12 @@ class Call(NamedTuple):
     caller: socket.socket  # closed when who called is gone
 
 
-def serve(address: Path) -> None:
-    """Answer calls until this process is ended; returns in the process of each call, to make it."""
+def serve(address: Path, until: int) -> None:
+    """Answer calls until a process has ended; returns in the process of each call, to make it.
+
+    The folder of `address` goes with it.
+    """
+    over = os.pidfd_open(until)
     os.environ["OMP_WAIT_POLICY"] = "passive"  # as attnlabels has it, before torch is imported
     for package in PACKAGES:
         importlib.import_module(package)
@@ -93,10 +98,14 @@ def serve(address: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     events = selectors.DefaultSelector()
     events.register(calls, selectors.EVENT_READ)
+    events.register(io.FileIO(over), selectors.EVENT_READ)
     while True:
         for key, _ in events.select():
             if events.get_map().get(key.fd) != key:
                 continue  # of a call that ended in this round
+            if key.fd == over:
+                shutil.rmtree(address.parent)
+                os._exit(0)
             if key.data:
                 _follow(key, events)
             elif _answer(calls.accept()[0], events):
@@ -205,5 +214,5 @@ def leave(call: Callable[[], Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]))
     leave(made())
