@@ -160,8 +160,11 @@ test("what is refused for good is let go, counted and told", async () => {
   assert.deepEqual([await outbox.flush(), outbox.all, outbox.refused], [null, [], ["gone", "odd"]]);
   assert.deepEqual(sent, ["a", "b", "c"]);
   assert.equal(items.size, 1); // the page may be loaded anew before it is told
-  outbox.clear();
+  outbox.forget();
   assert.deepEqual([outbox.refused, items.size], [[], 0]);
+  outbox.add({ round: "d" });
+  outbox.clear();
+  assert.deepEqual([outbox.all, items.size], [[], 0]);
 });
 
 for (const [status, text, why] of [

@@ -224,7 +224,7 @@ async function sendRest() {
   if (outbox.refused.length === 0) return;
   const lines = refusals().map((each) => element("p", { role: "alert" }, each));
   await choose(lines, [[say("next"), "go", "main"]]);
-  outbox.clear();
+  outbox.forget();
 }
 
 /** Sends a finished round, however long that takes, and says how it went below the image. */
@@ -234,7 +234,7 @@ async function finish(given, played, screen) {
   const answer = await outbox.flush(waiting);
   const lost = played.outcome === "timeout" && start.partner;
   const told = outbox.refused.length ? refusals() : [say(lost ? "timeout_partner" : played.outcome)];
-  outbox.clear();
+  outbox.forget();
   if (played.outcome === "recognised" && answer) told.push(points(Math.round(answer.score)));
   return screen.result(told.join(" "), [
     [say("next"), "go", "main"],

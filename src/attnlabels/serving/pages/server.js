@@ -87,7 +87,7 @@ export class Outbox {
     return this.waiting.all;
   }
 
-  /** Why items were refused for good, a reason each, since `clear`. */
+  /** Why items were refused for good, a reason each, until `forget`. */
   get refused() {
     return this.lost.all;
   }
@@ -113,9 +113,14 @@ export class Outbox {
     return answer;
   }
 
+  /** What was refused has been told. */
+  forget() {
+    this.lost.keepOnly(() => false);
+  }
+
   clear() {
     this.waiting.keepOnly(() => false);
-    this.lost.keepOnly(() => false);
+    this.forget();
   }
 }
 

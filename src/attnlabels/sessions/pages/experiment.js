@@ -286,7 +286,7 @@ async function finish() {
   show(place, panel("", [say("sending")]));
   await send();
   const leave = () => {
-    outbox.clear();
+    outbox.forget();
     return post("leave", {}).then(() => leaveFor(""), failed);
   };
   const next = button(say("next"), leave, "main");
