@@ -124,8 +124,8 @@ class Written:
         Or where a stage has scores by other settings than `about["scoring"]` has of it.
         """
         before = self.there[STAGES[0]]
-        elsewhere = ("encoder", "scoring")  # a file may lie elsewhere
-        told = {key: value for key, value in about.items() if key not in elsewhere}
+        told = {key: value for key, value in about.items() if key != "scoring"}
+        del told["encoder"]  # the file may lie elsewhere
         if unlike := [key for key, value in told.items() if before.get(key, value) != value]:
             raise FileExistsError(
                 f"{self.out / STAGES[0] / self.run}.json and the scores of that name are of "

@@ -8,7 +8,7 @@ import time
 from types import FrameType
 
 from torch.distributed.elastic.multiprocessing import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from attnlabels.pipeline.script import PATIENCE_S, end_with
@@ -16,6 +16,7 @@ from attnlabels.pipeline.script import PATIENCE_S, end_with
 STOPPED = 75  # as in attnlabels.processes.resumable
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 ONE_S = 10.0  # signals no further apart are one, likewise
+FOLLOWING = (signal.SIGTERM, signal.SIGABRT)  # of the agent, and of a library, once one has failed
 LAUNCHER = "ATTNLABELS_LAUNCHER"  # in the environment of processes that were launched: its id
 
 
@@ -74,7 +75,7 @@ class _PassedOn:
 
 
 def _status(error: ChildFailedError) -> int:
-    rank, failure = error.get_first_failure()
+    rank, failure = _cause(error)
     if failure.exitcode < 0:
         name = signal.Signals(-failure.exitcode).name
         print(
@@ -84,3 +85,16 @@ def _status(error: ChildFailedError) -> int:
         )
         return 1
     return failure.exitcode
+
+
+def _cause(error: ChildFailedError) -> tuple[int, ProcessFailure]:
+    """The rank and the failure that the others came of.
+
+    Often one that waits for a process that was killed has failed too before the agent looks.
+    """
+    first, failure = error.get_first_failure()
+    for rank, other in error.failures.items():
+        at_once = other.timestamp - failure.timestamp <= 1  # whole seconds; not by the agent, later
+        if at_once and other.exitcode < 0 and -other.exitcode not in FOLLOWING:
+            return rank, other
+    return first, failure
