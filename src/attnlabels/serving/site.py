@@ -1,6 +1,7 @@
 """A study's site: what is at which address, told in plain functions, and the application of it."""
 
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from attnlabels.serving.refusals import Refused
 from attnlabels.serving.safety import Application, Guard, Hosts
 from attnlabels.serving.tokens import Signer
 
+log = logging.getLogger(__name__)
 TOKEN_PLACE = "{{token}}"  # in a page, where the token stands
 COOKIE_S = 30 * 24 * 3600
 DIGITS = 9  # of a number that a client sends, at most
@@ -114,6 +116,7 @@ class _Serving:
         limits = site.limits
         self.known = Rates(per_s=limits.per_s, burst=limits.burst)
         self.strange = Rates(per_s=limits.strangers_per_s, burst=limits.strangers_burst)
+        self.said = ""  # in the log, last
         self.threads: anyio.CapacityLimiter | None = None  # belongs to a running loop
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -159,17 +162,28 @@ class _Serving:
 
         return handle
 
-    def act(self, action: Action) -> Callable[[Request], Any]:
+    def act(self, name: str, action: Action) -> Callable[[Request], Any]:
         async def handle(request: Request) -> Response:
             caller = self.caller(request)
-            body = await _body(request, self.site.limits.body_bytes)
-            answer: Answer = await self.run(action, caller, body)
+            try:
+                body = await _body(request, self.site.limits.body_bytes)
+                answer: Answer = await self.run(action, caller, body)
+            except Refused as error:
+                if caller.session is not None:  # strangers could fill the log
+                    self.note(f"a participant's {name} was refused: {error.why}", error)
+                raise
             response = _json(answer.body)
             if answer.session is not None:
                 self.remember(response, answer.session, secure=request.url.scheme == "https")
             return response
 
         return handle
+
+    def note(self, said: str, error: Refused) -> None:
+        """Say it in the log: once, of what is sent again until it is taken."""
+        if error.retry_s is None or said != self.said:
+            log.warning("%s", said)
+        self.said = said
 
     def remember(self, response: Response, session: str, *, secure: bool) -> None:
         response.set_cookie(
@@ -205,7 +219,7 @@ def application(site: Site, *, signer: Signer, hosts: Hosts, root_path: str = ""
         *(Route(f"/{name}", serving.tell(each)) for name, each in site.told.items()),
         *(Route(f"/{name}/{{number}}", serving.show(f)) for name, f in site.pictures.items()),
         *(
-            Route(f"/api/{name}", serving.act(each), methods=["POST"])
+            Route(f"/api/{name}", serving.act(name, each), methods=["POST"])
             for name, each in site.actions.items()
         ),
     ]

@@ -132,6 +132,21 @@ def test_a_refusal_is_told_with_its_status_and_when_to_come_again(tmp_path):
     assert answer.headers["retry-after"] == "2"
 
 
+def test_what_a_participant_is_refused_is_logged_and_of_strangers_nothing(tmp_path, caplog):
+    http = client(tmp_path)
+    http.post("/api/refuse", json={})
+    assert not caplog.messages
+    http.post("/api/begin", json={})
+    for _ in range(3):
+        http.post("/api/refuse", json={})  # to be sent again: said once
+    for _ in range(2):
+        http.post("/api/begin", content=b"[]")
+    http.post("/api/refuse", json={})
+    again = "a participant's refuse was refused: no"
+    lost = "a participant's begin was refused: expected an object of JSON"
+    assert caplog.messages == [again, lost, lost, again]
+
+
 def test_who_asks_too_often_is_told_to_wait_and_others_are_answered(tmp_path):
     limits = Limits(per_s=0.001, burst=3.0, strangers_per_s=0.001, strangers_burst=5.0)
     http = client(tmp_path, limits=limits)
