@@ -64,9 +64,9 @@ class People:
 
         The sha256 of the teacher's file and of the index of the labels, where there are any.
         """
-        files = {"labels": self.labels and self.labels / "index.json", "teacher": self.teacher}
         if "alignment" not in on:
             return {}
+        files = {"labels": self.labels and self.labels / "index.json", "teacher": self.teacher}
         return {"align_attention": {key: sha256_of(path) for key, path in files.items() if path}}
 
 

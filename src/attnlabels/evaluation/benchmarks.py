@@ -51,13 +51,10 @@ class Scoring:
     readouts: Sequence[str] = tuple(READOUTS)  # alignment: how maps are read
 
     def of(self, on: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What the scores of the benchmarks `on` depend on, by stage, as JSON has it."""
+        """What the scores of the benchmarks `on` depend on, by stage."""
         found: dict[str, dict[str, Any]] = {}
         for stage, keys in chain.from_iterable(DEPENDS.get(each, {}).items() for each in on):
-            for key in keys:
-                value = getattr(self, key)
-                value = list(value) if isinstance(value, Sequence) else value
-                found.setdefault(stage, {})[key] = value
+            found.setdefault(stage, {}).update({key: getattr(self, key) for key in keys})
         return found
 
 

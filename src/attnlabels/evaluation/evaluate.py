@@ -92,7 +92,7 @@ def evaluate(
     opened = open_encoder(
         encoder, weights=weights, prefix=prefix, shown=shown, device=device, precision=precision
     )
-    about = _provenance(encoder, opened) | {"scoring": scoring.of(on) | people.of(on)}
+    about = _about(encoder, opened, scoring.of(on) | people.of(on))
     written.require_of(about)
     sets = open_sets(imagenet, imagenet_c, imagenet_labels, cifar10, cifar10_c, on=on, seed=drawn)
     score = partial(score_sets, on=on, scoring=scoring, seed=seed)
@@ -126,14 +126,14 @@ class Written:
         before = self.there[STAGES[0]]
         told = {key: value for key, value in about.items() if key != "scoring"}
         del told["encoder"]  # the file may lie elsewhere
-        if unlike := [key for key, value in told.items() if before.get(key, value) != value]:
+        if unlike := _unlike(before, told):
             raise FileExistsError(
                 f"{self.out / STAGES[0] / self.run}.json and the scores of that name are of "
                 f"{before.get('encoder')} with another {' and '.join(unlike)}; {ANOTHER}"
             )
         for stage, now in about["scoring"].items():
             then = self.settings.get(stage, {})
-            if unlike := [key for key, value in now.items() if then.get(key, value) != value]:
+            if unlike := _unlike(then, now):
                 raise FileExistsError(
                     f"{self.out / stage / self.run}.json was scored with "
                     f"{' and '.join(f'{key} {then[key]}, not {now[key]}' for key in unlike)}; "
@@ -163,6 +163,11 @@ class Written:
         for stage, values in now.get("scoring", {}).items():
             self.settings[stage] = self.settings.get(stage, {}) | values
         return {"left_out": left_out, "scoring": self.settings}
+
+
+def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The keys that both have, with another value each."""
+    return [key for key, value in now.items() if before.get(key, value) != value]
 
 
 def _read_tree(path: Path) -> dict[str, Any]:
@@ -274,9 +279,7 @@ def _name(encoder: str) -> str:
     return f"{kind}-{name}" if name else Path(encoder).stem
 
 
-def _provenance(encoder: str, opened: FrozenEncoder) -> dict[str, Any]:
-    view = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in opened.identity["view"].items()
-    }
-    return {"encoder": encoder, **opened.identity, "n_features": opened.n_features, "view": view}
+def _about(encoder: str, opened: FrozenEncoder, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is scored, and by which settings, as JSON has it: equal to what is read again."""
+    identity = {"encoder": encoder, **opened.identity, "n_features": opened.n_features}
+    return dict(json.loads(json.dumps({**identity, "scoring": settings})))

@@ -170,7 +170,7 @@ class _Serving:
                 answer: Answer = await self.run(action, caller, body)
             except Refused as error:
                 if caller.session is not None:  # strangers could fill the log
-                    self.note(f"a participant's {name} was refused: {error.why}", error)
+                    self.note(name, error)
                 raise
             response = _json(answer.body)
             if answer.session is not None:
@@ -179,8 +179,9 @@ class _Serving:
 
         return handle
 
-    def note(self, said: str, error: Refused) -> None:
-        """Say it in the log: once, of what is sent again until it is taken."""
+    def note(self, name: str, error: Refused) -> None:
+        """Say in the log what was refused: once, of what is sent again until it is taken."""
+        said = f"a participant's {name} was refused: {error.why}"
         if error.retry_s is None or said != self.said:
             log.warning("%s", said)
         self.said = said

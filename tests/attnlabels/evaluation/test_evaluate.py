@@ -122,15 +122,14 @@ def test_scores_by_other_settings_do_not_come_beside_those_that_are_there(tmp_pa
     images = [each for each in BENCHMARKS if each != "alignment"]
 
     def about(scoring):
-        return {"encoder": "a.pt", "scoring": scoring.of(images)}
+        return {"encoder": "a.pt", "scoring": json.loads(json.dumps(scoring.of(images)))}
 
     written = Written(tmp_path, "a-0")
     written.add(Scores("evaluate", about(Scoring())))
     value, stages = SETTINGS[key]
     other = about(Scoring(**{key: value}))
-    assert {
-        each for each, now in other["scoring"].items() if now != Scoring().of(images)[each]
-    } == stages
+    usual = about(Scoring())["scoring"]
+    assert {each for each, now in other["scoring"].items() if now != usual[each]} == stages
     Written(tmp_path, "a-0").require_of(other)  # nothing is scored yet
     for stage in other["scoring"]:
         written.add(Scores(stage, {"imagenet": {}}))

@@ -79,12 +79,12 @@ export class Outbox {
   constructor(name, { field = "round", storage = window.localStorage } = {}) {
     this.name = name;
     this.field = field;
-    this.waiting = new Kept(storage, `${STUDY}:${name}`);
+    this.items = new Kept(storage, `${STUDY}:${name}`);
     this.lost = new Kept(storage, `${STUDY}:${name}:refused`);
   }
 
   get all() {
-    return this.waiting.all;
+    return this.items.all;
   }
 
   /** Why items were refused for good, a reason each, until `forget`. */
@@ -93,7 +93,7 @@ export class Outbox {
   }
 
   add(body) {
-    this.waiting.add(body);
+    this.items.add(body);
   }
 
   /** Sends everything, the oldest first; the last answer. What can never be stored is let go, and counted. */
@@ -108,7 +108,7 @@ export class Outbox {
         answer = null;
         this.lost.add(error.message);
       }
-      this.waiting.keepOnly((each) => each[this.field] !== body[this.field]);
+      this.items.keepOnly((each) => each[this.field] !== body[this.field]);
     }
     return answer;
   }
@@ -119,7 +119,7 @@ export class Outbox {
   }
 
   clear() {
-    this.waiting.keepOnly(() => false);
+    this.items.keepOnly(() => false);
     this.forget();
   }
 }
