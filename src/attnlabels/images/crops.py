@@ -4,8 +4,6 @@ A box is (top, left, height, width) as shares of the image, so that it means the
 on a map of another resolution and on the grid that points are counted on.
 """
 
-from itertools import product
-
 import cv2
 import numpy as np
 from jaxtyping import Float, Int16
@@ -59,9 +57,8 @@ def count_points(
     doubled, all are.
     """
     at = ((points + 0.5) / grid - box[:2]) / box[2:] * size
-    either = np.stack([np.ceil(at - ROUNDING) - 1, np.floor(at + ROUNDING)]).astype(np.int64)
-    corners = product(either[..., 0], either[..., 1])
-    cells = np.concatenate([np.stack(each, axis=1) for each in corners])
-    inside = ((cells >= 0) & (cells < size)).all(axis=1)
-    flat = np.ravel_multi_index(tuple(cells[inside].T), size)
-    return np.bincount(flat, minlength=size[0] * size[1]).reshape(size).astype(np.float32) / 4
+    either = np.array([np.ceil(at - ROUNDING) - 1, np.floor(at + ROUNDING)]).astype(np.int64)
+    rows, cols = either[:, None, :, 0], either[None, :, :, 1]  # of all four corners: [2, 2, n]
+    inside = (rows >= 0) & (rows < size[0]) & (cols >= 0) & (cols < size[1])
+    cells = (rows * size[1] + cols)[inside]
+    return np.bincount(cells, minlength=size[0] * size[1]).reshape(size).astype(np.float32) / 4

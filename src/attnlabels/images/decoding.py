@@ -216,9 +216,9 @@ def _decode_jpeg(data: bytes, name: str, **manner: Any) -> UInt8[np.ndarray, "h 
     of OpenCV, which has the same libjpeg-turbo but keeps its warnings to itself. None are CMYK
     ones whose colours are subsampled, which TurboJPEG does not read; of these nothing tells.
     """
-    if (at := data.find(JFIF)) > 0:
-        at += len(JFIF)
-        data = data[:at] + b"\1" + data[at + 1 :]  # a version that is not 1 harms nothing
+    version = data.find(JFIF) + len(JFIF)
+    if version > len(JFIF) and data[version : version + 1] != b"\1":
+        data = data[:version] + b"\1" + data[version + 1 :]  # one that is not 1 harms nothing
     try:
         return simplejpeg.decode_jpeg(data, **manner)
     except ValueError as error:

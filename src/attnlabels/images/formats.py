@@ -44,9 +44,7 @@ def end_of(data: bytes) -> int:
         return len(data) if found < 0 else found + len(ENDS["png"])
     if kind == "webp":
         return min(8 + int.from_bytes(data[4:8], "little"), len(data))
-    if kind == "jpg" and (data.find(JPEG_START + b"\xff", 2) > 0 or data.find(PNG_START) > 0):
-        return _end_of_jpeg(data)  # slower, and there may be a second image
-    return len(data)
+    return _end_of_jpeg(data) if kind == "jpg" else len(data)
 
 
 def _end_of_jpeg(data: bytes) -> int:

@@ -154,7 +154,7 @@ def test_a_file_whose_middle_is_lost_is_refused(kind):
 
 
 @pytest.mark.parametrize("first", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("second", ["JPEG", "PNG"])
+@pytest.mark.parametrize("second", ["JPEG", "PNG", "GIF", "WEBP"])
 @pytest.mark.parametrize("between", [b"", bytes(7)])
 def test_two_files_glued_together_are_refused(first, second, between):
     one = encoded(photograph(), first)
