@@ -20,7 +20,8 @@ import extract_features
 import probe_linear
 import score_retrieval
 import score_robustness
-from attnlabels import Running, Scoring, Shown, cli, evaluate
+from attnlabels import Running, Scoring, Shown, evaluate
+from attnlabels.commands.evaluate import Benchmark, evaluate_
 from attnlabels.evaluation import datasets, extraction
 from attnlabels.evaluation.benchmarks import Scores
 from attnlabels.evaluation.evaluate import BENCHMARKS, Written, default_cache
@@ -474,8 +475,8 @@ def test_the_command_tells_failure_from_misuse(command, student, data):
 
 
 def test_the_benchmarks_of_the_command_are_those_of_the_function():
-    assert [each.value for each in cli.Benchmark] == [*BENCHMARKS]
-    assert signature(cli.evaluate_).parameters["readout"].default == [*Scoring().readouts]
+    assert [each.value for each in Benchmark] == [*BENCHMARKS]
+    assert signature(evaluate_).parameters["readout"].default == [*Scoring().readouts]
 
 
 class Features(nn.Module):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attnlabels import cli
+from attnlabels.commands import experiment as commands
 from attnlabels.psychophysics.making import Control
 from attnlabels.psychophysics.stimuli import Background
 from attnlabels.psychophysics.trials import read_stimuli
@@ -113,6 +113,6 @@ def test_misuse_is_status_2(call, words):
 
 
 def test_the_commands_choices_are_the_librarys():
-    assert [each.value for each in cli.Control] == [*get_args(Control)]
-    background = signature(cli.make_experiment_).parameters["background"].annotation
+    assert [each.value for each in commands.Control] == [*get_args(Control)]
+    background = signature(commands.make_experiment_).parameters["background"].annotation
     assert get_args(get_args(background)[0]) == get_args(Background)
