@@ -9,6 +9,7 @@ fixations is best. CARD is Markdown, made of `release_teacher.md` beside this sc
 numbers in it.
 """
 
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -48,28 +49,19 @@ def main(teachers: Path, scores: Path, weights: Path, card: Path, report: Path) 
     tables = {name: read_scores(scores, name, p) for name in p.teachers}
     found: dict[str, Any] = {name: summary_of(table) for name, table in tables.items()}
     best = max(p.teachers, key=lambda name: found[name]["teacher"]["cc"]["mean"])
-    differences = {
-        f"{a}-{b}": {
-            key: with_error(tables[a]["teacher"][key] - tables[b]["teacher"][key])
-            for key in ("cc", "nss")
-        }
-        for a, b in combinations(reversed([*p.teachers]), 2)
-    }
     copy_file(teachers / f"{best}-{p.released}.safetensors", weights)
     found |= {"released": best, "n": p.photographs, "sha256": sha256_of(weights)}
-    about = {
-        "found": found,
-        "titles": p.teachers,
-        "differences": differences,
-        "scores": SCORES,
-        "params": read(),
-        "n_parameters": count_parameters(weights),
-        "n_bytes": weights.stat().st_size,
-    }
+    for a, b in pairs(p.teachers):
+        gains = tables[a]["teacher"] - tables[b]["teacher"]
+        found[f"{a}-{b}"] = {key: with_error(gains[key]) for key in ("cc", "nss")}
     with replacing(card) as aside:
-        aside.write_text(render(about))
-    found |= differences
+        aside.write_text(render(found, weights))
     write_metrics(report, found, threads=threads)
+
+
+def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Each two teachers that are compared, the later one first."""
+    return [*combinations(reversed([*names]), 2)]
 
 
 def read_scores(folder: Path, teacher: str, p: ReleaseTeacher) -> pd.DataFrame:
@@ -124,8 +116,19 @@ def with_error(values: "pd.Series[float]") -> dict[str, float | None]:
     return {"mean": mean, "se": se}
 
 
-def render(about: dict[str, Any]) -> str:
-    """The card in Markdown."""
+def render(found: dict[str, Any], weights: Path) -> str:
+    """The card in Markdown: REPORT's numbers, and the released file's."""
+    params = read()
+    titles = params["release_teacher"]["teachers"]
+    about = {
+        "found": found,
+        "titles": titles,
+        "differences": {f"{a}-{b}": found[f"{a}-{b}"] for a, b in pairs(titles)},
+        "scores": SCORES,
+        "params": params,
+        "n_parameters": count_parameters(weights),
+        "n_bytes": weights.stat().st_size,
+    }
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -6,9 +6,11 @@ import pytest
 
 from attnlabels.metrics.alignment import SCORES
 from attnlabels.models.files import read_config, write_weights
+from attnlabels.teachers.released import CARD, WEIGHTS
 from attnlabels.teachers.trained import read_trained
-from release_teacher import main
+from release_teacher import main, render
 
+ROOT = Path(__file__).parents[1]
 PARAMS = {
     "threads": 1,
     "teacher": {"taps": [3, 5, 7, 9]},
@@ -92,6 +94,12 @@ def test_the_card_says_them():
     assert "| half of the observers, by the others | 0.800 ± 0.000 | | |" in card
     lines = [line for line in card.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines[:6]}) == 1
+
+
+def test_the_card_that_travels_is_what_its_template_says_today(monkeypatch):
+    monkeypatch.chdir(ROOT / "stages/release")
+    scores = json.loads((ROOT / "metrics/release/scores.json").read_text())
+    assert render(scores, WEIGHTS) == CARD.read_text()
 
 
 def test_the_worse_one_is_not_released_where_all_do_harm(monkeypatch):
