@@ -45,7 +45,8 @@ class Encoder(nn.Module):
     """A residual network that returns the maps of its last three blocks.
 
     Parameter names are those of torchvision and timm (`conv1`, `bn1`, `layer1.0.conv1`, ...), so
-    with `width=64` and the stem "imagenet" or "cifar" its weights load there as they stand.
+    with `width=64` and the stem "imagenet" its weights load there as they stand, and with "cifar"
+    once `conv1` and `maxpool` there are those of CIFAR (docs/export.md).
 
     `stem`: "imagenet" 7×7 stride 2 and max-pool, cumulative stride 4; "small" 3×3 stride 2;
     "cifar" 3×3 stride 1, for images of 32 pixels.
