@@ -3,8 +3,8 @@
 The offline evaluation of alinlab/object-aware-contrastive (inference.py): L-BFGS on cached features
 of the centre view. The strength of the L2 penalty is chosen on a development part of the *training*
 images, and the classifier is then fitted again to all of them. What is tried follows the number of
-images and goes on where the best is at an end: with 3,000 images the best is 0.003 to 0.03, with 6,400 of
-another set it is below 3e-5.
+images and goes on where the best is at an end: with 3,000 images the best is 0.003 to 0.03, with
+6,400 of another set it is below 3e-5.
 
 Cost: 3,000 images of 256 features take a second. ImageNet (1.28 million images of 2,048 features,
 1,000 classes) takes 10 Tflop a pass, of which a penalty needs 20 to 100. The features stay in
