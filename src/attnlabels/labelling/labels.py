@@ -1,7 +1,8 @@
 """A teacher labels images with maps and pseudo fixations (paper §3.3, ImageNet-Attn)."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -133,8 +134,7 @@ def _label(asked: Asked, out: Path, gather: Callable[[Made], None]) -> bool:
     teacher, broken, work = Path(asked.teacher or WEIGHTS), asked.broken, asked.work
     place = place_of_folder(out, replace=False)
     labeller = read_labeller(teacher, asked.drawing)
-    with joined() as world:
-        images, copies = _fetched(asked.images, out, world)
+    with joined() as world, _fetched(asked.images, place, world) as images:
         photographs, left_out = _open(images, labeller, classes=asked.classes, broken=broken)
         asked.check(photographs.source.listed.paths.tolist())
         parts = _name_parts(photographs, work.shard_size)
@@ -150,24 +150,29 @@ def _label(asked: Asked, out: Path, gather: Callable[[Made], None]) -> bool:
                 return False
             by = {"kind": "teacher", "sha256": sha256_of(teacher), **labeller.manner.said()}
             gather(Made(scratch.folder, [*parts], by, photographs.classes, left_out))
-            for each in (scratch, *copies):
-                each.clear()
+            scratch.clear()
     return True
 
 
-def _fetched(images: str | Path, out: Path, world: World) -> tuple[str | Path, list[Scratch]]:
-    """Where the images are on this machine, and what holds copies of those that were not."""
+@contextmanager
+def _fetched(images: str | Path, place: Path, world: World) -> Iterator[str | Path]:
+    """Where the images are on this machine: copies of those that were not, kept where it fails."""
     urls = find_remote(str(images))
     if not urls:
-        return images, []
+        yield images
+        return
     stamps = [Path(url).stat().st_mtime_ns for url in urls if Path(url).is_file()]
-    scratch = _scratch_beside(out, f"tars-{fingerprint([urls, stamps], [])}")
+    # By the place too: another labelling of the same tars removes its own copies when it ends.
+    scratch = _scratch_beside(place, f"tars-{fingerprint([urls, stamps, str(place)], [])}")
     whole = scratch.folder / "fetched"
-    if world.first:
-        fetch(urls, scratch.folder)
-        whole.touch()
-    await_files([whole])
-    return scratch.folder, [scratch]
+    with alone_in(scratch, world):
+        if world.first:
+            fetch(urls, scratch.folder)
+            whole.touch()
+        await_files([whole])
+        yield scratch.folder
+        if world.first:
+            scratch.clear()
 
 
 def _open(

@@ -12,7 +12,7 @@ from typing import Any
 
 from attnlabels.images.broken import Broken
 from attnlabels.pipeline.writing import replacing_folder
-from attnlabels.processes.checkpoint import Scratch
+from attnlabels.processes.checkpoint import LOCK, Scratch
 from attnlabels.processes.world import World, await_files
 from attnlabels.shards.kept import clear_unfinished, is_current, link_or_copy, read_kept
 from attnlabels.shards.shards import Shard, shard_name, write_index
@@ -37,7 +37,7 @@ def alone_in(scratch: Scratch, world: World) -> Iterator[None]:
         raise refused or ValueError("process 0 did not begin; its own message says why")
     try:
         world.agree("the labelling", scratch.folder.name)
-        if not (scratch.folder / "lock").is_file():
+        if not (scratch.folder / LOCK).is_file():
             raise ValueError(
                 f"{scratch.folder} is not where process 0 has it; set ATTNLABELS_SCRATCH to a "
                 "folder that all processes reach"

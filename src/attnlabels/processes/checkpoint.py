@@ -15,6 +15,7 @@ import torch
 
 from attnlabels.files.damage import FULL, NO_STATE, refusing
 
+LOCK = "lock"  # the name of the file in a scratch that one process at a time holds
 ELSEWHERE = "set ATTNLABELS_SCRATCH to a folder that can be written"
 
 
@@ -74,30 +75,40 @@ class Scratch:
 
         Raises InUse if another one is at this run, OSError if there is no place for it.
         """
-        file = self.folder / "lock"
+        while self._lock is None:
+            self._lock = self._open_lock()
+        for left in self.folder.glob("state.[0-9]*"):  # by a process that was killed as it wrote
+            left.unlink()
+
+    def _open_lock(self) -> io.BufferedWriter | None:
+        """The lock, held; None where one that ended just now took it away again."""
+        file, lock = self.folder / LOCK, None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = open(file, "ab")  # noqa: SIM115 (held until unlock)
+            with suppress(FileNotFoundError):  # the folder is no longer there
+                lock = open(file, "ab")  # noqa: SIM115 (held until unlock)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
+        if lock is None:
+            return None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(lock.fileno()), os.stat(file)):
-                raise FileNotFoundError  # it is the lock of one that ended meanwhile
-        except (BlockingIOError, FileNotFoundError):
+        except BlockingIOError:
             lock.close()
             raise InUse(
                 f"{self.folder} is in use: another process is at the same run; wait until it "
                 "ends, or stop it"
             ) from None
-        self._lock = lock
-        for left in self.folder.glob("state.[0-9]*"):  # by a process that was killed as it wrote
-            left.unlink()
+        if _is_open(lock, file):
+            return lock
+        lock.close()
+        return None
 
     def unlock(self) -> None:
         """Let others in."""
         if self._lock:
-            (self.folder / "lock").unlink(missing_ok=True)
+            if _is_open(self._lock, self.folder / LOCK):
+                (self.folder / LOCK).unlink()
             self._lock.close()
             self._lock = None
         with suppress(OSError):  # it holds a state, or another process was first
@@ -131,6 +142,19 @@ class Scratch:
                 aside.unlink()
 
     def clear(self) -> None:
-        """Forget the run: its results are written."""
+        """Forget the run: its results are written. Whoever has the lock keeps it."""
         # A state that cannot be removed does no harm: its fingerprint leads to the same results.
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in [*self.folder.glob("*")]:
+            if path.name != LOCK:
+                shutil.rmtree(path, ignore_errors=True)
+                with suppress(OSError):
+                    path.unlink()
+        with suppress(OSError):  # another process has the lock
+            self.folder.rmdir()
+
+
+def _is_open(lock: io.BufferedWriter, file: Path) -> bool:
+    """Whether `file` is still what was opened as `lock`."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(lock.fileno()), os.stat(file))
+    return False
