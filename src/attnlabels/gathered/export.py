@@ -74,7 +74,7 @@ def export_study(
     originals = Originals(images)
     originals.verify({each.round.image.number: each.round.image for each in chosen.rounds}.values())
     written = FORMS[form]
-    with replacing_folder(out) as folder:
+    with replacing_folder(out, replace=False) as folder:
         (folder / "data").mkdir(parents=True)
         write_images(folder, chosen)
         written.write(folder, Source(chosen=chosen, originals=originals, drawing=drawing))

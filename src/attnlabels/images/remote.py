@@ -41,8 +41,10 @@ def find_remote(pattern: str) -> list[str]:
     Raises FileNotFoundError for a part of such a pattern that names no file.
     """
     if Path(pattern).is_dir():
-        files = [path for path in Path(pattern).iterdir() if not is_hidden(path.name)]
-        packed = sorted(str(path) for path in files if path.name.endswith(PACKED))
+        files = (path for path in Path(pattern).iterdir() if not is_hidden(path.name))
+        packed = sorted(
+            str(path) for path in files if path.name.endswith(PACKED) and not path.is_dir()
+        )
         return packed + [str(path) for path in find_tars(pattern)] if packed else []
     parts = expand(pattern)
     if not any(SCHEME.match(each) or each.endswith(PACKED) for each in parts):

@@ -69,7 +69,8 @@ def find_tars(pattern: str) -> list[Path]:
     pattern of which a part names no file, and ValueError for what is no `.tar`.
     """
     if Path(pattern).is_dir():
-        return sorted(tar for tar in Path(pattern).glob("*.tar") if not is_hidden(tar.name))
+        tars = (tar for tar in Path(pattern).glob("*.tar") if not is_hidden(tar.name))
+        return sorted(tar for tar in tars if not tar.is_dir())
     found: list[Path] = []
     for each in expand(pattern):
         found += matching(each)

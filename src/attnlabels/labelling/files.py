@@ -38,7 +38,9 @@ class Made(NamedTuple):
     classes: list[str]
     skipped: list[str]
 
-    def collect(self, out: Path, add: Callable[[Path], None] = lambda folder: None) -> None:
+    def collect(
+        self, out: Path, add: Callable[[Path], None] = lambda folder: None, *, replace: bool
+    ) -> None:
         """Make a folder of the shards, as `attnlabels.labelling.shares.collect` does."""
         collect(
             self.folder,
@@ -48,6 +50,7 @@ class Made(NamedTuple):
             maps_by=self.maps_by,
             classes=self.classes,
             skipped=self.skipped,
+            replace=replace,
         )
 
 
@@ -55,7 +58,8 @@ def require_file_names(names: Sequence[str], *, overlays: bool = False) -> None:
     """Raise ValueError unless the files of images of these names can lie beside each other.
 
     On any system: not if two have one name but for its ending or the case of its letters, and not
-    if a name is none on Windows. Nor if a folder is called as the index is, or the `overlays`'.
+    if a name is none on Windows. Nor if a folder is called as the index is, or the `overlays`', or
+    as one of the files.
     """
     for ours in (INDEX, OVERLAY) if overlays else (INDEX,):
         if taken := [name for name in names if name.casefold().startswith(f"{ours}/")]:
@@ -71,6 +75,17 @@ def require_file_names(names: Sequence[str], *, overlays: bool = False) -> None:
             f"files of one name would be those of {some_of(twice)}; rename one of each, or write "
             "shards"
         )
+    folders = {str(above).casefold() for name in names for above in PurePosixPath(name).parents}
+    if taken := [
+        name
+        for name in names
+        for end in (MAP, POINTS)
+        if f"{_stem(name)}{end}".casefold() in folders
+    ]:
+        raise ValueError(
+            f"a folder is called as a file of {some_of(taken)} would be ({MAP}, {POINTS}); rename "
+            "one of them, or write shards"
+        )
     if refused := [name for name in names if REFUSED.search(_stem(name))]:
         raise ValueError(
             f"names that other systems refuse: {some_of(refused)}; rename them, or write shards"
@@ -84,7 +99,7 @@ def write_files(made: Made, out: Path, *, add: Callable[[Path, Path], None], thr
     made again. `add` puts something else into the folder, of the shards in another.
     """
     whole = made.folder / "whole"
-    made.collect(whole)
+    made.collect(whole, replace=True)
     shards = Shards(whole)
     kept, first = [], 0
     with tqdm(desc="writing files", total=len(shards), disable=None) as progress:
@@ -100,7 +115,7 @@ def write_files(made: Made, out: Path, *, add: Callable[[Path, Path], None], thr
         "samples": len(shards),
         "skipped": shards.index["skipped"],
     }
-    with replacing_folder(out) as aside:
+    with replacing_folder(out, replace=False) as aside:
         aside.mkdir()
         for folder in kept:
             _link_tree(folder, aside)

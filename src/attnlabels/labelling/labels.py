@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,14 @@ from attnlabels.labelling.photographs import (
     Photographs,
     find_images,
     mark_of,
+    require_tars_alone,
     shared_keys,
 )
 from attnlabels.labelling.shares import alone_in
 from attnlabels.labelling.skipped import Unlabelled, leave_out
 from attnlabels.pipeline.code import code_of
 from attnlabels.pipeline.places import place_of_folder
-from attnlabels.processes.checkpoint import Scratch, fingerprint
+from attnlabels.processes.checkpoint import InUse, Scratch, fingerprint
 from attnlabels.processes.world import World, await_files, joined
 from attnlabels.shards.shards import Shards, sha256_of, shard_name
 from attnlabels.teachers.released import WEIGHTS
@@ -82,7 +84,7 @@ def label(
     out = Path(out)
 
     def gather(made: Made) -> None:
-        made.collect(out, partial(write_overlays, n=n_overlays))
+        made.collect(out, partial(write_overlays, n=n_overlays), replace=False)
 
     asked = Asked(images, teacher, classes, broken, drawing, work)
     return Shards(out) if _label(asked, out, gather) else None
@@ -151,6 +153,7 @@ def _label(asked: Asked, out: Path, gather: Callable[[Made], None]) -> bool:
             by = {"kind": "teacher", "sha256": sha256_of(teacher), **labeller.manner.said()}
             gather(Made(scratch.folder, [*parts], by, photographs.classes, left_out))
             scratch.clear()
+        _forget_others(place)
     return True
 
 
@@ -161,6 +164,7 @@ def _fetched(images: str | Path, place: Path, world: World) -> Iterator[str | Pa
     if not urls:
         yield images
         return
+    require_tars_alone(images)
     stamps = [Path(url).stat().st_mtime_ns for url in urls if Path(url).is_file()]
     # By the place too: another labelling of the same tars removes its own copies when it ends.
     scratch = _scratch_beside(place, f"tars-{fingerprint([urls, stamps, str(place)], [])}")
@@ -170,7 +174,11 @@ def _fetched(images: str | Path, place: Path, world: World) -> Iterator[str | Pa
             fetch(urls, scratch.folder)
             whole.touch()
         await_files([whole])
-        yield scratch.folder
+        try:
+            yield scratch.folder
+        except Unlabelled as error:
+            again = f"remove {scratch.folder} to have it fetched anew"
+            raise Unlabelled(f"{error} (of a copy: {again})") from error
         if world.first:
             scratch.clear()
 
@@ -218,6 +226,16 @@ def write_overlays(folder: Path, of: Path | None = None, *, n: int) -> None:
         )
         _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         (folder / OVERLAY / f"{sample['key']}.jpg").write_bytes(encoded.tobytes())
+
+
+def _forget_others(place: Path) -> None:
+    """Remove what killed labellings with other settings left beside `place`, now that it is full."""
+    for left in place.parent.glob(f".{escape(place.name)}.labels-*"):
+        scratch = Scratch(str(left))
+        with suppress(InUse):
+            scratch.lock()
+            scratch.clear()
+            scratch.unlock()
 
 
 def _scratch_beside(place: Path, name: str) -> Scratch:

@@ -46,15 +46,21 @@ def find_images(images: str | Path, *, classes: bool) -> tuple[Source, dict[str,
     if not tars:
         listed, left_out = list_tree(Path(images), classes=classes)
         return ImageFiles(Path(images), listed), left_out
-    if Path(images).is_dir():
-        folders, files, _ = scan(images)
-        both = [each.name for each in files if is_image(each.name)]
-        both += [each.name for each in folders if each.name != OVERLAYS]
-        if both:
-            raise ValueError(f"{images}: {both[0]} beside tars; name a folder of one kind")
+    require_tars_alone(images)
     if classes:
         raise ValueError(f"{images}: tars say themselves which class an image has; drop `classes`")
     return list_tars(tars)
+
+
+def require_tars_alone(images: str | Path) -> None:
+    """Raise ValueError for a folder of tars that has images, or folders, beside them."""
+    if not Path(images).is_dir():
+        return
+    folders, files, _ = scan(images)
+    both = [each.name for each in files if is_image(each.name)]
+    both += [each.name for each in folders if each.name != OVERLAYS]
+    if both:
+        raise ValueError(f"{images}: {both[0]} beside tars; name a folder of one kind")
 
 
 def shared_keys(source: Source) -> dict[str, list[str]]:

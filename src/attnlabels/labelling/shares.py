@@ -73,15 +73,17 @@ def collect(
     maps_by: dict[str, Any],
     classes: list[str],
     skipped: Sequence[str] = (),
+    replace: bool = True,
 ) -> None:
     """Make a folder `out` of the shards `names` of `folder`, all finished, with an index.
 
     A shard whose images were all left out is not put there. `skipped` was left out before. `add`
-    puts something else into the folder, whose shards are whole by then.
+    puts something else into the folder, whose shards are whole by then. Without `replace` a folder
+    that is there is refused, as `attnlabels.pipeline.writing.replacing_folder` does.
     """
     shards: dict[str, Shard] = {}
     left_out = list(skipped)
-    with replacing_folder(out) as aside:
+    with replacing_folder(out, replace=replace) as aside:
         aside.mkdir()
         for name, kept_as in zip(map(shard_name, range(len(names))), names):
             kept = read_kept(folder / kept_as)

@@ -38,14 +38,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path, *, of: str | None = None) -> Iterator[Path]:
+def replacing_folder(path: Path, *, of: str | None = None, replace: bool = True) -> Iterator[Path]:
     """A path beside the folder `path` to make a folder at; the rest is as in `replacing`.
 
-    A folder is replaced if it is empty or was written so (see `attnlabels.pipeline.places`).
+    A folder is replaced if it is empty or was written so (see `attnlabels.pipeline.places`);
+    unless `replace` is set, only an empty one, nor one that has come to be there meanwhile.
     """
-    place = place_of_folder(path, of=of)
+    place = place_of_folder(path, replace=replace, of=of)
     with _aside(path, place) as aside:
         yield aside
+        place_of_folder(path, replace=replace, of=of)
         _require_written(path, aside)
         mark(aside, by_content=of is not None)
         if not place.exists() or not any(place.iterdir()):

@@ -178,6 +178,18 @@ def test_names_that_files_cannot_have_are_refused_before_the_work(
     assert left_over() == [] and not Path("maps").exists()
 
 
+@pytest.mark.parametrize("folder", ["3.png", "3.CSV"])
+def test_a_folder_of_the_name_of_a_file_is_refused_before_the_work(
+    photos, labelled, folder, monkeypatch
+):
+    (photos / "3.png").rename(photos / "3.jpg")
+    draw(photos / folder / "x.jpg", 9)
+    monkeypatch.setattr("attnlabels.labelling.labels.label_parts", None)
+    with pytest.raises(ValueError, match=r"called as a file of 3\.jpg would be .*; rename one"):
+        labelled(photos)
+    assert left_over() == [] and not Path("maps").exists()
+
+
 def test_names_like_those_of_devices_are_names():
     require_file_names(["console.jpg", "aux1/lpt.png", "a.b/c.d.jpg", "com10.jpg", "ü/é.jpg"])
 

@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import io
 import logging
+import re
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -21,11 +23,12 @@ import torch
 from PIL import Image
 
 import label_images
-from attnlabels import Drawing, Work, check, label
+from attnlabels import Drawing, Work, check, label, label_as_files
 from attnlabels.images.folder import list_images, write_manifest
 from attnlabels.labelling import batches, labels
 from attnlabels.labelling.labeller import Labeller
 from attnlabels.models.files import write_weights
+from attnlabels.processes.checkpoint import Scratch
 from attnlabels.shards.shards import Shards
 from attnlabels.teachers.network import Teacher
 
@@ -211,6 +214,93 @@ def test_copies_of_tars_outlive_a_labelling_that_fails(labelled, photos):
         labelled(url)
     assert len(labelled(url, broken="skip")) == 12 and left_over() == []
     assert Path("calls").read_text().split() == ["."]
+
+
+def test_a_copy_with_a_broken_image_says_how_it_is_fetched_anew(labelled, photos):
+    whole = (photos / "a/0.jpg").read_bytes()
+    truncated(photos / "a/0.jpg")
+    pack(photos, "x.tar")
+    with pytest.raises(
+        ValueError, match=r"\(of a copy: remove .* to have it fetched anew\)"
+    ) as told:
+        labelled("pipe:cat x.tar")
+    (photos / "a/0.jpg").write_bytes(whole)
+    pack(photos, "x.tar")
+    (copy,) = re.findall(r"remove (\S+) to have it", str(told.value))
+    shutil.rmtree(copy)
+    assert len(labelled("pipe:cat x.tar")) == 12 and left_over() == []
+
+
+def test_two_labellings_of_one_tar_do_not_share_its_copy(labelled, photos, monkeypatch):
+    pack(photos, "x.tar")
+    monkeypatch.setenv("ATTNLABELS_SCRATCH", str(Path("scratch").resolve()))
+    parts = labels.label_parts
+
+    def after_another(*about: Any, **more: Any) -> None:
+        monkeypatch.setattr(labels, "label_parts", parts)
+        assert len(labelled("pipe:cat x.tar", "other", mirror=True)) == 12
+        parts(*about, **more)
+
+    monkeypatch.setattr(labels, "label_parts", after_another)
+    assert len(labelled("pipe:cat x.tar")) == 12
+    assert [*Path("scratch").iterdir()] == []
+
+
+def test_a_copy_is_not_made_by_two_at_once(labelled, photos, monkeypatch):
+    pack(photos, "x.tar")
+    fetch = labels.fetch
+
+    def after_another(*about: Any) -> None:
+        monkeypatch.setattr(labels, "fetch", fetch)
+        with pytest.raises(ValueError, match="another process is at the same run"):
+            labelled("pipe:cat x.tar")
+        fetch(*about)
+
+    monkeypatch.setattr(labels, "fetch", after_another)
+    assert len(labelled("pipe:cat x.tar")) == 12 and left_over() == []
+
+
+def test_photographs_beside_a_compressed_tar_are_not_passed_over(labelled, photos):
+    pack(photos, "x.tar")
+    (photos / "backup.tar.gz").write_bytes(gzip.compress(Path("x.tar").read_bytes()))
+    with pytest.raises(ValueError, match=r"photos: a beside tars; name a folder of one kind"):
+        labelled(photos)
+    assert left_over() == []
+
+
+@pytest.mark.parametrize("labelling", [label, label_as_files])
+def test_labels_that_came_meanwhile_are_not_replaced(
+    labelling, labelled, photos, teacher, monkeypatch
+):
+    write_overlays = labels.write_overlays
+
+    def after_another(*about: Any, **more: Any) -> None:
+        monkeypatch.setattr(labels, "write_overlays", write_overlays)
+        labelled(photos / "a")
+
+    monkeypatch.setattr(labels, "write_overlays", after_another)
+    asked = sorted_out(SMALL | {"mirror": True})
+    with pytest.raises(FileExistsError, match="out is there already"):
+        labelling(photos, teacher=teacher, out=Path("out"), **asked)
+    assert len(Shards(Path("out"))) == 4
+
+
+def test_what_killed_labellings_with_other_settings_left_goes_with_the_one_that_ends(
+    labelled, photos, monkeypatch
+):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(labels, "write_overlays", interrupted)
+        labelled(photos, mirror=True)
+    held = Scratch(str(Path(".out.labels-held").resolve()))
+    held.lock()
+    assert len(left_over()) == 2
+    labelled(photos)
+    assert left_over() == [".out.labels-held"]
+    held.unlock()
+
+
+def interrupted(*about: Any, **more: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_shards_of_ours_can_be_labelled_again(labelled, photos):

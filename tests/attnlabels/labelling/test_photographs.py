@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from attnlabels.images.remote import find_remote
 from attnlabels.images.tree import ImageFiles, list_tree
 from attnlabels.labelling.photographs import (
     Photographs,
@@ -71,6 +72,16 @@ def test_a_folder_and_tars_are_sources(source, tmp_path):
     (tmp_path / "d.tar").touch()
     with pytest.raises(ValueError, match="beside tars; name a folder of one kind"):
         find_images(tmp_path, classes=False)
+
+
+def test_a_folder_that_is_called_as_a_tar_is_a_folder(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name in ("scans.tar", "old.tar.gz"):
+        (tmp_path / "a" / name).mkdir()
+        assert cv2.imwrite(str(tmp_path / "a" / name / "1.png"), np.full((8, 8, 3), 90, np.uint8))
+    found, left_out = find_images(tmp_path / "a", classes=False)
+    assert found.listed.paths.tolist() == ["old.tar.gz/1.png", "scans.tar/1.png"] and not left_out
+    assert find_remote(str(tmp_path / "a")) == []
 
 
 def test_folders_beside_tars_are_not_passed_over_in_silence(tmp_path):

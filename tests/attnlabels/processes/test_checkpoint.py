@@ -1,3 +1,4 @@
+import builtins
 import errno
 import fcntl
 import os
@@ -229,3 +230,40 @@ def test_who_opened_the_lock_of_one_that_ended_does_not_hold_that_of_the_next(sc
     next.unlock()
     scratch.lock()
     scratch.unlock()
+
+
+def test_a_run_that_is_cleared_keeps_its_lock_until_it_lets_go(scratch):
+    other = Scratch(scratch.folder.name)
+    scratch.lock()
+    scratch.write({"step": 1})
+    scratch.clear()
+    assert scratch.read() is None
+    with pytest.raises(InUse):
+        other.lock()
+    scratch.unlock()
+    other.lock()
+    scratch.clear()  # after it let go, as trainings do
+    with pytest.raises(InUse):
+        scratch.lock()
+    other.unlock()
+    assert not scratch.folder.exists()
+
+
+@pytest.mark.parametrize("removed", ["before it is opened", "before it is held"])
+def test_who_comes_as_another_ends_has_the_lock(scratch, monkeypatch, removed):
+    ending = Scratch(scratch.folder.name)
+    ending.lock()
+    module, name = (builtins, "open") if removed == "before it is opened" else (fcntl, "flock")
+    plain = getattr(module, name)
+
+    def after_the_end(*about):
+        monkeypatch.setattr(module, name, plain)
+        ending.unlock()
+        return plain(*about)
+
+    monkeypatch.setattr(module, name, after_the_end)
+    scratch.lock()
+    with pytest.raises(InUse):
+        ending.lock()
+    scratch.unlock()
+    assert not scratch.folder.exists()
