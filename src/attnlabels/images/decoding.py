@@ -37,6 +37,8 @@ UNREADABLE = (  # what Pillow raises on broken files
 LARGEST = 2**27  # pixels, 400 MB as RGB: 10,000 x 10,000 are decoded, a bomb is not
 # OpenCV reads the others, and of AVIF tells more damage than Pillow where it was built to read it.
 BY_PILLOW = {"heic"} if cv2.haveImageWriter(".avif") else {"heic", "avif"}
+# TIFF's compressions that Pillow alone reads, and the modes of 8 bits, in which it does.
+TIFF_BY_PILLOW, EIGHT_BITS = {"zstd", "lzma", "webp"}, {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK"}
 # The segments of a JPEG that tell its size: all of C0 to CF that do not hold tables.
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 JPEG_SEGMENTS = {*range(0xC0, 0xFF)} - {*range(0xD0, 0xDA)}  # those left out have no length
@@ -194,8 +196,10 @@ def _by_pillow(data: bytes, kind: str, name: str) -> UInt8[np.ndarray, "h w 3"] 
     if kind in ENDS and data.endswith(ENDS[kind]):
         return None
     with _opened(data, name) as image:
+        compressed = image.info.get("compression")  # of TIFF
         image.load()
-        return np.asarray(image.convert("RGB")) if kind in BY_PILLOW else None
+        alone = compressed in TIFF_BY_PILLOW and image.mode in EIGHT_BITS
+        return np.asarray(image.convert("RGB")) if kind in BY_PILLOW or alone else None
 
 
 def _by_opencv(data: bytes, flags: int, name: str) -> UInt8[np.ndarray, "h w *c"]:

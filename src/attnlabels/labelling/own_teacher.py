@@ -123,7 +123,9 @@ def describe(report: dict[str, Any]) -> str:
     if clear and gap["mean"] > 0:
         verdict = f"It predicts people better than the centre prior: CC is higher {by}."
     elif clear:
-        verdict = f"It predicts people WORSE than the centre prior, by CC {by}: do not use it."
+        verdict = (
+            f"It predicts people WORSE than the centre prior: CC is lower {by}. Do not use it."
+        )
     else:
         verdict = (
             f"It cannot be told from the centre prior (CC differs {by} over {images['val']} "
@@ -235,7 +237,7 @@ def _read(data: Path, images: Path, reading: Reading) -> Found:
     if len(found.recordings) < LEAST:
         raise ValueError(f"{data}: {len(found.recordings)} images; expected at least {LEAST}")
     if not reading.trust_coordinates:
-        require_plausible(found.recordings, images)
+        require_plausible(found.recordings, images, zero=reading.zero)
     return found
 
 

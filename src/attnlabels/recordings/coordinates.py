@@ -44,10 +44,11 @@ class Frame:
         if self.units not in ("pixels", *RELATIVE) and not DISPLAY.fullmatch(self.units):
             raise ValueError(f"units {self.units!r}: expected {UNITS}")
 
-    def words(self) -> str:
-        """As options of the command."""
-        given = {name: value for name, value in vars(self).items() if value != getattr(Frame, name)}
-        return " ".join(f"--{name} {value}" for name, value in given.items()) or "--units pixels"
+    def words(self, instead_of: "Frame") -> str:
+        """What is other than in `instead_of`, as options of the command."""
+        told = vars(instead_of)
+        changed = {name: value for name, value in vars(self).items() if value != told[name]}
+        return " ".join(f"--{name} {value}" for name, value in changed.items())
 
 
 class Pixels(NamedTuple):
@@ -99,7 +100,7 @@ def doubt(
     else:
         return None
     fitting = (each for each in _others(frame) if each != frame and _fit(points, sizes, each))
-    cures = (each.words() for each in fitting)
+    cures = (each.words(frame) for each in fitting)
     display = "--units WIDTHxHEIGHT, the size in pixels at which the images were shown"
     return f"{why}; do x and y count something else? If so, pass {next(cures, display)}"
 

@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 
 from attnlabels.images.decoding import read_image, resize
 from attnlabels.metrics.statistics import paired_t
+from attnlabels.recordings.coordinates import Zero
 from attnlabels.recordings.points import Recording
 
 SIDE = 64  # at which contrast is measured, pixels
@@ -36,21 +37,30 @@ class Mistake(NamedTuple):
     cure: str
 
 
+UPSIDE_DOWN = Mistake("y counted from the bottom", "turn y round")
 MISTAKES = (
     Mistake("x and y exchanged", "swap the columns"),
-    Mistake("y counted from the bottom", "pass --zero bottom-left for a CSV file, or turn y round"),
+    UPSIDE_DOWN,
     Mistake("x counted from the right", "turn x round"),
     Mistake("x and y counted from the bottom right", "turn x and y round"),
 )
+# What else mends UPSIDE_DOWN, by where the points were said to be counted from.
+ELSE = {
+    "top-left": "pass --zero bottom-left for a CSV file, or ",
+    "bottom-left": "leave out --zero bottom-left, or ",
+    "centre": "",
+}
 
 
-def require_plausible(recordings: Sequence[Recording], images: Path) -> None:
+def require_plausible(
+    recordings: Sequence[Recording], images: Path, *, zero: Zero = "top-left"
+) -> None:
     """Raises ValueError if the points cannot be where people looked.
 
     If many are on the first pixel, as where an eye was lost, or if they fit the photographs clearly
     better with x and y exchanged or turned round: what no other check sees. Exchanged are the
     shares of width and height, so that all points stay inside. An image that cannot be read says
-    nothing here.
+    nothing here. `zero` is where they were said to be counted from.
     """
     _require_eyes(recordings, images)
     scores = []
@@ -67,6 +77,8 @@ def require_plausible(recordings: Sequence[Recording], images: Path) -> None:
     t, worst = min((test.t if test.t is not None else 0.0, i) for i, test in enumerate(tests))
     if t < LIMIT:
         what, cure = MISTAKES[worst]
+        if MISTAKES[worst] is UPSIDE_DOWN:
+            cure = f"{ELSE[zero]}{cure}"
         as_read, otherwise = contrast.mean(axis=0)[[0, worst + 1]]
         raise ValueError(
             f"{images}: the points seem to be read with {what}: over {len(scores)} images, "

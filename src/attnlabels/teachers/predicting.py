@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -108,7 +108,7 @@ def _pixels_of(image: Any, *, name: str) -> np.ndarray:
             raise ValueError(f"{image}: a folder; name its photographs, or use attnlabels.label")
         return read_image(Path(image))
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
+        return _pixels_of_pillow(image, name=name)
     if isinstance(image, Tensor):
         if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
             shape = [*image.shape]
@@ -133,3 +133,15 @@ def _pixels_of(image: Any, *, name: str) -> np.ndarray:
             f"{name}: pixels from {low:g} to {high:g}; expected [0, 1], not normalised, or uint8"
         )
     return np.ascontiguousarray(pixels, dtype=np.float32)
+
+
+def _pixels_of_pillow(image: Image.Image, *, name: str) -> UInt8[np.ndarray, "h w 3"]:
+    if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"{name}: a PIL image of mode {image.mode}, whose range is unknown; give its path, or "
+            "an array of floats in [0, 1]"
+        )
+    return np.asarray(image.convert("RGB"))

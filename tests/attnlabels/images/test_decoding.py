@@ -70,6 +70,16 @@ def test_sixteen_bits_are_reduced_to_their_upper_eight(value, channels):
     assert (decode(png.tobytes(), name="a.png") == value >> 8).all()
 
 
+@pytest.mark.parametrize("compression", ["zstd", "lzma"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_a_tiff_of_a_compression_that_pillow_alone_reads(compression, mode):
+    image = photograph(mode)
+    if mode == "RGBA":
+        image.putalpha(7)
+    pixels = decode(encoded(image, "TIFF", compression=compression), name="a.tif")
+    assert np.array_equal(pixels, np.asarray(photograph(mode).convert("RGB")))
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_what_is_transparent_has_the_colour_stored_for_it(mode):
     image = photograph(mode)

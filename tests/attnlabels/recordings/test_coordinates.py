@@ -112,6 +112,17 @@ def test_a_display_of_twice_the_size_and_points_from_the_middle_are_told():
     assert doubt(centred, sizes, Frame(zero="centre")) is None
 
 
+def test_the_cure_says_what_is_to_be_other_than_it_was_said():
+    pixels, sizes = looked_at()
+    shares, said = pixels / sizes, Frame(units="shares")
+    assert "If so, pass --units pixels" in doubt(pixels, sizes, said)
+    assert doubt(pixels, sizes, Frame()) is None
+    assert "If so, pass --units shares" in doubt(shares, sizes, Frame(origin=1))
+    assert Frame(zero="centre").words(Frame(units="percent", origin=1)) == (
+        "--units pixels --origin 0 --zero centre"
+    )
+
+
 def test_a_few_points_are_not_judged_but_shares_are_told():
     few = np.array([[3.0, 4.0], [5.0, 6.0]])
     assert doubt(few, np.array([[800, 600]] * 2), Frame()) is None

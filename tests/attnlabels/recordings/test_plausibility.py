@@ -56,6 +56,20 @@ def test_points_that_were_read_wrongly_are_refused_and_right_ones_pass(mistake, 
     require_plausible(turned(wrong, mistake), tmp_path / "images")
 
 
+@pytest.mark.parametrize(
+    ("zero", "cure"),
+    [
+        ("top-left", "pass --zero bottom-left for a CSV file, or turn y round"),
+        ("bottom-left", "leave out --zero bottom-left, or turn y round"),
+        ("centre", "turn y round"),
+    ],
+)
+def test_the_cure_of_points_upside_down_is_not_what_was_done(zero, cure, tmp_path):
+    wrong = turned(scenes(tmp_path / "images", 30), "y counted from the bottom")
+    with pytest.raises(ValueError, match=rf"\(t = [-.\d]+\); {cure}, or say that you trust"):
+        require_plausible(wrong, tmp_path / "images", zero=zero)
+
+
 def test_points_of_a_lost_eye_are_told(tmp_path):
     recordings = scenes(tmp_path / "images", 3)
     lost = replace(recordings[1], points=recordings[1].points * (np.arange(12) > 3)[:, None])

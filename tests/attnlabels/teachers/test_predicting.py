@@ -58,6 +58,19 @@ def test_all_kinds_of_images_give_one_map(predict, tmp_path):
         assert map.numpy() == pytest.approx(expected, abs=1e-5)
 
 
+def test_sixteen_bits_of_pillow_are_those_of_the_file(predict, tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(noise(40, 70)[..., 0].astype(np.uint16) * 257).save(path)
+    opened = Image.open(path)
+    assert opened.mode.startswith("I;16")
+    assert predict(opened) == pytest.approx(predict(path), abs=1e-6)
+    for mode in ("I", "F"):
+        with pytest.raises(
+            ValueError, match=f"image 0: a PIL image of mode {mode}, .*; give its p"
+        ):
+            predict(opened.convert(mode))
+
+
 def test_many_at_once_are_each_as_alone(predict):
     photos = [noise(40, 70), noise(70, 40, 1), noise(200, 30, 2), noise(40, 70, 3)]
     maps = predict(photos)
