@@ -229,7 +229,7 @@ def write_overlays(folder: Path, of: Path | None = None, *, n: int) -> None:
 
 
 def _forget_others(place: Path) -> None:
-    """Remove what killed labellings with other settings left beside `place`, now that it is full."""
+    """Remove what killed labellings with other settings left beside `place`, now filled."""
     for left in place.parent.glob(f".{escape(place.name)}.labels-*"):
         scratch = Scratch(str(left))
         with suppress(InUse):
