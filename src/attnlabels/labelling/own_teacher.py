@@ -123,7 +123,9 @@ def describe(report: dict[str, Any]) -> str:
     if clear and gap["mean"] > 0:
         verdict = f"It predicts people better than the centre prior: CC is higher {by}."
     elif clear:
-        verdict = f"It predicts people WORSE than the centre prior: CC is lower {by}. Leave it."
+        verdict = (
+            f"It predicts people WORSE than the centre prior: CC is lower {by}. Do not use it."
+        )
     else:
         verdict = (
             f"It cannot be told from the centre prior (CC differs {by} over {images['val']} "

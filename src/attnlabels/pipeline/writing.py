@@ -41,8 +41,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path, *, of: str | None = None, replace: bool = True) -> Iterator[Path]:
     """A path beside the folder `path` to make a folder at; the rest is as in `replacing`.
 
-    A folder is replaced if it is empty or was written so (see `attnlabels.pipeline.places`);
-    unless `replace` is set, only an empty one, nor one that has come to be there meanwhile.
+    A folder is replaced if it is empty or was written so (see `attnlabels.pipeline.places`), or
+    without `replace` only if it is empty. This is asked again at the end.
     """
     place = place_of_folder(path, replace=replace, of=of)
     with _aside(path, place) as aside:
