@@ -179,8 +179,9 @@ class Game:
         row = round_of(db, participant, round)
         checks = json.loads(row["checks"]) if row else {}
         checks["handed_again"] = checks.get("handed_again", 0) + 1
-        # the guesses were of an earlier try
+        # the guesses were of an earlier try, and so is what the partner was shown
         change(db, round, {"checks": checks, "guesses": []})
+        self.asked.drop(round)
 
     def _told(self, given: Round, past: list[Round], plan: list[str]) -> dict[str, Any]:
         image = self.study.images[given.image]
@@ -201,13 +202,18 @@ class Game:
         }
 
     def guess(self, caller: Caller, body: dict[str, Any]) -> Answer:
-        """What the partner makes of the places that were painted so far."""
+        """What the partner makes of the places that were painted so far.
+
+        Raises Refused also where the round was handed out again meanwhile: what was painted before
+        is of no later try.
+        """
         settings = self.study.settings
         if settings.task != "paint" or self.guesser is None:
             raise Refused(409, "this study has no partner")
         guessed = read_guessed(body, settings.paint)
         with self.database.transaction() as db:
             row = self._open_round(db, caller, guessed.round)
+        of_try = _try_of(row)
         image = self.study.images[row["image"]]
         shown = reveal(
             self.pictures.pixels(image),
@@ -220,8 +226,11 @@ class Game:
         entry = {"t_ms": t_ms, "n": len(guessed.bubbles), "top": [list(each) for each in top]}
         with self.database.transaction() as db:
             row = self._open_round(db, caller, guessed.round)
+            if _try_of(row) != of_try:
+                raise Refused(409, "this round began anew meanwhile")
             change(db, guessed.round, {"guesses": [*json.loads(row["guesses"]), entry]})
-        self.asked.put(guessed.round, guessed.bubbles)
+            # within the transaction, or the round may be handed out again between the two
+            self.asked.put(guessed.round, guessed.bubbles)
         return Answer({"top": entry["top"], "recognised": self._names(entry, image.label)})
 
     def round(self, caller: Caller, body: dict[str, Any]) -> Answer:
@@ -301,3 +310,8 @@ class Game:
     def _names(self, guess: Mapping[str, Any], label: str) -> bool:
         top = guess["top"][: self.study.settings.paint.top_k]
         return label in [name for name, _ in top]
+
+
+def _try_of(row: sqlite3.Row) -> int:
+    """The number of the try that a round is in, from 0: how often it was handed out again."""
+    return int(json.loads(row["checks"]).get("handed_again", 0))

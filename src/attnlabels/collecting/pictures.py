@@ -56,6 +56,11 @@ class Kept:
         with self.lock:
             return self.values.get(key)
 
+    def drop(self, key: Hashable) -> None:
+        """Keep the value of `key` no more, if it is kept."""
+        with self.lock:
+            self.values.pop(key, None)
+
 
 class Pictures:
     """The images of a study, by number alone."""

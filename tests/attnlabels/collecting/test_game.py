@@ -1,4 +1,7 @@
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -238,6 +241,46 @@ def test_guesses_of_an_earlier_try_do_not_count(game):
     player.finish(given, outcome="recognised")
     assert json.loads(rounds_in(game)[-1]["guesses"]) == []
     assert rounds_in(game)[-1]["outcome"] == "timeout"
+
+
+def test_a_guess_on_its_way_when_the_page_is_loaded_anew_is_of_no_later_try(study):
+    entered, answering = threading.Event(), threading.Event()
+
+    def partner(classes):
+        quick = painted_partner(classes)
+
+        def see(images):
+            entered.set()
+            answering.wait(10)
+            return quick.see(images)
+
+        return replace(quick, see=see)
+
+    game = study(partner=partner)
+    player = Player(game)
+    player.agree()
+    given = player.post("next")
+    bubbles = stroke(140, step=(given["width"] - 10) / 140)
+    with ThreadPoolExecutor(1) as thread:
+        late = thread.submit(player.post, "guess", 409, round=given["round"], bubbles=bubbles)
+        assert entered.wait(10)
+        again = player.post("next")
+        answering.set()
+        assert late.result()["error"] == "this round began anew meanwhile"
+    assert again["round"] == given["round"] and rounds_in(game)[-1]["guesses"] == "[]"
+    assert player.finish(again, outcome="recognised")["score"] == 0
+    kept = rounds_in(game)[-1]
+    assert kept["outcome"] == "timeout"
+    assert json.loads(kept["checks"]) == {"handed_again": 1, "unbelieved": 1}
+
+
+def test_what_the_partner_saw_of_an_earlier_try_is_no_sign_of_another_hand(game):
+    player = Player(game)
+    player.agree()
+    given = player.post("next")
+    paint(player, given, 20)
+    player.finish(player.post("next"))  # over before the partner is asked anew
+    assert json.loads(rounds_in(game)[-1]["checks"]) == {"handed_again": 1}
 
 
 def test_who_deletes_their_data_is_gone_and_others_are_not(game):

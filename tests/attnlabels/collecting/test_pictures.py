@@ -122,3 +122,11 @@ def test_what_was_made_is_kept_and_the_oldest_goes():
         assert kept.get(name, make(name)) == name
     assert made == ["a", "b", "c", "a"]
     assert kept.peek("b") is None and kept.peek("c") == "c"
+
+
+def test_what_is_dropped_is_kept_no_more():
+    made = Kept(2)
+    made.put("a", 1)
+    made.drop("a")
+    made.drop("b")  # is not there
+    assert made.peek("a") is None
