@@ -32,3 +32,10 @@ class Rates:
             if len(self.left) > MOST_KNOWN:
                 self.left.popitem(last=False)
         return 0.0 if taken else (1 - left) / self.per_s
+
+    def give_back(self, key: str) -> None:
+        """Put back one that was taken: it was no such request after all."""
+        with self.lock:
+            if key in self.left:  # else it is full again already
+                left, then = self.left[key]
+                self.left[key] = (min(self.burst, left + 1), then)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from attnlabels.serving.rates import Rates
 from attnlabels.serving.running import served
 from browsing import CHROMIUM, DRIVER, MISSING, Browser
 from collected import make_images, opened, painted_partner, rounds_in, settle
@@ -59,9 +60,9 @@ def study(images, tmp_path):
     with ExitStack() as stack:
 
         def make(**settings):
-            partner = settings.pop("partner", None)
+            options = {name: settings.pop(name, None) for name in ("partner", "join_code")}
             settle(tmp_path / "study", **SHORT | settings)
-            collection = stack.enter_context(opened(images, tmp_path / "study", partner=partner))
+            collection = stack.enter_context(opened(images, tmp_path / "study", **options))
             return collection, stack.enter_context(served(collection.application))
 
         yield make
@@ -363,3 +364,16 @@ def test_reduced_motion_has_no_transitions(browser, study):
     script = "return getComputedStyle(document.querySelector('button')).transitionDuration"
     assert browser.run(script) == "0s"
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_many_wrong_codes_are_told_of_and_the_one_that_is_put_in_then_is_sent(browser, study):
+    collection, address = study(join_code="lab7")
+    collection.game.join.compared = Rates(per_s=0.5, burst=1.0)
+    browser.expected = ("403", "429")
+    browser.driver.get(address)
+    browser.press(AGREE)
+    browser.wait(".error", "wrong code")
+    browser.press(AGREE)
+    browser.wait(".error", "too many wrong codes came from your network")
+    browser.wait("#code").send_keys("lab7")
+    browser.wait("button", START)

@@ -37,3 +37,13 @@ def test_memory_is_bounded_and_the_oldest_is_forgotten(clock, monkeypatch):
     for key in "abc":
         bucket.take(key)
     assert [*bucket.left] == ["b", "c"]
+
+
+def test_what_was_given_back_may_be_taken_again_and_never_more(clock):
+    bucket = Rates(per_s=1.0, burst=2.0, clock=lambda: clock[0])
+    bucket.take("a")
+    for _ in range(3):
+        bucket.give_back("a")
+    bucket.give_back("b")  # nobody asked
+    assert [bucket.take("a") > 0 for _ in range(3)] == [False, False, True]
+    assert [*bucket.left] == ["a"]

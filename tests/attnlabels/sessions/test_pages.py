@@ -85,6 +85,18 @@ window.fetch = async (path, options) => {
 """
 
 
+# A server that was given many wrong codes, once.
+MANY_WRONG_CODES = """
+const asked = window.fetch;
+window.fetch = async (path, options) => {
+  if (path !== "api/consent") return asked(path, options);
+  window.fetch = asked;
+  const headers = { "retry-after": "2" };
+  return new Response('{"error": "too many wrong codes came"}', { status: 429, headers });
+};
+"""
+
+
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory) -> Path:
     return write_experiment(tmp_path_factory.mktemp("made") / "experiment")
@@ -415,6 +427,15 @@ def test_a_join_code_is_asked_for(opened, serve):
     sitting.page.run("document.querySelector('#code').value = 'lab7'")
     sitting.agree()
     assert len(sitting.people()) == 1
+
+
+def test_many_wrong_codes_are_told_of_and_the_one_that_is_put_in_then_is_sent(opened, serve):
+    sitting = Sitting(opened, *serve("--join-code", "lab7"))
+    sitting.page.run(MANY_WRONG_CODES)
+    sitting.page.click("#agree")
+    sitting.page.says("too many wrong codes came")
+    sitting.page.run("document.querySelector('#code').value = 'lab7'")
+    sitting.page.until(sitting.people)
 
 
 def test_who_is_too_slow_is_told_and_leaves_the_full_screen_seen(opened, serve):

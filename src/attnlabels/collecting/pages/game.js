@@ -60,6 +60,11 @@ async function consent() {
   const asked = start.join ? element("label", {}, say("join_code"), code) : null;
   const error = element("p", { class: "error", role: "alert" });
   const text = elementsOf(start.consent.text);
+  const told = (refusal) => {
+    // after many wrong codes, for long: what stands there meanwhile is sent then
+    error.textContent = refusal?.status === 429 ? refusal.message : "";
+    waiting(refusal);
+  };
   for (;;) {
     const agreed = await choose(
       [element("div", { tabindex: "-1", "data-focus": true }, ...text), asked, error].filter(Boolean),
@@ -71,9 +76,9 @@ async function consent() {
     if (agreed === "taken") continue;
     if (!agreed) return false;
     try {
-      const language = start.texts.language;
-      const body = { consent: start.consent.version, language, code: code.value || null };
-      start.participant = (await insist(() => post("consent", body), waiting)).participant;
+      const agreement = { consent: start.consent.version, language: start.texts.language };
+      const send = () => post("consent", { ...agreement, code: code.value || null });
+      start.participant = (await insist(send, told)).participant;
       return true;
     } catch (refusal) {
       if (refusal.status === 409) window.location.reload();

@@ -79,12 +79,18 @@ function agree() {
   const code = element("input", { id: "code", autocomplete: "off", autocapitalize: "off" });
   const error = element("p", { class: "error", role: "alert" });
   const asked = start.join ? element("label", {}, say("join_code"), code) : null;
+  const told = (refusal) => {
+    // after many wrong codes, for long: what stands there meanwhile is sent then
+    error.textContent = refusal?.status === 429 ? refusal.message : "";
+    waiting(refusal);
+  };
   return new Promise((resolve) => {
     const yes = async () => {
       for (const each of buttons) each.disabled = true; // a second click would be a second participant
-      const body = { consent: start.consent.version, language: start.texts.language, code: code.value || null };
+      const { consent, texts } = start;
+      const agreement = { consent: consent.version, language: texts.language };
       try {
-        await insist(() => post("consent", body), waiting);
+        await insist(() => post("consent", { ...agreement, code: code.value || null }), told);
         resolve(true);
       } catch (refusal) {
         if (refusal.status === 409) window.location.reload();
