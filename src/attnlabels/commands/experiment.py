@@ -40,7 +40,8 @@ def make_experiment_(
         Path,
         typer.Option(
             metavar="FOLDER",
-            help="What to write: the stimuli (PNG), and stimuli.csv.",
+            help="What to write: the stimuli (PNG), and stimuli.csv. It may not be there yet, or "
+            "has to be empty.",
         ),
     ],
     least: Annotated[

@@ -65,7 +65,7 @@ class Chosen(NamedTuple):
 def make_experiment(
     maps: Mapping[str, Path], images: Path, out: Path, *, making: Making
 ) -> dict[str, int]:
-    """Write the stimuli of two folders of maps or more as PNGs, and `stimuli.csv`, into `out`.
+    """Write the stimuli of two folders of maps or more as PNGs, and `stimuli.csv`, as `out`.
 
     `images` has a folder for each class. The columns of the table are those of
     `attnlabels.psychophysics.trials`. Images that are set aside for practice are in no set, but in
@@ -73,10 +73,11 @@ def make_experiment(
     same parameters give the same bytes.
 
     Raises ValueError or OSError, naming what is wrong and where, for maps and images that do not
-    fit each other or the parameters; nothing is then written.
+    fit each other or the parameters, and if `out` is there already, as somebody may be showing it;
+    nothing is then written. An empty folder is filled.
     """
     types = [*maps, *making.controls]
-    place_of_folder(out, of=TABLE)
+    place_of_folder(out, replace=False)
     _require(types, making)
     opened = {name: open_maps(folder) for name, folder in maps.items()}
     chosen, set_aside = choose(images, opened, making)
@@ -99,6 +100,7 @@ def make_experiment(
         if set_aside:
             whole = _write_whole(aside, images, set_aside, making)
             write_rows(aside / PRACTICE_TABLE, whole, columns=PRACTICE)
+        place_of_folder(out, replace=False)  # nor what was put there meanwhile, by another call say
     return {
         "images": len(chosen),
         "map types": len(types),

@@ -8,6 +8,7 @@ import pytest
 from scipy.ndimage import label
 
 from attnlabels.images.decoding import read_image
+from attnlabels.psychophysics import making
 from attnlabels.psychophysics.making import (
     Chosen,
     Making,
@@ -179,7 +180,7 @@ def test_an_image_without_a_map_stops_all_or_gives_way_to_another(make, tmp_path
     _, _, stimuli = make(images=images, missing="skip")
     assert not stimuli["image"].str.contains("unknown").any()
     with pytest.raises(ValueError, match="more/a: 4 images with all maps, 9 are asked for; take"):
-        make(images=images, missing="skip", per_class=9)
+        make(images=images, missing="skip", per_class=9, out="other")
 
 
 @pytest.mark.parametrize(
@@ -225,9 +226,33 @@ def test_one_folder_of_maps_is_nothing_to_compare(painted, tmp_path):
 def test_what_is_in_the_way_stays_as_it_was(make, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match="out holds thesis.txt, .* name a new folder"):
+    with pytest.raises(FileExistsError, match="out is there already; name another place"):
         make()
     assert (tmp_path / "out/thesis.txt").read_text() == "years of work"
+
+
+def test_an_experiment_is_not_replaced_also_if_it_came_while_another_was_made(
+    make, tmp_path, monkeypatch
+):
+    _, first, _ = make(out="first")
+    write_rows = making.write_rows
+
+    def write_late(path, *rest, **options):
+        write_rows(path, *rest, **options)
+        shutil.copytree(first, tmp_path / "out")  # with its mark, by which it could be replaced
+
+    monkeypatch.setattr(making, "write_rows", write_late)
+    with pytest.raises(FileExistsError, match="out is there already; name another place"):
+        make(seed=1)
+    table = (tmp_path / "out/stimuli.csv").read_bytes()
+    assert table == (first / "stimuli.csv").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "out"}
+
+
+def test_an_empty_folder_is_filled(make, tmp_path):
+    (tmp_path / "out").mkdir()
+    _, _, stimuli = make()
+    assert len(stimuli)
 
 
 def test_the_control_distance_begins_where_the_first_map_does_and_knows_no_more_of_it():
