@@ -4,7 +4,6 @@ import io
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from hashlib import sha256
 from typing import Any, TypeVar
 
 import cv2
@@ -16,7 +15,7 @@ from attnlabels.collecting.folder import Image, Study
 from attnlabels.images.decoding import UNREADABLE, decode
 from attnlabels.images.formats import kind_of
 from attnlabels.serving.refusals import Refused
-from attnlabels.serving.site import DIGITS, Caller, Picture, number_of
+from attnlabels.serving.site import DIGITS, Caller, Picture, number_of, unchanged
 
 MIME = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}  # that all browsers read
 ORIENTATION, UPRIGHT = 0x0112, (None, 1)  # of EXIF; browsers turn images by it, we do not
@@ -103,13 +102,8 @@ class Pictures:
         return self.pixels_kept.get(image.number, make)
 
     def _read(self, image: Image) -> bytes:
-        try:
-            data = (self.study.root / image.path).read_bytes()
-        except OSError as error:
-            raise Refused(500, f"image {image.number} cannot be read any more") from error
-        if sha256(data).hexdigest() != image.sha256:
-            raise Refused(500, f"image {image.number} is not the one that the study began with")
-        return data
+        path, name = self.study.root / image.path, f"image {image.number}"
+        return unchanged(path, image.sha256, name=name, of="study")
 
     def _plain(self, image: Image) -> Picture:
         data = self._read(image)

@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +70,21 @@ def number_of(text: str, n: int) -> int | None:
     """Which of `n` pictures, counted from 0, a client names so; None for what is no such number."""
     plain = len(text) <= DIGITS and text.isascii() and text.isdecimal()
     return int(text) if plain and int(text) < n else None
+
+
+def unchanged(path: Path, digest: str, *, name: str, of: str) -> bytes:
+    """What a file holds if that is still what has the SHA-256 `digest`.
+
+    Raises Refused where it is gone or was exchanged, by the `name` that clients know it by, as its
+    path may tell them what it is; `of` is what began with it.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Refused(500, f"{name} cannot be read any more") from error
+    if sha256(data).hexdigest() != digest:
+        raise Refused(500, f"{name} is not the one that the {of} began with")
+    return data
 
 
 Action = Callable[[Caller, dict[str, Any]], Answer]

@@ -15,6 +15,7 @@ from attnlabels.serving.site import (
     Site,
     number_of,
     static_files,
+    unchanged,
 )
 from attnlabels.sessions.store import Store
 from attnlabels.sessions.timing import Shown
@@ -120,9 +121,10 @@ class _Serving:
 
     def picture(self, caller: Caller, number: str, asked: Any) -> Picture:
         caller.require()
-        pictures = self.store.made.pictures
-        i = number_of(number, len(pictures))
+        made = self.store.made
+        i = number_of(number, len(made.pictures))
         if i is None:
             raise Refused(404, "no such picture")
-        path = self.store.made.folder / pictures[i]
-        return Picture(path.read_bytes(), "image/png")
+        path, digest = made.folder / made.pictures[i], made.digests[i]
+        data = unchanged(path, digest, name=f"picture {i}", of="server")
+        return Picture(data, "image/png")

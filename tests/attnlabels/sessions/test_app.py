@@ -1,6 +1,7 @@
 """The protocol, over the whole application as it is served, and attacks on it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -59,6 +60,35 @@ def test_pictures_are_asked_for_by_number_and_are_those_of_the_trials(person):
     assert picture[12, 12].argmax() == CLASSES.index(trial["class"])
     # all of their addresses are of one form: they tell nothing of the class or the share
     assert {type(each["picture"]) for each in person.session()["trials"]} == {int}
+
+
+def test_a_picture_that_was_exchanged_or_is_gone_is_not_shown(tmp_path):
+    made = write_experiment(tmp_path / "experiment")
+    with running(made, tmp_path / "results") as opened:
+        person = somebody(opened)
+        person.agree()
+        number = person.session()["trials"][0]["picture"]
+        path = made / opened.store.made.pictures[number]
+        before = person.get(f"pictures/{number}").content
+        path.write_bytes(before[:-1] + b"x")  # of the same size
+        refused = person.get(f"pictures/{number}", 500).json()["error"]
+        assert refused == f"picture {number} is not the one that the server began with"
+        path.unlink()
+        refused = person.get(f"pictures/{number}", 500).json()["error"]
+        assert refused == f"picture {number} cannot be read any more"
+        path.write_bytes(before)
+        assert person.get(f"pictures/{number}").content == before
+
+
+def test_an_experiment_that_was_made_anew_meanwhile_is_not_shown(tmp_path):
+    made = write_experiment(tmp_path / "experiment")
+    with running(made, tmp_path / "results") as opened:
+        person = somebody(opened)
+        person.agree()
+        shutil.rmtree(made)
+        write_experiment(made, classes=[*reversed(CLASSES)])  # colours go with the numbers
+        trial = next(each for each in person.session()["trials"] if each["kind"] == "practice")
+        person.get(f"pictures/{trial['picture']}", 500)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import os
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ def test_an_experiment_is_read_with_its_classes_groups_and_pictures(experiment):
 
 def test_without_images_set_aside_there_is_nothing_to_practise_with(tmp_path):
     assert not len(read_made(write_experiment(tmp_path / "plain", practice=0)).practice)
+
+
+def test_each_picture_has_its_digest_and_results_of_before_know_the_experiment(experiment):
+    made = read_made(experiment)
+    for path, digest in zip(made.pictures, made.digests, strict=True):
+        assert sha256((experiment / path).read_bytes()).hexdigest() == digest
+    tables = b"".join((experiment / name).read_bytes() for name in ("stimuli.csv", "practice.csv"))
+    sizes = "".join(f"\n{path} {(experiment / path).stat().st_size}" for path in made.pictures)
+    assert made.digest == sha256(tables + sizes.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("changed", ["stimuli.csv", "practice.csv", "players/0.1/animal/0.png"])
