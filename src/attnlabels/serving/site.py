@@ -81,9 +81,9 @@ def unchanged(path: Path, digest: str, *, name: str, of: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Refused(500, f"{name} cannot be read any more") from error
+        raise Refused(500, f"{name} cannot be read any more; put it back") from error
     if sha256(data).hexdigest() != digest:
-        raise Refused(500, f"{name} is not the one that the {of} began with")
+        raise Refused(500, f"{name} is not the one that the {of} began with; put it back")
     return data
 
 
@@ -173,7 +173,11 @@ class _Serving:
         async def handle(request: Request) -> Response:
             caller, number = self.caller(request), request.path_params["number"]
             asked = dict(request.query_params)
-            picture: Picture = await self.run(showing, caller, number, asked)
+            try:
+                picture: Picture = await self.run(showing, caller, number, asked)
+            except Refused as error:
+                self.note(caller, "picture", error)
+                raise
             return Response(picture.data, media_type=picture.type, headers=NO_STORE)
 
         return handle
@@ -185,8 +189,7 @@ class _Serving:
                 body = await _body(request, self.site.limits.body_bytes)
                 answer: Answer = await self.run(action, caller, body)
             except Refused as error:
-                if caller.session is not None:  # strangers could fill the log
-                    self.note(name, error)
+                self.note(caller, name, error)
                 raise
             response = _json(answer.body)
             if answer.session is not None:
@@ -195,10 +198,13 @@ class _Serving:
 
         return handle
 
-    def note(self, name: str, error: Refused) -> None:
+    def note(self, caller: Caller, name: str, error: Refused) -> None:
         """Say in the log what was refused: once, of what is sent again until it is taken."""
+        if caller.session is None:  # strangers could fill the log
+            return
         said = f"a participant's {name} was refused: {error.why}"
-        if error.retry_s is None or said != self.said:
+        is_sent_again = error.retry_s is not None or error.status >= 500
+        if not is_sent_again or said != self.said:
             log.warning("%s", said)
         self.said = said
 

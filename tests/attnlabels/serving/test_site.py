@@ -1,4 +1,5 @@
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from starlette.testclient import TestClient
 
 from attnlabels.serving.refusals import Refused
 from attnlabels.serving.safety import TOKEN_HEADER, Hosts
-from attnlabels.serving.site import Answer, Limits, Picture, Site, application
+from attnlabels.serving.site import Answer, Limits, Picture, Site, application, unchanged
 from attnlabels.serving.tokens import Signer
 
 SIGNER = Signer(b"k" * 32)
@@ -15,6 +16,12 @@ PLACE = "http://127.0.0.1:1"
 
 def refuse(caller, body):
     raise Refused(418, "no", retry_s=1.2)
+
+
+def show(caller, number, asked):
+    if number == "0":
+        raise Refused(500, "picture 0 is gone")
+    return Picture(number.encode(), "image/png")
 
 
 def client(tmp_path, root_path="", limits=None, **headers):
@@ -31,7 +38,7 @@ def client(tmp_path, root_path="", limits=None, **headers):
             "mine": lambda caller, body: Answer({"session": caller.require()}),
             "refuse": refuse,
         },
-        pictures={"images": lambda caller, number, asked: Picture(number.encode(), "image/png")},
+        pictures={"images": show},
         limits=limits or Limits(),
     )
     app = application(site, signer=SIGNER, hosts=Hosts("127.0.0.1"), root_path=root_path)
@@ -145,6 +152,28 @@ def test_what_a_participant_is_refused_is_logged_and_of_strangers_nothing(tmp_pa
     again = "a participant's refuse was refused: no"
     lost = "a participant's begin was refused: expected an object of JSON"
     assert caplog.messages == [again, lost, lost, again]
+
+
+def test_a_picture_that_a_participant_is_refused_is_logged_once_as_it_is_asked_for_again(
+    tmp_path, caplog
+):
+    http = client(tmp_path)
+    assert http.get("/images/0").status_code == 500 and not caplog.messages
+    http.post("/api/begin", json={})
+    for _ in range(3):
+        assert http.get("/images/0").status_code == 500
+    assert caplog.messages == ["a participant's picture was refused: picture 0 is gone"]
+
+
+@pytest.mark.parametrize("name", ["gone", "exchanged"])
+def test_a_file_that_is_not_as_it_was_is_refused_by_its_name_alone(tmp_path, name):
+    (tmp_path / "exchanged").write_bytes(b"other")
+    digest = sha256(b"as it was").hexdigest()
+    with pytest.raises(Refused, match="^picture 3 .*; put it back$") as refused:
+        unchanged(tmp_path / name, digest, name="picture 3", of="study")
+    assert refused.value.status == 500
+    (tmp_path / name).write_bytes(b"as it was")
+    assert unchanged(tmp_path / name, digest, name="picture 3", of="study") == b"as it was"
 
 
 def test_who_asks_too_often_is_told_to_wait_and_others_are_answered(tmp_path):

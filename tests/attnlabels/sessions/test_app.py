@@ -72,10 +72,10 @@ def test_a_picture_that_was_exchanged_or_is_gone_is_not_shown(tmp_path):
         before = person.get(f"pictures/{number}").content
         path.write_bytes(before[:-1] + b"x")  # of the same size
         refused = person.get(f"pictures/{number}", 500).json()["error"]
-        assert refused == f"picture {number} is not the one that the server began with"
+        assert refused == f"picture {number} is not the one that the server began with; put it back"
         path.unlink()
         refused = person.get(f"pictures/{number}", 500).json()["error"]
-        assert refused == f"picture {number} cannot be read any more"
+        assert refused == f"picture {number} cannot be read any more; put it back"
         path.write_bytes(before)
         assert person.get(f"pictures/{number}").content == before
 
