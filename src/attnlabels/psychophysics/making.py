@@ -82,7 +82,7 @@ def make_experiment(
     opened = {name: open_maps(folder) for name, folder in maps.items()}
     chosen, set_aside = choose(images, opened, making)
     strangers = draw_strangers(len(chosen), seed=making.seed)
-    with replacing_folder(out) as aside:
+    with replacing_folder(out, replace=False) as aside:
         aside.mkdir()
         shown = {}
         for i, each in enumerate(tqdm(chosen, "stimuli", disable=None)):
@@ -100,7 +100,6 @@ def make_experiment(
         if set_aside:
             whole = _write_whole(aside, images, set_aside, making)
             write_rows(aside / PRACTICE_TABLE, whole, columns=PRACTICE)
-        place_of_folder(out, replace=False)  # nor what was put there meanwhile, by another call say
     return {
         "images": len(chosen),
         "map types": len(types),
