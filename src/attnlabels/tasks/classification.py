@@ -25,8 +25,8 @@ def head(channels: Sequence[int], n_outputs: int) -> nn.Module:
 
 
 def loss(predicted: Float[Tensor, "n k"], target: Int[Tensor, "n"]) -> Float[Tensor, ""]:
-    """Cross-entropy."""
-    return F.cross_entropy(predicted, target)
+    """Cross-entropy, in single precision whatever the logits are in."""
+    return F.cross_entropy(predicted.float(), target)
 
 
 def answer(predicted: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:

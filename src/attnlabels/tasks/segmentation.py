@@ -89,8 +89,8 @@ def head(channels: Sequence[int], n_outputs: int) -> nn.Module:
 
 
 def loss(predicted: Float[Tensor, "n h w"], target: Float[Tensor, "n h w"]) -> Float[Tensor, ""]:
-    """Binary cross-entropy, mean over pixels."""
-    return F.binary_cross_entropy_with_logits(predicted, target)
+    """Binary cross-entropy, mean over pixels, in single precision whatever the logits are in."""
+    return F.binary_cross_entropy_with_logits(predicted.float(), target)
 
 
 def answer(predicted: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:

@@ -21,6 +21,17 @@ def test_loss_and_chances():
     assert torch.allclose(answer(logits), torch.full((2, 4), 0.25))
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_the_loss_of_half_precisions_logits_is_that_of_single_precision(half):
+    logits = torch.tensor([[9.0, 0.0]], dtype=half, requires_grad=True)
+    value = loss(logits, torch.tensor([0]))
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(np.log1p(np.exp(-9)), rel=1e-3)
+    value.backward()
+    slope = 1 / (1 + np.exp(9))
+    assert logits.grad.tolist() == [pytest.approx([-slope, slope], rel=0.01)]
+
+
 def test_top1_is_the_share_of_right_answers():
     answers = np.array([[0.6, 0.4], [0.1, 0.9], [0.8, 0.2]])
     assert scores(answers, np.array([0, 1, 1])) == {"top1": pytest.approx(2 / 3)}

@@ -88,6 +88,16 @@ def test_loss_is_cross_entropy_a_pixel():
     assert torch.allclose(answer(zero), torch.full((1, 2, 2), 0.5))
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_the_loss_of_half_precisions_logits_is_that_of_single_precision(half):
+    logits = torch.full((1, 1, 1), 9.0, dtype=half, requires_grad=True)  # 1 / (1 + e^-9) is 1 there
+    value = loss(logits, torch.ones(1, 1, 1))
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(np.log1p(np.exp(-9)), rel=1e-3)
+    value.backward()
+    assert logits.grad.item() == pytest.approx(-1 / (1 + np.exp(9)), rel=0.01)
+
+
 def test_scores_are_means_and_the_maximum_is_of_the_mean_curve():
     masks = np.zeros((2, 8, 8), np.float32)
     masks[:, 2:5, 2:6] = 1
