@@ -34,6 +34,7 @@ def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
 def frozen_statistics(model: nn.Module) -> Iterator[None]:
     """In this block a pass through `model` in training leaves its running statistics alone."""
     norms = [each for each in model.modules() if isinstance(each, nn.modules.batchnorm._NormBase)]
+    norms = [each for each in norms if each.track_running_stats]  # the others have none to read
     for norm in norms:
         norm.track_running_stats = False
     try:

@@ -210,6 +210,17 @@ def test_frozen_statistics_stay_and_are_freed_again(training):
     assert any(not value.equal(before[key]) for key, value in model.named_buffers()) == training
 
 
+@pytest.mark.parametrize(
+    "norm", [torch.nn.BatchNorm2d(3, track_running_stats=False), torch.nn.InstanceNorm2d(3)]
+)
+def test_a_norm_without_statistics_has_none_after_they_were_frozen(norm):
+    model, images = torch.nn.Sequential(norm).eval(), torch.rand(2, 3, 4, 4)
+    before = model(images)
+    with frozen_statistics(model):
+        pass
+    assert norm.track_running_stats is False and torch.equal(model(images), before)
+
+
 def three_steps(choice, *, chunks=1):
     """A step of a new student, three times; the state it leaves and torch's generator's."""
     model = worker.student().float()
