@@ -91,11 +91,13 @@ class Step:
 
         whole = type(local)(*(self.world.gather(rows).requires_grad_() for rows in local))
         value = loss(whole, [self.world.gather(rows) for rows in targets])
+        # Scaled here, as the gradient of what is in half precision is rounded to that at once.
+        scaled = self.scaler.scale(value)
         # An output that the loss does not read has the gradient 0: DDP waits for all parameters.
-        gradients = torch.autograd.grad(value, whole, allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(scaled, whole, allow_unused=True, materialize_grads=True)
         # DDP takes the mean over processes of what is a sum.
-        factor = self.scaler.scale(torch.tensor(float(self.world.size), device=self.world.device))
-        own = [each.chunk(self.world.size)[self.world.rank] * factor for each in gradients]
+        size, rank = self.world.size, self.world.rank
+        own = [each.chunk(size)[rank] * size for each in gradients]
 
         self.optimizer.zero_grad(set_to_none=True)
         if self.chunks == 1:

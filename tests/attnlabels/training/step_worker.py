@@ -240,6 +240,7 @@ if __name__ == "__main__":
             "second order": make_step(world, source="contracam_second_order"),
             "cotrain": make_step(world, attended=18),
             "auto": make_step(world, precision="auto"),
+            "scaled": make_step(world, precision="fp16"),  # double is left as it is
         }
         for name, how in PAIRS.items():
             found[name] = make_pair_step(world, **how)

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -70,6 +71,7 @@ def close(found, expected):
         ("second order", {"source": "contracam_second_order"}),
         ("cotrain", {"attended": 18}),
         ("auto", {}),
+        ("scaled", {}),
     ],
 )
 def test_loss_gradients_and_statistics_are_those_of_one_process(together, name, how):
@@ -243,6 +245,28 @@ def three_steps(choice, *, chunks=1):
             )[0],
         )
     return step, step.state_dict(), torch.get_rng_state()
+
+
+class Few(NamedTuple):
+    rows: torch.Tensor
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_a_gradient_that_fp16_would_lose_is_scaled_before_it_is_rounded(chunks):
+    left = {}
+    for choice in ("fp32", "fp16"):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(8, 5)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        Step(model, optimizer, world=ALONE, precision=choice, chunks=chunks)(
+            [torch.rand(6, 8)],
+            [],
+            forward=lambda model, rows: Few(model(rows)),
+            loss=lambda outputs, _: 1e-9 * outputs.rows.float().sum(),  # fp16 ends at 6e-8
+        )
+        left[choice] = model.weight.grad
+    assert left["fp32"].all()
+    torch.testing.assert_close(left["fp16"], left["fp32"], rtol=5e-3, atol=0)
 
 
 def same(found, expected):
