@@ -4,7 +4,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -34,6 +34,10 @@ UNREADABLE = (  # what Pillow raises on broken files
     struct.error,
     zlib.error,
 )
+UNREAD: Mapping[type[OSError], str] = {  # what an image's file may be, and the cure
+    FileNotFoundError: "no longer there; put it back",
+    PermissionError: "may not be read; make it readable (chmod +r)",
+}
 LARGEST = 2**27  # pixels, 400 MB as RGB: 10,000 x 10,000 are decoded, a bomb is not
 # OpenCV reads the others, and of AVIF tells more damage than Pillow where it was built to read it.
 BY_PILLOW = {"heic"} if cv2.haveImageWriter(".avif") else {"heic", "avif"}
@@ -96,11 +100,14 @@ def require_whole(data: bytes, *, name: str) -> tuple[int, int]:
 
 
 def fault_of(path: Path) -> str:
-    """Why `decode` refuses the photograph at `path`, which it begins with, or an empty string."""
+    """Why the photograph at `path`, which it begins with, cannot be read, or an empty string.
+
+    It is no longer there, may not be read, or `decode` refuses it.
+    """
     try:
         require_whole(path.read_bytes(), name=str(path))
-    except FileNotFoundError:
-        return f"{path}: no longer there; put it back"
+    except (*UNREAD,) as error:
+        return f"{path}: {UNREAD[type(error)]}"
     except ValueError as error:
         return str(error)
     return ""

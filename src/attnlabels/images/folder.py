@@ -132,9 +132,18 @@ def read_manifest(path: Path) -> Manifest:
 def scan(
     folder: Path | str,
 ) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]], list[str]]:
-    """The folders, or links to some, and the other files in `folder`, and what in it is hidden."""
-    with os.scandir(folder) as entries:
-        everything = sorted(entries, key=lambda entry: entry.name)
+    """The folders, or links to some, and the other files in `folder`, and what in it is hidden.
+
+    Raises PermissionError that names the folder if it may not be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            everything = sorted(entries, key=lambda entry: entry.name)
+        os.stat(os.path.join(folder, "."))  # which may be forbidden where its names can be read
+    except PermissionError as error:
+        raise PermissionError(
+            f"{folder}: the folder may not be read; make it readable (chmod +rx)"
+        ) from error
     seen = [entry for entry in everything if not is_hidden(entry.name)]
     return (
         [entry for entry in seen if entry.is_dir()],

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from torch.utils.data import Dataset
 
-from attnlabels.images.decoding import decode
+from attnlabels.images.decoding import UNREAD, decode
 from attnlabels.images.folder import Manifest, scan
 from attnlabels.images.names import is_image
 from attnlabels.images.tars import find_tars, list_tars
@@ -140,10 +140,8 @@ class Photographs(Dataset[tuple[Photograph, np.ndarray]]):
             decoded = decode(data, name=place)
         except ValueError as broken:
             why = str(broken)
-        except FileNotFoundError:
-            why = f"{place}: no longer there; put it back"
-        except PermissionError:
-            why = f"{place}: may not be read; make it readable (chmod +r)"
+        except (*UNREAD,) as missing:
+            why = f"{place}: {UNREAD[type(missing)]}"
         else:
             h, w = decoded.shape[:2]
             shown = show(decoded, self.size, shape=self.shape)

@@ -1,8 +1,11 @@
+import errno
 import importlib.util
 import io
+import os
 import re
 import struct
 from functools import partial
+from pathlib import Path
 from zlib import crc32
 
 import cv2
@@ -16,6 +19,7 @@ from attnlabels.images import decoding
 from attnlabels.images.decoding import (
     decode,
     decode_reduced,
+    fault_of,
     read_image,
     reduction,
     resize,
@@ -42,6 +46,31 @@ def photograph(mode: str = "RGB", size: tuple[int, int] = (64, 48)) -> Image.Ima
 def noise(side: int = 120) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     return encoded(Image.fromarray(pixels), "JPEG", quality=90)
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (errno.ENOENT, "no longer there; put it back"),
+        (errno.EACCES, "may not be read; make it readable (chmod +r)"),
+        (errno.EPERM, "may not be read; make it readable (chmod +r)"),
+    ],
+)
+def test_a_file_that_is_gone_or_forbidden_has_a_fault(tmp_path, monkeypatch, number, why):
+    def refused(path):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    assert fault_of(tmp_path / "a.jpg") == f"{tmp_path}/a.jpg: {why}"
+
+
+def test_a_disk_that_fails_is_no_fault_of_an_image(tmp_path, monkeypatch):
+    def fails(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        fault_of(tmp_path / "a.jpg")
 
 
 def test_channels_are_red_green_blue():

@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 import pickle
@@ -24,6 +25,23 @@ def test_labels_are_the_places_of_the_sorted_class_folders(root):
     assert manifest.paths.tolist() == ["n01/z.png", "n02/a.jpg", "n02/b.JPEG", "n10/k,1.jpeg"]
     assert manifest.labels.tolist() == [0, 1, 1, 2]
     assert manifest.sizes.tolist() == [9, 9, 10, 12]
+
+
+@pytest.mark.parametrize("forbidden", ["scandir", "stat"])
+def test_a_folder_that_may_not_be_read_is_named(root, monkeypatch, forbidden):
+    use = getattr(os, forbidden)
+
+    def refused(path, *words, **options):
+        if "n02" in os.fspath(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return use(path, *words, **options)
+
+    monkeypatch.setattr(os, forbidden, refused)
+    with pytest.raises(PermissionError) as error:
+        list_images(root, classes=3)
+    assert str(error.value) == (
+        f"{root}/n02: the folder may not be read; make it readable (chmod +rx)"
+    )
 
 
 def test_list_is_read_as_it_was_written(root, tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_a_folder_without_images_is_refused(tmp_path):
         list_tree(tmp_path, classes=False)
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         list_tree(tmp_path / "nowhere", classes=False)
+
+
+def test_a_folder_in_it_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    fill(tmp_path, "a.jpg", "b/c/d.jpg")
+    scandir = os.scandir
+
+    def refused(folder):
+        if os.fspath(folder).endswith("c"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(PermissionError, match=r"b/c: the folder may not be read; make it readable"):
+        list_tree(tmp_path, classes=False)
 
 
 def test_a_file_is_read_named_and_known_again(tmp_path):

@@ -1,7 +1,12 @@
+import errno
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+from attnlabels.images.decoding import fault_of
 from attnlabels.images.remote import find_remote
 from attnlabels.images.tree import ImageFiles, list_tree
 from attnlabels.labelling.photographs import (
@@ -41,6 +46,15 @@ def test_a_batch_has_the_pixels_of_those_that_are_whole(source):
     (group,) = batch.groups
     assert group.rows == [0, 1, 2] and group.pixels.shape == (3, 4, 6, 3)
     assert (batch.photographs[0].height, batch.photographs[0].width) == (8, 10)
+
+
+def test_an_image_that_may_not_be_read_says_so_as_evaluate_does(source, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    photograph, _ = Photographs(source, (4, 6), shape="teacher")[0]
+    assert photograph.error == fault_of(source.root / photograph.name) != ""
 
 
 def test_photographs_in_their_own_shape_are_grouped_by_it(tmp_path):
