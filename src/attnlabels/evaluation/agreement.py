@@ -19,7 +19,12 @@ from torch import Tensor, nn
 
 from attnlabels.evaluation.benchmarks import Scores
 from attnlabels.evaluation.encoders import Shown, open_eye
-from attnlabels.evaluation.teacher_scores import have_two_observers, predict, score_halves
+from attnlabels.evaluation.teacher_scores import (
+    counts_fixations,
+    have_two_observers,
+    predict,
+    score_halves,
+)
 from attnlabels.images.crops import centre_box, crop_map
 from attnlabels.metrics.alignment import mean_scores
 from attnlabels.metrics.saliency import floor
@@ -289,7 +294,10 @@ def _halves(folder: Path, *, crop: float, seed: int) -> tuple[dict[str, Any], di
     """The CC of half of the observers with the other half, or why there is none."""
     if crop != 1:
         return {}, {"split_half": "it is of whole photographs, and the encoder is shown a part"}
-    if not have_two_observers(Shards(folder)):
+    shards = Shards(folder)
+    if not counts_fixations(shards):
+        return {}, {"split_half": "its maps weigh fixations by duration, which shards do not keep"}
+    if not have_two_observers(shards):
         return {}, {"split_half": "not all images say of two people or more where they looked"}
     values = np.fromiter(score_halves(folder, splits=SPLITS, seed=seed), float)
     half = float(values.mean())

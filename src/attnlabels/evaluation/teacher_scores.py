@@ -97,9 +97,15 @@ def predict(
 def score_halves(folder: Path, *, splits: int, seed: int) -> Iterator[float]:
     """For each image, the CC between the densities of two random halves of its observers.
 
-    Raises ValueError at an image of fewer than two observers.
+    Raises ValueError at an image of fewer than two observers, and where `counts_fixations` does not
+    hold.
     """
     shards = Shards(folder)
+    if not counts_fixations(shards):
+        raise ValueError(
+            f"{folder}: its maps weigh fixations by duration, which shards do not keep, so none is "
+            "drawn of half of the observers; name recordings whose maps count fixations"
+        )
     by = shards.index["maps_by"]
     share, counted = by["sigma_px"] / by["sigma_width"], by["count"] == "counted"
     border = by.get("border", "zeros")  # which shards of before did not tell
@@ -123,6 +129,14 @@ def have_two_observers(shards: Shards) -> bool:
     """Whether every image was seen by two people or more."""
     observers = (shards[i]["observers"] for i in range(len(shards)))
     return all(each is not None and len(np.unique(each)) > 1 for each in observers)
+
+
+def counts_fixations(shards: Shards) -> bool:
+    """Whether the maps count fixations, so that those of some observers can be drawn alike.
+
+    They do not in shards of CUB-GHA's gaze (`tasks.cub`), weighted by how long each took.
+    """
+    return "count" in shards.index["maps_by"]
 
 
 def _density_of(

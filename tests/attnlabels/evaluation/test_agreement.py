@@ -11,6 +11,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from attnlabels import Running, Scoring, Shown, evaluate
+from attnlabels.evaluation.teacher_scores import score_halves
 from attnlabels.metrics.alignment import SCORES
 from attnlabels.metrics.search import Best
 from attnlabels.readouts import ridge
@@ -169,6 +170,19 @@ def test_where_nobody_says_who_looked_there_are_no_halves(weights, world, tmp_pa
     write_shards(folder, samples, maximum_count=9, maps_by=people.index["maps_by"], classes=[])
     found = align("timm:resnet10t", folder, weights=weights["timm:resnet10t"])["eye"]
     assert "split_half" not in found and "two people or more" in found["left_out"]["split_half"]
+
+
+def test_where_maps_weigh_by_duration_there_are_no_halves(weights, eye, tmp_path):
+    people, folder = Shards(eye), tmp_path / "cub"
+    drawn = {key: people.index["maps_by"][key] for key in ("sigma_px", "sigma_width")}
+    told = {"kind": "human", "annotations": "gaze.txt", "split": "test", "outside": "drop"}
+    write_shards(folder, [*people], maximum_count=9, maps_by=told | drawn, classes=[])
+    found = align("timm:resnet10t", folder, weights=weights["timm:resnet10t"])["eye"]
+    assert found["n"] == 4 and {*scored(found)} == {*READ} and "split_half" not in found
+    why = "its maps weigh fixations by duration, which shards do not keep"
+    assert found["left_out"]["split_half"] == why
+    with pytest.raises(ValueError, match="cub: its maps weigh fixations by duration, .*; name rec"):
+        next(score_halves(folder, splits=2, seed=0))
 
 
 def test_constant_maps_are_counted(weights, eye):
