@@ -100,7 +100,9 @@ def evaluate_(
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(help="Of the run: of the development part and of random weights."),
+        typer.Option(
+            min=0, metavar="N", help="Of the run: of the development part and of random weights."
+        ),
     ] = 0,
     size: Annotated[
         int | None,
@@ -147,7 +149,10 @@ def evaluate_(
         float, typer.Option(metavar="SHARE", help="Of the test images that ask the others.")
     ] = 0.1,
     test_seed: Annotated[
-        int, typer.Option(help="Of queries and generated corruptions, the same for all runs.")
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Of queries and generated corruptions, the same for all runs."
+        ),
     ] = 0,
     corrupt_queries_alone: Annotated[
         bool,
@@ -180,6 +185,18 @@ def evaluate_(
         if not (key and separator and folder):
             raise typer.BadParameter(f"{each!r}: expected NAME=SHARDS", param_hint="--attention")
         recordings[key] = Path(folder)
+    try:
+        view = Shown(size=size, crop=crop, normalise=normalise)
+        scoring = Scoring(
+            development=development,
+            tolerance=tolerance,
+            queries=queries,
+            test_seed=test_seed,
+            corrupt_queries_alone=corrupt_queries_alone,
+            readouts=readout,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     written = evaluate(
         encoder,
         on=[each.value for each in on],
@@ -197,15 +214,8 @@ def evaluate_(
         name=name,
         seed=seed,
         broken=broken,
-        shown=Shown(size=size, crop=crop, normalise=normalise),
-        scoring=Scoring(
-            development=development,
-            tolerance=tolerance,
-            queries=queries,
-            test_seed=test_seed,
-            corrupt_queries_alone=corrupt_queries_alone,
-            readouts=readout,
-        ),
+        shown=view,
+        scoring=scoring,
         running=Running(
             precision=precision,
             batch_size=batch_size,

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,7 +39,11 @@ Extract: TypeAlias = Callable[[ImageSet], Path]  # to the folder of a set's feat
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """What the benchmarks choose from and draw; by default as the pipeline does on photographs."""
+    """What the benchmarks choose from and draw; by default as the pipeline does on photographs.
+
+    Raises ValueError for a share outside of (0, 1), for a tolerance or a penalty that is not above
+    0 and finite, for fewer than one neighbour, for nothing to choose from and for a seed below 0.
+    """
 
     development: float = 0.2  # share of the training images, to choose the penalty and k on
     # What is tried first, and gone beyond where the best is at an end (`metrics.search`):
@@ -49,6 +54,19 @@ class Scoring:
     test_seed: int = 0  # draws them, and corruptions that are generated: the same for all runs
     corrupt_queries_alone: bool = False  # retrieval-c: against a gallery that is clean
     readouts: Sequence[str] = tuple(READOUTS)  # alignment: how maps are read
+
+    def __post_init__(self) -> None:  # so worded that nan is refused too
+        for key in ("development", "queries"):
+            if not 0 < (share := getattr(self, key)) < 1:
+                raise ValueError(f"{key} {share}: expected a share above 0 and below 1")
+        if not 0 < self.tolerance < inf:
+            raise ValueError(f"tolerance {self.tolerance}: expected a number above 0")
+        if self.test_seed < 0:
+            raise ValueError(f"test_seed {self.test_seed}: expected 0 or more")
+        if not self.l2_times_n or not all(0 < each < inf for each in self.l2_times_n):
+            raise ValueError(f"l2_times_n {self.l2_times_n}: expected numbers above 0, one or more")
+        if not self.k or not all(each >= 1 for each in self.k):
+            raise ValueError(f"k {self.k}: expected numbers of 1 or more, one or more")
 
     def of(self, on: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What the scores of the benchmarks `on` depend on, by stage."""

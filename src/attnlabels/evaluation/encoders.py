@@ -73,11 +73,20 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What takes the place of an encoder's own view; None leaves what the encoder says itself."""
+    """What takes the place of an encoder's own view; None leaves what the encoder says itself.
+
+    Raises ValueError for a crop outside of (0, 1] and a size below 1.
+    """
 
     size: int | None = None  # side of the input, pixels
     crop: float | None = None  # central share of the shorter side, above 0 and at most 1
     normalise: Normalisation | None = None
+
+    def __post_init__(self) -> None:
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise ValueError(f"crop {self.crop}: expected a share of the side above 0, at most 1")
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size {self.size}: expected 1 pixel or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -386,15 +395,9 @@ def _told(file: Path, shown: Shown) -> View:
 
 
 def _changed(view: View, shown: Shown) -> View:
-    size, crop = shown.size, shown.crop
-    if crop is not None and not 0 < crop <= 1:
-        raise ValueError(f"the crop is {crop}; expected a share of the side, above 0 and at most 1")
-    if size is not None and size < 1:
-        raise ValueError(f"the size is {size} pixels; expected 1 or more")
     mean, std = NORMALISATIONS[shown.normalise] if shown.normalise else (view.mean, view.std)
-    return dataclasses.replace(
-        view, size=size or view.size, crop=crop or view.crop, mean=mean, std=std
-    )
+    size, crop = shown.size or view.size, shown.crop or view.crop
+    return dataclasses.replace(view, size=size, crop=crop, mean=mean, std=std)
 
 
 def _normalising(

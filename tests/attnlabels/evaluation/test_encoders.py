@@ -399,3 +399,11 @@ def test_a_file_of_weights_in_place_of_torchscript_is_refused(tmp_path):
 def test_a_crop_that_is_no_share_is_refused(of_timm, crop):
     with pytest.raises(ValueError, match="expected a share of the side"):
         open_(f"timm:{SMALL}", weights=of_timm[1], size=32, crop=crop)
+
+
+@pytest.mark.parametrize("crop", [-0.5, 0.0, 1.5, np.nan])
+def test_a_crop_that_is_no_share_is_refused_before_any_file_is_opened(crop):
+    with pytest.raises(ValueError, match=f"crop {crop}: expected a share of the side above 0, at"):
+        Shown(size=32, crop=crop)
+    with pytest.raises(ValueError, match="size 0: expected 1 pixel or more"):
+        Shown(size=0)

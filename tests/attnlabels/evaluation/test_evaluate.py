@@ -472,6 +472,12 @@ def test_the_command_tells_failure_from_misuse(command, student, data):
     assert command(student, "--on", "accuracy", *images)[0] == 2
     assert command(student, *images)[0] == 2
     assert command(student, "--on", "alignment", "--attention", "eye", *images)[0] == 2
+    for option in ("--development", "--tolerance", "--queries", "--crop"):
+        status, _, said = command(student, "--on", "knn", *images, option, "nan")
+        assert status == 2 and f"{option[2:]} nan: expected a " in said
+    for option in ("--seed", "--test-seed"):
+        status, _, said = command(student, "--on", "knn", *images, option, "-1")
+        assert status == 2 and option in said and "0" in said
 
 
 def test_the_benchmarks_of_the_command_are_those_of_the_function():
