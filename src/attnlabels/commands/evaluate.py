@@ -184,6 +184,9 @@ def evaluate_(
         key, separator, folder = each.partition("=")
         if not (key and separator and folder):
             raise typer.BadParameter(f"{each!r}: expected NAME=SHARDS", param_hint="--attention")
+        if key in recordings:
+            why = f"{each!r}: {key} is there twice; name each set otherwise"
+            raise typer.BadParameter(why, param_hint="--attention")
         recordings[key] = Path(folder)
     try:
         view = Shown(size=size, crop=crop, normalise=normalise)

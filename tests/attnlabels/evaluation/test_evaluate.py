@@ -472,6 +472,9 @@ def test_the_command_tells_failure_from_misuse(command, student, data):
     assert command(student, "--on", "accuracy", *images)[0] == 2
     assert command(student, *images)[0] == 2
     assert command(student, "--on", "alignment", "--attention", "eye", *images)[0] == 2
+    twice = ("--attention", "eye=a", "--attention", "val=b", "--attention", "eye=c")
+    status, _, said = command(student, "--on", "alignment", *twice, *images)
+    assert status == 2 and "--attention: 'eye=c': eye is there twice; name each set" in said
     for option in ("--development", "--tolerance", "--queries", "--crop"):
         status, _, said = command(student, "--on", "knn", *images, option, "nan")
         assert status == 2 and f"{option[2:]} nan: expected a " in said
