@@ -22,7 +22,7 @@ from attnlabels.files.damage import NO_TREE, refusing
 from attnlabels.images.broken import Broken
 from attnlabels.pipeline.places import settle
 from attnlabels.pipeline.writing import write_json, write_rows
-from attnlabels.processes.checkpoint import scratch_root
+from attnlabels.processes.checkpoint import alone_at, scratch_root
 from attnlabels.processes.world import own_device
 from attnlabels.testsets.image_sets import ImageSet, Squares
 
@@ -79,8 +79,8 @@ def evaluate(
     folders or labelled in a CSV, and `cifar10`; `imagenet_c` and `cifar10_c`, else corruptions are
     generated; recordings `attention`, readouts fitted on `labels` or across their folds. `broken`
     image files stop before all else, all named, or are left out. Written are
-    `out/<stage>/<name>-<seed>.json`, each once finished, beside what earlier calls found on other
-    sets by like settings. Raises ValueError or OSError if a file, a name or settings do not fit.
+    `out/<stage>/<name>-<seed>.json`, each once finished, beside what other calls find on other
+    sets, by like settings, also meanwhile. Raises ValueError or OSError for what does not fit.
     """
     written = Written(out, f"{name or _name(encoder)}-{seed}")
     _require_benchmarks(on, written.run, of_people=bool(attention or labels or teacher))
@@ -104,18 +104,17 @@ def evaluate(
 class Written:
     """The files of a run in the folder `out`, and what is found now, by stage.
 
-    What the files held before stays beside that, but for the same sets' scores. Raises OSError if
-    one of them cannot be written, and ValueError for one that is not as it was written.
+    What the files hold stays beside that, but for the same sets' scores: what earlier calls found,
+    and what others find that run meanwhile. Raises OSError if one of them cannot be written, and
+    ValueError for one that is not as it was written.
     """
 
     def __init__(self, out: Path, run: str) -> None:
         self.out, self.run = out, run
-        paths = {stage: out / stage / f"{run}.json" for stage in STAGES}
-        settle(*paths.values())
+        settle(*map(self._file, STAGES))
         self.scores: dict[str, dict[str, Any]] = {}
-        self.there = {stage: _read_tree(path) for stage, path in paths.items()}
-        told = self.there[STAGES[0]].get("scoring", {})
-        self.settings = {stage: told[stage] for stage in told if self.there.get(stage)}
+        self.about: dict[str, Any] = {"scoring": {}}
+        self._read()
 
     def require_of(self, about: Mapping[str, Any]) -> None:
         """Raise FileExistsError where the scores that are there are of another encoder.
@@ -124,8 +123,9 @@ class Written:
         Or where a stage has scores by other settings than `about["scoring"]` has of it.
         """
         before = self.there[STAGES[0]]
-        told = {key: value for key, value in about.items() if key != "scoring"}
-        del told["encoder"]  # the file may lie elsewhere
+        # the file may lie elsewhere, and what is left out is of single sets
+        passed = ("scoring", "encoder", "left_out")
+        told = {key: value for key, value in about.items() if key not in passed}
         if unlike := _unlike(before, told):
             raise FileExistsError(
                 f"{self.out / STAGES[0] / self.run}.json and the scores of that name are of "
@@ -147,22 +147,48 @@ class Written:
         return self.scores
 
     def add(self, found: Scores) -> None:
-        """Write the stage's file, with what is in it."""
-        folder, tree = self.out / found.stage, self.there[found.stage]
-        self.scores.setdefault(found.stage, {}).update(found.found)
-        if found.stage == STAGES[0]:
-            found = found._replace(found=found.found | self._of_all_calls(found.found))
-        tree |= found.found
-        if found.curves:
-            _add_rows(folder / f"{self.run}.csv", found.curves)
-        write_json(folder / f"{self.run}.json", tree)
+        """Write the stage's file, with what is in it by now, and by which settings it was scored.
+
+        Raises FileExistsError as `require_of` does, where another call was there first.
+        """
+        stage, now = found.stage, found.found
+        self.scores.setdefault(stage, {}).update(now)
+        if stage == STAGES[0]:
+            self.about = now
+        else:
+            scoring = {each: how for each, how in self.about["scoring"].items() if each == stage}
+            now = self.about | {"scoring": scoring}
+        place = self._file(STAGES[0])
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with alone_at(place.with_name(f".{self.run}.lock")):
+            self._read()
+            self.require_of(now)
+            if (told := self._of_all_calls(now)) != self.there[STAGES[0]]:
+                write_json(place, told)
+            if found.curves:
+                _add_rows(self._file(stage).with_suffix(".csv"), found.curves)
+            if stage != STAGES[0]:
+                write_json(self._file(stage), self.there[stage] | found.found)
+
+    def _file(self, stage: str) -> Path:
+        return self.out / stage / f"{self.run}.json"
+
+    def _read(self) -> None:
+        """What is there, and the settings of what is scored: those of other files may change."""
+        self.there = {stage: _read_tree(self._file(stage)) for stage in STAGES}
+        told = self.there[STAGES[0]].get("scoring", {})
+        self.settings = {stage: told[stage] for stage in told if self.there.get(stage)}
 
     def _of_all_calls(self, now: Mapping[str, Any]) -> dict[str, Any]:
-        """What is said of single sets and stages, where earlier calls had others."""
-        left_out = self.there[STAGES[0]].get("left_out", {}) | now.get("left_out", {})
-        for stage, values in now.get("scoring", {}).items():
-            self.settings[stage] = self.settings.get(stage, {}) | values
-        return {"left_out": left_out, "scoring": self.settings}
+        """What is said of the encoder, and of single sets and stages where other calls had others.
+
+        Of a stage without scores also by a call that is to find them, or did not come so far.
+        """
+        before = self.there[STAGES[0]]
+        left_out = before.get("left_out", {}) | now.get("left_out", {})
+        scoring = {each: self.settings.get(each, {}) | how for each, how in now["scoring"].items()}
+        scoring = before.get("scoring", {}) | scoring
+        return {**before, **now, "left_out": left_out, "scoring": scoring}
 
 
 def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

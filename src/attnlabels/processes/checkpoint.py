@@ -6,8 +6,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,25 @@ class Scratch:
                     path.unlink()
         with suppress(OSError):  # another process has the lock
             self.folder.rmdir()
+
+
+@contextmanager
+def alone_at(file: Path) -> Iterator[None]:
+    """In this block no other process is in one of the same `file`; those that come meanwhile wait.
+
+    The file is there for as long. Where a file system knows no locks, none is kept out. Raises
+    OSError if the file cannot be made.
+    """
+    while True:
+        with open(file, "ab") as lock:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_open(lock, file):
+                try:
+                    yield
+                finally:
+                    file.unlink(missing_ok=True)
+                return
 
 
 def _is_open(lock: io.BufferedWriter, file: Path) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,72 @@ def test_scores_of_another_encoder_do_not_come_beside_those_that_are_there(tmp_p
         said = f"a-0.json and .* are of b/a.pt with another {next(iter(unlike))}; pass --name, or"
         with pytest.raises(FileExistsError, match=said):
             Written(tmp_path, "a-0").require_of(now | unlike)
+
+
+def rows_of(name):
+    """A row of a curve."""
+    return [{"set": name, "corruption": "clean", "severity": 0, "k": 1, "precision": 1.0}]
+
+
+def test_calls_at_the_same_time_leave_the_scores_and_settings_of_both(tmp_path):
+    one, other = (Written(tmp_path, "a-0") for _ in range(2))
+    drawn = {"queries": 0.1}
+    for written, stage, how in ((one, "probe_knn", {"k": [3]}), (other, "score_retrieval", drawn)):
+        scoring = {"probe_linear": {"tolerance": 0.1}, stage: how}
+        written.require_of({"encoder": "a.pt", "sha256": "1", "scoring": scoring})
+        about = {"encoder": "a.pt", "sha256": "1", "scoring": scoring, "left_out": {stage: 1}}
+        written.add(Scores("evaluate", about))
+    for written, name in ((other, "cifar10"), (one, "imagenet")):
+        written.add(Scores("probe_linear", {name: {"top1": 0.5}}))
+        written.add(Scores("score_retrieval", {name: {"map": 0.5}}, rows_of(name)))
+    one.add(Scores("probe_knn", {"imagenet": {"top1": 0.5}}))
+    assert one.scores["probe_linear"].keys() == {"imagenet"}
+    for stage in ("probe_linear", "score_retrieval"):
+        there = json.loads((tmp_path / stage / "a-0.json").read_text())
+        assert there.keys() == {"imagenet", "cifar10"}
+    curves = read_rows(tmp_path / "score_retrieval/a-0.csv")
+    assert {row["set"] for row in curves} == {"imagenet", "cifar10"}
+    told = json.loads((tmp_path / "evaluate/a-0.json").read_text())
+    assert told["left_out"] == {"probe_knn": 1, "score_retrieval": 1}
+    stages = {"probe_linear": {"tolerance": 0.1}, "probe_knn": {"k": [3]}, "score_retrieval": drawn}
+    assert told["scoring"] == stages
+    assert not [*tmp_path.rglob("*.lock")]
+
+
+def test_a_call_at_the_same_time_by_other_settings_or_of_another_encoder_is_refused(tmp_path):
+    def told(sha256, k):
+        scoring = {"probe_knn": {"k": k}, "probe_linear": {}}
+        return {"encoder": "a.pt", "sha256": sha256, "scoring": scoring}
+
+    one, other, strange = (Written(tmp_path, "a-0") for _ in range(3))
+    one.add(Scores("evaluate", told("1", [3])))
+    other.add(Scores("evaluate", told("1", [5])))  # nothing is scored yet
+    one.add(Scores("probe_knn", {"imagenet": {}}))
+    before = (tmp_path / "probe_knn/a-0.json").read_bytes()
+    with pytest.raises(FileExistsError, match=r"a-0.json was scored with k \[3\], not \[5\]; pass"):
+        other.add(Scores("probe_knn", {"cifar10": {}}))
+    with pytest.raises(FileExistsError, match="are of a.pt with another sha256; pass --name, or"):
+        strange.add(Scores("evaluate", told("2", [3])))
+    assert (tmp_path / "probe_knn/a-0.json").read_bytes() == before
+    other.add(Scores("probe_linear", {"cifar10": {}}))  # whose settings are alike
+    scoring = json.loads((tmp_path / "evaluate/a-0.json").read_text())["scoring"]
+    assert scoring == {"probe_knn": {"k": [3]}, "probe_linear": {}}
+
+
+def test_nothing_is_lost_where_many_write_at_once(tmp_path):
+    calls = [(Written(tmp_path, "a-0"), str(number)) for number in range(12)]
+
+    def find(call):
+        written, name = call
+        written.add(Scores("evaluate", {"encoder": "a.pt", "scoring": {}, "left_out": {name: 0}}))
+        written.add(Scores("score_retrieval", {name: {"map": 0.5}}, rows_of(name)))
+
+    with ThreadPoolExecutor(12) as pool:
+        assert len([*pool.map(find, calls)]) == 12
+    names = {name for _, name in calls}
+    assert json.loads((tmp_path / "score_retrieval/a-0.json").read_text()).keys() == names
+    assert {row["set"] for row in read_rows(tmp_path / "score_retrieval/a-0.csv")} == names
+    assert json.loads((tmp_path / "evaluate/a-0.json").read_text())["left_out"].keys() == names
 
 
 SETTINGS = {  # other ones, and the stages whose scores depend on them

@@ -2,13 +2,15 @@ import builtins
 import errno
 import fcntl
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 
-from attnlabels.processes.checkpoint import InUse, Scratch, fingerprint
+from attnlabels.processes.checkpoint import InUse, Scratch, alone_at, fingerprint
 
 
 @dataclass
@@ -267,3 +269,37 @@ def test_who_comes_as_another_ends_has_the_lock(scratch, monkeypatch, removed):
         ending.lock()
     scratch.unlock()
     assert not scratch.folder.exists()
+
+
+def test_one_at_a_time_is_alone_at_a_file_and_the_others_wait(tmp_path):
+    count, lock = tmp_path / "count", tmp_path / ".lock"
+    count.write_text("0")
+
+    def add(_):
+        with alone_at(lock):
+            before = int(count.read_text())
+            time.sleep(0.002)  # in which all others would read the same
+            count.write_text(str(before + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len([*pool.map(add, range(40))]) == 40
+    assert count.read_text() == "40" and [*tmp_path.iterdir()] == [count]
+
+
+def test_a_file_that_a_killed_one_was_alone_at_is_taken_and_a_failure_frees_it(tmp_path):
+    (tmp_path / ".lock").touch()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), alone_at(tmp_path / ".lock"):
+            assert (tmp_path / ".lock").exists()
+            1 / 0  # noqa: B018
+        assert not [*tmp_path.iterdir()]
+
+
+def test_where_there_are_no_locks_none_is_kept_out(tmp_path, monkeypatch):
+    def without(lock, how):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with alone_at(tmp_path / ".lock"):
+        pass
+    assert not [*tmp_path.iterdir()]
