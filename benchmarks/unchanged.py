@@ -24,7 +24,9 @@ from conftest import write_params
 supervised = {
     "width": 8, "image_size": 24, "batch_size": 6, "epochs": 2, "precision": "fp32", "workers": 0
 }
+vits = [f"vit{rest}" for rest in ("", "_attn_teacher", "_centre_labels", "_shuffled_labels")]
 write_params(Path.cwd(), {
+    **{f"methods.{vit}.network.options.img_size": 24 for vit in vits},
     "table1.cotrain.cotrain.images": 6,
     "make_scenes.scenes.n_cifar_test": 60,  # of 20, some run classifies none
     **{f"train_supervised.{key}": value for key, value in supervised.items()},
@@ -38,7 +40,7 @@ from dvc.repo import Repo
 for stage in networkx.dfs_postorder_nodes(Repo().index.graph):  # what a stage needs comes first
     # A study of other data, which may not be here, runs in a folder of its own.
     if os.path.samefile(stage.wdir, "."):
-        print(*([stage.cmd] if isinstance(stage.cmd, str) else stage.cmd), sep="\n")
+        print(*([stage.cmd] if isinstance(stage.cmd, str) else stage.cmd), sep="\\n")
 """
 RUN = """
 import importlib, sys
