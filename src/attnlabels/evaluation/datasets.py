@@ -44,6 +44,11 @@ class Opened(NamedTuple):
     def images(self) -> list[ImageSet]:
         return [each for each in (self.train, self.test, self.corrupted) if each is not None]
 
+    @property
+    def clean(self) -> list[ImageSet]:
+        """Those that are not corrupted."""
+        return [each for each in (self.train, self.test) if each is not None]
+
 
 def open_sets(
     imagenet: Path | None,

@@ -120,11 +120,12 @@ class Written:
         """Raise FileExistsError where the scores that are there are of another encoder.
 
         Of another file or another network in it, or of one that was run or shown images otherwise.
-        Or where a stage has scores by other settings than `about["scoring"]` has of it.
+        Or where a stage has scores by other settings than `about["scoring"]` has of it, or one that
+        it does not name has scores on other images than `about["images"]`.
         """
         before = self.there[STAGES[0]]
         # the file may lie elsewhere, and what is left out is of single sets
-        passed = ("scoring", "encoder", "left_out")
+        passed = ("scoring", "encoder", "left_out", "images")
         told = {key: value for key, value in about.items() if key not in passed}
         if unlike := _unlike(before, told):
             raise FileExistsError(
@@ -138,6 +139,14 @@ class Written:
                     f"{self.out / stage / self.run}.json was scored with "
                     f"{' and '.join(f'{key} {then[key]}, not {now[key]}' for key in unlike)}; "
                     f"{ANOTHER}"
+                )
+        others = [self.there[stage] for stage in STAGES[1:] if stage not in about["scoring"]]
+        for name in _unlike(before.get("images", {}), about.get("images", {})):
+            of_set = name.rpartition("_")[0]
+            if any(key.startswith(of_set) for tree in others for key in tree):
+                raise FileExistsError(
+                    f"{self.out / STAGES[0] / self.run}.json: there are scores of that name on "
+                    f"other images of {name}; {ANOTHER}"
                 )
 
     def add_all(self, found: Iterable[Scores]) -> dict[str, dict[str, Any]]:
@@ -185,10 +194,10 @@ class Written:
         Of a stage without scores also by a call that is to find them, or did not come so far.
         """
         before = self.there[STAGES[0]]
-        left_out = before.get("left_out", {}) | now.get("left_out", {})
+        of_sets = {key: before.get(key, {}) | now.get(key, {}) for key in ("left_out", "images")}
         scoring = {each: self.settings.get(each, {}) | how for each, how in now["scoring"].items()}
         scoring = before.get("scoring", {}) | scoring
-        return {**before, **now, "left_out": left_out, "scoring": scoring}
+        return {**before, **now, **of_sets, "scoring": scoring}
 
 
 def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -200,7 +209,8 @@ def _read_tree(path: Path) -> dict[str, Any]:
     """What an earlier call left; nothing where none was."""
     with refusing(NO_TREE, path, what="not as it was written", cure="name another --out"):
         tree = dict(json.loads(path.read_bytes()).items()) if path.is_file() else {}
-        for each in (tree.get("left_out", {}), *tree.get("scoring", {}).values()):
+        of_sets = (tree.get(key, {}) for key in ("left_out", "images"))
+        for each in (*of_sets, *tree.get("scoring", {}).values()):
             dict(each.items())
         return tree
 
@@ -255,7 +265,8 @@ def _scores(
         return
     cache = _open_cache(running.cache)
     sets, left_out = whole_sets(sets, broken=broken, cache=cache, workers=running.workers)
-    yield Scores("evaluate", about | {"left_out": left_out})
+    digests = {each.name: each.digest() for opened in sets.values() for each in opened.clean}
+    yield Scores("evaluate", about | {"left_out": left_out, "images": digests})
     yield from score(sets, _extractor(opened, running, cache))
 
 

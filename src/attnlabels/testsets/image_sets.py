@@ -58,6 +58,11 @@ class ImageSet(NamedTuple):
             made_from=self.made_from or self,
         )
 
+    def digest(self) -> str:
+        """The SHA-256 of its images' names and classes, in their order."""
+        told = [[str(each) for each in self.names], self.labels.tolist(), [*self.classes]]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
     def of_imagenet(self) -> bool:
         """Whether the classes are ImageNet's 1,000, by their names, and each has an image."""
         digest = hashlib.sha256("\n".join(self.classes).encode()).hexdigest()

@@ -444,6 +444,19 @@ def test_data_that_no_benchmark_would_read_are_refused(student, data, world, on,
     assert not list(Path("out").rglob("*.json"))
 
 
+def test_scores_on_other_images_do_not_come_under_one_name(student, data):
+    folder = copy(data)
+    score(student, "knn", imagenet=folder, scoring={"k": (3,)})
+    before = Path("out/evaluate/student-0.json").read_text()
+    sorted((folder / "val").rglob("*.*"))[-1].unlink()
+    with pytest.raises(FileExistsError, match=r"on other images of imagenet_val; pass --name, or"):
+        score(student, "retrieval", imagenet=folder)
+    assert Path("out/evaluate/student-0.json").read_text() == before
+    assert not list(Path("out").glob("score_*"))
+    score(student, "knn", imagenet=folder, scoring={"k": (3,)})  # all of them anew
+    score(student, "retrieval", imagenet=folder)
+
+
 def test_a_broken_image_is_named_and_no_score_is_written(student, data):
     folder = copy(data)
     broken = sorted((folder / "val").rglob("*.*"))[-1]
