@@ -100,5 +100,7 @@ class Browser:
             )
             if number == 0:
                 actions.pointer_action.pointer_down()
+                # a driver moves at once and then waits; a move so close to the press is thinned
+                actions.pointer_action.pause(step_ms / 1000)
         actions.pointer_action.pointer_up()
         actions.perform()

@@ -310,7 +310,8 @@ def test_by_the_keyboard_alone(browser, study):
     browser.key(Keys.ENTER)
     browser.wait("button", START)
     browser.key(Keys.ENTER)
-    for _ in range(2):
+    for left in (2, 1):
+        browser.wait("body", f"{left} to go")  # until then the canvas is that of the round before
         browser.wait("canvas")
         browser.driver.find_element("css selector", "body").send_keys(Keys.ESCAPE)
         browser.wait("#outcome", "Skipped.")
