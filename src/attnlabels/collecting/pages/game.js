@@ -5,7 +5,7 @@ import { nextFrame } from "./frames.js";
 import { look } from "./look.js";
 import { paint } from "./paint.js";
 import { peek } from "./peek.js";
-import { Outbox, get, getImage, insist, post, Refusal } from "./server.js";
+import { Outbox, agree, get, getImage, insist, post, Refusal } from "./server.js";
 import { View } from "./view.js";
 import { onTaken, takeOver } from "./windows.js";
 import { fill } from "./words.js";
@@ -60,11 +60,6 @@ async function consent() {
   const asked = start.join ? element("label", {}, say("join_code"), code) : null;
   const error = element("p", { class: "error", role: "alert" });
   const text = elementsOf(start.consent.text);
-  const told = (refusal) => {
-    // after many wrong codes, for long: what stands there meanwhile is sent then
-    error.textContent = refusal?.status === 429 ? refusal.message : "";
-    waiting(refusal);
-  };
   for (;;) {
     const agreed = await choose(
       [element("div", { tabindex: "-1", "data-focus": true }, ...text), asked, error].filter(Boolean),
@@ -76,9 +71,7 @@ async function consent() {
     if (agreed === "taken") continue;
     if (!agreed) return false;
     try {
-      const agreement = { consent: start.consent.version, language: start.texts.language };
-      const send = () => post("consent", { ...agreement, code: code.value || null });
-      start.participant = (await insist(send, told)).participant;
+      start.participant = (await agree(start, { code, line: error, waiting })).participant;
       return true;
     } catch (refusal) {
       if (refusal.status === 409) window.location.reload();

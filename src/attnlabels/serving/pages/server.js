@@ -73,6 +73,19 @@ export async function insist(attempt, waiting = () => {}) {
   }
 }
 
+/** Says that a person agrees; `line` tells of many wrong codes, `waiting` as in `insist`. */
+export function agree({ consent, texts }, { code, line, waiting }) {
+  const agreement = { consent: consent.version, language: texts.language };
+  return insist(
+    () => post("consent", { ...agreement, code: code.value || null }),
+    (refusal) => {
+      // that may take long: what stands in the field meanwhile is sent then
+      line.textContent = refusal?.status === 429 ? refusal.message : "";
+      waiting(refusal);
+    },
+  );
+}
+
 /** Finished rounds, or trials, on their way: in the browser's storage until the server has stored them. */
 export class Outbox {
   /** Items are sent to api/`name` and known by their `field`. */

@@ -2,7 +2,7 @@
 
 import { RapidCategorisation } from "./categorisation.js";
 import { element, elementsOf, show } from "./elements.js";
-import { Outbox, STUDY, Refusal, get, getImage, insist, post } from "./server.js";
+import { Outbox, STUDY, Refusal, agree, get, getImage, insist, post } from "./server.js";
 import { onTaken, takeOver } from "./windows.js";
 import { fill } from "./words.js";
 
@@ -75,22 +75,15 @@ function tellInterrupted() {
   note(null);
 }
 
-function agree() {
+function askConsent() {
   const code = element("input", { id: "code", autocomplete: "off", autocapitalize: "off" });
   const error = element("p", { class: "error", role: "alert" });
   const asked = start.join ? element("label", {}, say("join_code"), code) : null;
-  const told = (refusal) => {
-    // after many wrong codes, for long: what stands there meanwhile is sent then
-    error.textContent = refusal?.status === 429 ? refusal.message : "";
-    waiting(refusal);
-  };
   return new Promise((resolve) => {
     const yes = async () => {
       for (const each of buttons) each.disabled = true; // a second click would be a second participant
-      const { consent, texts } = start;
-      const agreement = { consent: consent.version, language: texts.language };
       try {
-        await insist(() => post("consent", { ...agreement, code: code.value || null }), told);
+        await agree(start, { code, line: error, waiting });
         resolve(true);
       } catch (refusal) {
         if (refusal.status === 409) window.location.reload();
@@ -324,7 +317,7 @@ async function main() {
   }
   onTaken(() => leaveFor("elsewhere"));
   takeOver();
-  if (!start.session && !(await agree())) return end(panel("", [say("declined")]));
+  if (!start.session && !(await askConsent())) return end(panel("", [say("declined")]));
   tellInterrupted();
   await send();
   start = await insist(() => get("start.json"));
