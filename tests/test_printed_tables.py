@@ -141,15 +141,20 @@ def cells_of(page: str, head: str) -> dict[str, list[str]]:
     return rows
 
 
+def table_of(name: str) -> dict[str, dict[str, str]]:
+    """The rows of a CSV of the metrics, by their names."""
+    with (METRICS / name).open(newline="") as file:
+        return {row["row"]: row for row in csv.DictReader(file)}
+
+
 def rounded(value: str, like: str) -> float:
     return float(f"{float(value):.{len(like.partition('.')[2])}f}")
 
 
 @pytest.mark.parametrize("printed", TABLES, ids=lambda each: f"{each.page}-{each.columns[0]}")
 def test_each_number_is_that_of_the_csv_rounded_once(printed):
-    with (METRICS / printed.table).open(newline="") as file:
-        table = {row["row"]: row for row in csv.DictReader(file)}
-    page, wrong, compared = cells_of(printed.page, printed.head), [], 0
+    table, page = table_of(printed.table), cells_of(printed.page, printed.head)
+    wrong, compared = [], 0
     for label, row in printed.rows.items():
         for cell, columns in zip(page[label], printed.columns, strict=True):
             parts = zip(cell.split(" / "), columns.split(" / ")) if columns else ()
@@ -164,9 +169,7 @@ def test_each_number_is_that_of_the_csv_rounded_once(printed):
 
 
 def test_the_two_runs_beside_that_difference_too():
-    table = METRICS / "real/photographs/tables/runs.csv"
-    with table.open(newline="") as file:
-        runs = {row["row"]: row for row in csv.DictReader(file)}
+    runs = table_of("real/photographs/tables/runs.csv")
     for label, key in LONGER.items():
         cells = cells_of("RESULTS.md", "| | baseline | guided | difference | p |")[label]
         for cell, run in zip(cells, ("contrastive", "contrastive_attn_teacher")):

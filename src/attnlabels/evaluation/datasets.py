@@ -42,12 +42,12 @@ class Opened(NamedTuple):
 
     @property
     def images(self) -> list[ImageSet]:
-        return [each for each in (self.train, self.test, self.corrupted) if each is not None]
+        return self.clean if self.corrupted is None else [*self.clean, self.corrupted]
 
     @property
     def clean(self) -> list[ImageSet]:
         """Those that are not corrupted."""
-        return [each for each in (self.train, self.test) if each is not None]
+        return [self.test] if self.train is None else [self.train, self.test]
 
 
 def open_sets(
